@@ -1,0 +1,42 @@
+# The commands of the project; each does its own set-up. PYTHON=... names the Python to use.
+.DELETE_ON_ERROR:
+.PHONY: demo test bench lint lock browser-tools
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+demo: .venv
+	$(BIN)/wijkstroom demo $(DEMO)
+
+test: .venv browser-tools lint
+	$(BIN)/python -m pytest
+
+bench: .venv
+	$(BIN)/python -m tests.benchmarks
+
+lint: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# What the tests need and Python's packages cannot bring: a real MQTT broker and a real browser.
+browser-tools:
+	@sh deploy/tools/install_test_tools.sh
+
+# One virtual environment from the lock file; the stamp makes it again when the lock changed.
+.venv: $(VENV)/.from-lock
+
+$(VENV)/.from-lock: requirements.lock pyproject.toml deploy/tools/find_python.sh
+	@python=$$(sh deploy/tools/find_python.sh) || exit 1; \
+	echo "Setting up $(VENV) with $$python (once; some minutes)"; \
+	"$$python" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Makes requirements.lock anew from pyproject.toml: hashes for every platform, no index addresses.
+lock: .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.12 --universal \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade --output-file requirements.lock

@@ -1,0 +1,1 @@
+"""The controller: it reads the neighbourhood, plans, keeps every limit, and answers people."""

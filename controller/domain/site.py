@@ -1,0 +1,73 @@
+"""A site: one neighbourhood as its operators describe it, ready to be run. Read from TOML by `controller.config`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Where the neighbourhood is."""
+
+    latitude_deg: float = 52.0907
+    longitude_deg: float = 5.1214
+    """Utrecht."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """What the supplier asks and pays on top of the day-ahead price, and the tax on it.
+
+    Figures come from the site file with a source and a date; none is a constant in code.
+    """
+
+    import_adder_eur_per_kwh: float = 0.02
+    """The supplier's margin on what is bought."""
+    export_adder_eur_per_kwh: float = -0.01
+    """The supplier's margin on what is fed in."""
+    energy_tax_eur_per_kwh: float = 0.0
+    """On each connection's own offtake."""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that is known of a neighbourhood before the first message arrives."""
+
+    name: str
+    network: Network
+    members: tuple[Member, ...]
+    charge_points: tuple[ChargePoint, ...]
+    vehicles: tuple[Vehicle, ...]
+    pv: tuple[PvRoof, ...]
+    batteries: tuple[Battery, ...]
+    loads: tuple[Load, ...]
+    tariff: Tariff = Tariff()
+    location: Location = Location()
+
+    @cached_property
+    def node_of(self) -> Mapping[AssetId, NodeId]:
+        """The node under which each fixed asset hangs (cars move: theirs is the charge point's)."""
+        fixed = (*self.charge_points, *self.pv, *self.batteries, *self.loads)
+        return {asset.id: asset.node for asset in fixed}
+
+    @cached_property
+    def charge_point_by_id(self) -> Mapping[AssetId, ChargePoint]:
+        """Every charge point."""
+        return {point.id: point for point in self.charge_points}
+
+    @cached_property
+    def vehicle_by_id(self) -> Mapping[AssetId, Vehicle]:
+        """Every vehicle."""
+        return {vehicle.id: vehicle for vehicle in self.vehicles}
+
+    @cached_property
+    def vehicle_by_token(self) -> Mapping[str, Vehicle]:
+        """The vehicle that identifies itself with a token."""
+        return {vehicle.token: vehicle for vehicle in self.vehicles}
