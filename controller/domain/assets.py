@@ -1,4 +1,4 @@
-"""What stands behind the cables: chargers, cars, roofs, batteries and loads, and the people they belong to."""
+"""What stands behind the cables: chargers, cars, roofs, batteries and loads, and whose they are."""
 
 from __future__ import annotations
 

@@ -181,9 +181,9 @@ def tree_problems(nodes: Sequence[tuple[str, str | None]]) -> list[str]:
     problems += [
         f"node {i!r} has an unknown parent {p!r}" for i, p in nodes if p is not None and p not in parent_of
     ]
-    for node_id in parent_of:
+    for node_id, parent in parent_of.items():
         seen = {node_id}
-        above = parent_of[node_id]
+        above = parent
         while above is not None and above in parent_of and above not in seen:
             seen.add(above)
             above = parent_of[above]

@@ -10,7 +10,7 @@ from controller.domain.telemetry import Reading
 
 
 class TelemetrySink(Protocol):
-    """Takes readings as they come; never blocks and never raises. Drivers call it on the control loop's thread."""
+    """Takes readings as they come, on the control loop's thread; never blocks and never raises."""
 
     def __call__(self, reading: Reading) -> None:
         """Keeps one reading for the next cycle."""

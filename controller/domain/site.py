@@ -1,4 +1,4 @@
-"""A site: one neighbourhood as its operators describe it, ready to be run. Read from TOML by `controller.config`."""
+"""A site: one neighbourhood as its operators describe it. `controller.config` reads it from TOML."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Site:
     @cached_property
     def node_of(self) -> Mapping[AssetId, NodeId]:
         """The node under which each fixed asset hangs (cars move: theirs is the charge point's)."""
-        fixed = (*self.charge_points, *self.pv, *self.batteries, *self.loads)
-        return {asset.id: asset.node for asset in fixed}
+        groups = (self.charge_points, self.pv, self.batteries, self.loads)
+        return {asset.id: asset.node for group in groups for asset in group}
 
     @cached_property
     def charge_point_by_id(self) -> Mapping[AssetId, ChargePoint]:

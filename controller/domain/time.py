@@ -111,8 +111,9 @@ class VirtualDomainClock:
 
 
 async def sleep_until(clock: DomainClock, at: datetime) -> None:
-    """Sleeps until the domain clock reaches `at`; returns at once where it has."""
-    while (left := clock.machine_s(at - clock.now())) > 0:
+    """Sleeps until the domain clock reaches `at` (to the timer's precision); returns at once where it has."""
+    left = clock.machine_s(at - clock.now())
+    if left > 0:
         await asyncio.sleep(left)
 
 
