@@ -1,0 +1,364 @@
+"""What the doors (API and console) can see and do: one Protocol, answered by the running controller.
+
+The web server lives on a thread of its own, so that no page ever makes the safety loop wait. Every
+method here may be called from that thread; values that come back are frozen.
+
+Raises of all methods: `NotFoundError` where the named thing is not there or not the caller's,
+`ConflictError` where it does not fit the state, `ForbiddenError`, `InputProblemsError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from controller.domain.assets import Booking, Wishes, WishKind
+from controller.domain.ids import AssetId, MemberId, NodeId
+from controller.domain.network import ImposedLimit
+from controller.domain.reasons import Reason
+from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role
+from market.clearing import Fill, IntervalResult
+from market.ledger import Posting
+from market.orders import Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is asking."""
+
+    role: Role
+    member: MemberId | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """One node now."""
+
+    id: NodeId
+    parent: NodeId | None
+    kind: str
+    power_kw: float | None
+    """Measured, else estimated; None: unknown."""
+    estimated: bool
+    import_limit_kw: float
+    """In force now, the grid operator's included; infinity where there is none."""
+    export_limit_kw: float
+    limited_by_grid_operator: bool
+    discharge_locked_out: bool
+    observed_fraction: float
+    """How much of the power under it is metered and live, 0 to 1."""
+    voltage_v: tuple[float, float, float] | None
+    price_eur_per_kwh: float | None
+    """The node's price in the plan for this quarter-hour."""
+    comparison_kw: Mapping[str, float]
+    """What the demo's baselines draw here now (plug_and_charge, price_following, fixed_cap); empty elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerView:
+    """One charge point, and the car on it."""
+
+    id: AssetId
+    node: NodeId
+    connected: bool
+    """Whether the charger itself is on line."""
+    plugged: bool
+    vehicle: AssetId | None
+    soc_fraction: float | None
+    energy_kwh: float | None
+    capacity_kwh: float | None
+    power_kw: float | None
+    """Measured; positive charges."""
+    setpoint_kw: float | None
+    """Last confirmed."""
+    reason: Reason
+    """Why it does what it does."""
+    departure_utc: datetime | None
+    departure_kwh: float | None
+    at_risk_kwh: float
+    """What the plan says will be missing at departure [kWh]; 0 where it is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceView:
+    """A PV roof or a battery."""
+
+    id: AssetId
+    node: NodeId
+    kind: str
+    """pv or battery."""
+    connected: bool
+    power_kw: float | None
+    rated_kw: float
+    soc_fraction: float | None
+    setpoint_kw: float | None
+    reason: Reason | None
+
+
+class Urgency(StrEnum):
+    """How soon somebody has to act; ranked."""
+
+    NOW = "now"
+    TODAY = "today"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmView:
+    """Something an operator should know, and what to do."""
+
+    id: str
+    urgency: Urgency
+    code: str
+    """Stable; `controller.texts` has a title and an advice for each: node_over_limit, device_silent, plan_late,
+    plan_fallback, departure_at_risk, meter_stale, setpoint_refused, unknown_device, clock_off."""
+    subject: str
+    since: datetime
+    value: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """The plan in force."""
+
+    made_at: datetime | None
+    status: str
+    cost_eur: float | None
+    lower_bound_eur: float | None
+    seconds: float | None
+    """How long the solver took [s], machine time."""
+    starts: Sequence[datetime]
+    """The start of each step, shape (T,)."""
+    node_power_kw: Mapping[NodeId, Sequence[float]]
+    asset_power_kw: Mapping[AssetId, Sequence[float]]
+    price_eur_per_kwh: Mapping[NodeId, Sequence[float]]
+    import_price_eur_per_kwh: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateView:
+    """All that an operator's first page shows."""
+
+    site: str
+    now: datetime
+    speed: float
+    """Domain seconds per machine second; 1 in a real neighbourhood."""
+    nodes: Sequence[NodeView]
+    chargers: Sequence[ChargerView]
+    sources: Sequence[SourceView]
+    alarms: Sequence[AlarmView]
+    """The most urgent first."""
+    discharge_stopped: bool
+    safety_cycles: int
+    late_safety_cycles: int
+    messages: Mapping[str, int]
+    """Counted per protocol: ocpp, modbus, mqtt."""
+    load_kw: float | None
+    """Of homes and buildings together."""
+    pv_kw: float | None
+    charging_kw: float
+    discharging_kw: float
+    """A magnitude."""
+    latest_clearing: IntervalResult | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePoint:
+    """One node in one quarter-hour of the day: for the chart of load against limit."""
+
+    start: datetime
+    power_kw: float | None
+    import_limit_kw: float
+    export_limit_kw: float
+    comparison_kw: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlexibilityPoint:
+    """What a node could do otherwise in one quarter-hour."""
+
+    start: datetime
+    forecast_kw: float
+    up_kw: float
+    """How much more it could draw."""
+    down_kw: float
+    """How much less it could draw (or feed in more), a magnitude."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerView:
+    """The ledger: balances that sum to 0, and a page of postings."""
+
+    balances_nanoeur: Mapping[str, int]
+    postings: Sequence[tuple[int, Posting]]
+    """Row number and posting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeView:
+    """One fill of a member's order."""
+
+    order: Order
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetView:
+    """One of a resident's own things."""
+
+    id: AssetId
+    kind: str
+    """vehicle, charge_point, pv, battery, home or public_building."""
+    node: NodeId | None
+    power_kw: float | None
+    soc_fraction: float | None
+    charger: ChargerView | None
+    """For a vehicle that is plugged in."""
+    wishes: Wishes
+    reason: Reason | None
+
+
+class Door(Protocol):
+    """The running controller as the doors see it."""
+
+    async def authenticate(self, token: str) -> Principal | None:
+        """Who holds a bearer token; None where it is not known."""
+        ...
+
+    async def create_token(self, *, role: Role, member: MemberId | None, label: str) -> str:
+        """Makes a token, keeps its hash, and gives it out this once."""
+        ...
+
+    async def state(self) -> StateView:
+        """The neighbourhood now."""
+        ...
+
+    async def plan(self) -> PlanView:
+        """The plan in force."""
+        ...
+
+    async def node_history(self, node: NodeId) -> Sequence[NodePoint]:
+        """The last 96 quarter-hours of a node, the oldest first."""
+        ...
+
+    async def order_book(self, interval_start: datetime | None) -> Sequence[OrderRecord]:
+        """All orders of a quarter-hour (operator only); None: the newest cleared one."""
+        ...
+
+    async def ledger(self, *, account: str | None, after_row: int, limit: int) -> LedgerView:
+        """Balances and a page of postings."""
+        ...
+
+    async def events(self, *, limit: int) -> Sequence[EventRecord]:
+        """Who did what, the newest first."""
+        ...
+
+    async def stop_discharge(self, *, stopped: bool, who: Principal) -> None:
+        """Stops all discharge, or allows it again."""
+        ...
+
+    async def put_limit(
+        self,
+        *,
+        node: NodeId,
+        import_kw: float | None,
+        export_kw: float | None,
+        from_utc: datetime | None,
+        to_utc: datetime | None,
+        who: Principal,
+    ) -> ImposedLimit:
+        """Sets a grid operator's limit; it is planned around at once."""
+        ...
+
+    async def limits(self, node: NodeId) -> Sequence[ImposedLimit]:
+        """The limits of a node that hold or will."""
+        ...
+
+    async def withdraw_limit(self, *, node: NodeId, limit_id: str, who: Principal) -> None:
+        """Ends a limit now."""
+        ...
+
+    async def flexibility(self, node: NodeId) -> Sequence[FlexibilityPoint]:
+        """Forecast and flexibility of a node per quarter-hour of the plan."""
+        ...
+
+    async def put_lockout(self, *, node: NodeId, who: Principal) -> Lockout:
+        """Locks discharge out below a node."""
+        ...
+
+    async def release_lockout(self, *, node: NodeId, who: Principal) -> None:
+        """Releases a lock-out."""
+        ...
+
+    async def lockouts(self) -> Sequence[Lockout]:
+        """The live ones."""
+        ...
+
+    async def assets(self, member: MemberId) -> Sequence[AssetView]:
+        """A member's own things."""
+        ...
+
+    async def set_departure(
+        self,
+        *,
+        asset: AssetId,
+        at_utc: datetime,
+        energy_kwh: float | None,
+        soc_fraction: float | None,
+        who: Principal,
+    ) -> Wishes:
+        """When the car should leave and with what: energy [kWh] or fraction of the battery."""
+        ...
+
+    async def set_mode(self, *, asset: AssetId, mode: WishKind, who: Principal) -> Wishes:
+        """Charge now, pause, or neither; for a vehicle (or the charge point it stands on)."""
+        ...
+
+    async def set_never_discharge(self, *, asset: AssetId, never: bool, who: Principal) -> Wishes:
+        """Never discharge this car, or allow it again (which needs the owner's opt-in)."""
+        ...
+
+    async def place_order(self, order: Order, who: Principal) -> OrderRecord:
+        """Places an order; the same `order_id` with the same content again changes nothing."""
+        ...
+
+    async def cancel_order(self, *, order_id: str, who: Principal) -> None:
+        """Cancels an order whose gate has not closed."""
+        ...
+
+    async def orders(self, member: MemberId) -> Sequence[OrderRecord]:
+        """A member's own orders."""
+        ...
+
+    async def trades(self, member: MemberId) -> Sequence[TradeView]:
+        """A member's fills."""
+        ...
+
+    async def balance_nanoeur(self, member: MemberId) -> int:
+        """What a member has to receive (positive) or to pay (negative)."""
+        ...
+
+    async def postings(self, member: MemberId) -> Sequence[tuple[int, Posting]]:
+        """A member's postings."""
+        ...
+
+    async def put_booking(self, booking: Booking, who: Principal) -> Booking:
+        """Keeps a booking of a shared car; the same id again replaces it."""
+        ...
+
+    async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
+        """Removes a booking."""
+        ...
+
+    async def bookings(self) -> Sequence[Booking]:
+        """The bookings that are not over."""
+        ...
+
+    async def metrics_text(self) -> str:
+        """The figures for Prometheus, in its text format."""
+        ...

@@ -1,0 +1,240 @@
+"""What the loops need kept: the store and its unit of work, as Protocols that `controller.storage` fulfils.
+
+One unit of work is one transaction: it commits when its block ends and rolls back when the block
+raises. Nothing else commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from controller.domain.assets import Booking, Wishes
+from controller.domain.ids import AssetId, MemberId, NodeId
+from controller.domain.network import ImposedLimit
+from market.clearing import Fill, IntervalResult
+from market.ledger import Posting
+from market.orders import Order
+
+
+class Role(StrEnum):
+    """Who may use which door."""
+
+    OPERATOR = "operator"
+    GRID = "grid"
+    RESIDENT = "resident"
+    FLEET = "fleet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRecord:
+    """A bearer token, of which only the hash is kept."""
+
+    token_hash: str
+    """SHA-256, hexadecimal."""
+    role: Role
+    member: MemberId | None
+    """Whose data a resident's token opens."""
+    label: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterRecord:
+    """What a meter's registers stood at on a quarter-hour."""
+
+    meter: AssetId | NodeId
+    at: datetime
+    """The quarter-hour's end, UTC."""
+    import_wh: int
+    export_wh: int
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order and what became of it."""
+
+    order: Order
+    cancelled_at: datetime | None
+    fill: Fill | None
+    """None until its interval is cleared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lockout:
+    """No discharge below a node until a person releases it."""
+
+    node: NodeId
+    set_by: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """Somebody did or changed something: the log of who did what."""
+
+    at: datetime
+    who: str
+    what: str
+    subject: str
+
+
+class UnitOfWork(Protocol):
+    """One transaction. Adding the same id with the same content again does nothing; with other content it raises
+    `ConflictError`.
+    """
+
+    async def add_orders(self, orders: Iterable[Order]) -> None:
+        """Keeps orders."""
+        ...
+
+    async def cancel_order(self, order_id: str, at: datetime) -> None:
+        """Marks an order as cancelled; `NotFoundError` where there is none."""
+        ...
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """One order."""
+        ...
+
+    async def orders_of_interval(self, interval_start: datetime) -> Sequence[Order]:
+        """The orders of a quarter-hour that are not cancelled, by id."""
+        ...
+
+    async def orders_of_member(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
+        """A member's own (resident) orders, the newest interval first."""
+        ...
+
+    async def add_result(self, result: IntervalResult, at: datetime) -> None:
+        """Keeps a quarter-hour's clearing with all its fills."""
+        ...
+
+    async def result(self, interval_start: datetime) -> IntervalResult | None:
+        """A quarter-hour's clearing."""
+        ...
+
+    async def latest_result(self) -> IntervalResult | None:
+        """The newest clearing."""
+        ...
+
+    async def intervals_to_settle(self) -> Sequence[datetime]:
+        """The quarter-hours that were cleared and not yet marked as settled, the oldest first."""
+        ...
+
+    async def mark_settled(self, interval_start: datetime, at: datetime) -> None:
+        """Marks a quarter-hour as settled."""
+        ...
+
+    async def add_postings(self, postings: Iterable[Posting]) -> None:
+        """Books postings; each balances by itself."""
+        ...
+
+    async def postings(
+        self, *, account: str | None = None, after_row: int = 0, limit: int = 500
+    ) -> Sequence[tuple[int, Posting]]:
+        """Postings in booking order with their row number, those of one account where given."""
+        ...
+
+    async def balances(self) -> Mapping[str, int]:
+        """Each account's balance [nano-euro], debits positive; they sum to exactly 0."""
+        ...
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many orders, fills above 0 (trades) and postings there are: keys orders, trades, postings."""
+        ...
+
+    async def trades_digest(self) -> str:
+        """SHA-256 over all fills above 0 in the order of interval and order id."""
+        ...
+
+    async def add_registers(self, registers: Iterable[RegisterRecord]) -> None:
+        """Keeps meter registers; a real one replaces an estimated one."""
+        ...
+
+    async def registers_at(self, at: datetime) -> Mapping[str, RegisterRecord]:
+        """All registers of one quarter-hour's end, by meter."""
+        ...
+
+    async def put_limit(self, limit: ImposedLimit) -> None:
+        """Keeps a grid operator's limit."""
+        ...
+
+    async def end_limit(self, limit_id: str, at: datetime) -> None:
+        """Withdraws a limit: it ends at `at`. `NotFoundError` where there is none."""
+        ...
+
+    async def limits(self, *, ending_after: datetime) -> Sequence[ImposedLimit]:
+        """The limits that hold after an instant or have no end."""
+        ...
+
+    async def put_lockout(self, lockout: Lockout) -> None:
+        """Locks discharge out below a node."""
+        ...
+
+    async def release_lockout(self, node: NodeId) -> None:
+        """Releases it; `NotFoundError` where there is none."""
+        ...
+
+    async def lockouts(self) -> Sequence[Lockout]:
+        """The live ones."""
+        ...
+
+    async def put_bookings(self, bookings: Iterable[Booking]) -> None:
+        """Keeps bookings; one with a known id replaces the old."""
+        ...
+
+    async def delete_booking(self, booking_id: str) -> None:
+        """Removes one; `NotFoundError` where there is none."""
+        ...
+
+    async def bookings(self, *, ending_after: datetime) -> Sequence[Booking]:
+        """The bookings that end after an instant, by start."""
+        ...
+
+    async def put_wishes(self, wishes: Wishes) -> None:
+        """Keeps what a person pressed for an asset."""
+        ...
+
+    async def wishes(self) -> Sequence[Wishes]:
+        """All of them."""
+        ...
+
+    async def add_token(self, token: TokenRecord) -> None:
+        """Keeps a token's hash."""
+        ...
+
+    async def token(self, token_hash: str) -> TokenRecord | None:
+        """The token with that hash."""
+        ...
+
+    async def add_event(self, event: EventRecord) -> None:
+        """Logs who did what."""
+        ...
+
+    async def events(self, *, limit: int = 200) -> Sequence[EventRecord]:
+        """The newest first."""
+        ...
+
+    async def put_value(self, key: str, value: str) -> None:
+        """Keeps one small named value (JSON text) over a restart."""
+        ...
+
+    async def value(self, key: str) -> str | None:
+        """The named value."""
+        ...
+
+
+class Store(Protocol):
+    """The database."""
+
+    def unit(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A transaction that may write."""
+        ...
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        ...
