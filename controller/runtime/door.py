@@ -55,7 +55,7 @@ class NodeView:
     price_eur_per_kwh: float | None
     """The node's price in the plan for this quarter-hour."""
     comparison_kw: Mapping[str, float]
-    """What the demo's baselines draw here now (plug_and_charge, price_following, fixed_cap); empty elsewhere."""
+    """What the demo's baselines (plug_and_charge, ...) draw here now; empty elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +114,8 @@ class AlarmView:
     id: str
     urgency: Urgency
     code: str
-    """Stable; `controller.texts` has a title and an advice for each: node_over_limit, device_silent, plan_late,
-    plan_fallback, departure_at_risk, meter_stale, setpoint_refused, unknown_device, clock_off."""
+    """Stable; `controller.texts` has a title and an advice for each: node_over_limit, device_silent,
+    plan_late, plan_fallback, departure_at_risk, meter_stale, setpoint_refused, unknown_device, clock_off."""
     subject: str
     since: datetime
     value: float | None = None

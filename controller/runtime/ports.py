@@ -85,8 +85,9 @@ class EventRecord:
 
 
 class UnitOfWork(Protocol):
-    """One transaction. Adding the same id with the same content again does nothing; with other content it raises
-    `ConflictError`.
+    """One transaction.
+
+    Adding the same id with the same content again does nothing; with other content it raises `ConflictError`.
     """
 
     async def add_orders(self, orders: Iterable[Order]) -> None:
