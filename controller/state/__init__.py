@@ -1,1 +1,5 @@
-"""Room: state."""
+"""What is known of the neighbourhood now: the newest reading of everything, and how fresh it is."""
+
+from controller.state.model import NeighbourhoodState, apply, apply_all
+
+__all__ = ["NeighbourhoodState", "apply", "apply_all"]

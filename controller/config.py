@@ -1,0 +1,378 @@
+"""The site file: one TOML file describes a neighbourhood and how its controller is to run.
+
+`read_site_file` gives everything or an `InputProblemsError` with every problem at once; `site_file_text`
+writes the same format, which is how the demo hands its simulated neighbourhood to the controller.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
+from controller.domain.errors import InputProblemsError, Problem
+from controller.domain.ids import ean
+from controller.domain.network import Network, Node, tree_problems
+from controller.domain.site import Location, Site, Tariff
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Where the API and the console listen."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OcppSettings:
+    """Where the chargers connect."""
+
+    host: str = "127.0.0.1"
+    port: int = 9000
+    call_timeout_s: float = 10.0
+    """Machine time to wait for a charger's answer."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MqttSettings:
+    """The broker that the meters publish to; no host: no meters over MQTT."""
+
+    host: str = ""
+    port: int = 1883
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ModbusSettings:
+    """The inverters and batteries."""
+
+    poll_s: float = 60.0
+    """Domain time between two reads of a device."""
+    timeout_s: float = 5.0
+    """Machine time to wait for an answer."""
+    devices: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """`host:port` or `host:port/unit` for each asset."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSettings:
+    """The day-ahead prices: a file that may grow while the controller runs."""
+
+    file: str = ""
+    """CSV with `start_utc,price_eur_per_mwh`; empty: `flat_eur_per_kwh` all day."""
+    flat_eur_per_kwh: float = 0.10
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SafetySettings:
+    """The safety loop."""
+
+    period_s: float = 10.0
+    """Domain time between two cycles."""
+    setpoint_life_s: float = 600.0
+    """How long a setpoint holds without renewal, domain time; it is renewed at half its life."""
+    meter_stale_s: float = 900.0
+    """A load meter older than this counts as stale, domain time."""
+    node_meter_stale_s: float = 120.0
+    """A node meter older than this counts as stale, domain time."""
+    margin_fraction: float = 0.03
+    """Part of every limit that is left free for what happens between two readings."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningSettings:
+    """The planning loop."""
+
+    every_s: float = 300.0
+    """Domain time between two plans."""
+    horizon_h: float = 36.0
+    deadline_s: float = 20.0
+    """Machine time the solver gets."""
+    margin_fraction: float = 0.05
+    """Part of every limit the plan leaves free, for forecasts that are wrong."""
+    departure_margin_kwh: float = 0.5
+    """What the plan puts on top of every departure wish."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MarketSettings:
+    """The market of a quarter-hour."""
+
+    enabled: bool = True
+    gate_lead_s: float = 60.0
+    """The gate closes this long before the quarter-hour starts, domain time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the controller runs."""
+
+    database: str = "wijkstroom.sqlite3"
+    """A file (relative to the site file), or a URL of PostgreSQL."""
+    clock: str = "system"
+    """`system`, or `mqtt`: joins the clock that a simulator publishes."""
+    default_language: str = "nl"
+    web: WebSettings = WebSettings()
+    ocpp: OcppSettings = OcppSettings()
+    mqtt: MqttSettings = MqttSettings()
+    modbus: ModbusSettings = ModbusSettings()
+    prices: PriceSettings = PriceSettings()
+    safety: SafetySettings = SafetySettings()
+    planning: PlanningSettings = PlanningSettings()
+    market: MarketSettings = MarketSettings()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SiteFile:
+    """A site file as it stands."""
+
+    name: str
+    location: Location = dataclasses.field(default_factory=Location)
+    tariff: Tariff = dataclasses.field(default_factory=Tariff)
+    settings: Settings = Settings()
+    nodes: tuple[Node, ...]
+    members: tuple[Member, ...]
+    charge_points: tuple[ChargePoint, ...] = ()
+    vehicles: tuple[Vehicle, ...] = ()
+    pv: tuple[PvRoof, ...] = ()
+    batteries: tuple[Battery, ...] = ()
+    loads: tuple[Load, ...] = ()
+
+
+_ADAPTER: TypeAdapter[SiteFile] = TypeAdapter(SiteFile)
+
+
+def read_site_file(path: Path) -> tuple[Site, Settings]:
+    """Reads a site file.
+
+    Raises:
+        InputProblemsError: With every problem: the file's own, unknown names, types, and what does not fit.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputProblemsError(
+            str(path), [Problem(place="file", rule=f"cannot be read: {error}")]
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputProblemsError(str(path), [Problem(place="file", rule=f"is no TOML: {error}")]) from error
+    found = list(_unknown_names(table, SiteFile, ""))
+    for node in table.get("nodes", []):
+        if isinstance(node, dict):
+            node.setdefault("parent", None)
+    try:
+        parsed = _ADAPTER.validate_python(table)
+    except ValidationError as error:
+        found += [
+            Problem(place=_path(detail["loc"]), rule=detail["msg"], way_out=_got(detail["input"]))
+            for detail in error.errors()
+        ]
+        raise InputProblemsError(str(path), found) from error
+    found += semantic_problems(parsed)
+    if found:
+        raise InputProblemsError(str(path), found)
+    return to_site(parsed), parsed.settings
+
+
+def to_site(parsed: SiteFile) -> Site:
+    """The neighbourhood itself, without how it is run."""
+    return Site(
+        name=parsed.name,
+        network=Network(parsed.nodes),
+        members=parsed.members,
+        charge_points=parsed.charge_points,
+        vehicles=parsed.vehicles,
+        pv=parsed.pv,
+        batteries=parsed.batteries,
+        loads=parsed.loads,
+        tariff=parsed.tariff,
+        location=parsed.location,
+    )
+
+
+def site_file_text(site: Site, settings: Settings) -> str:
+    """A site and its settings in the site file's format."""
+    return tomli_w.dumps(
+        {
+            "name": site.name,
+            "location": _plain(site.location),
+            "tariff": _plain(site.tariff),
+            "settings": _plain(settings),
+            "nodes": _plain(site.network.nodes),
+            "members": _plain(site.members),
+            "charge_points": _plain(site.charge_points),
+            "vehicles": _plain(site.vehicles),
+            "pv": _plain(site.pv),
+            "batteries": _plain(site.batteries),
+            "loads": _plain(site.loads),
+        }
+    )
+
+
+def semantic_problems(site: SiteFile) -> Iterator[Problem]:
+    """What is wrong between the parts of a site file whose parts are well-formed."""
+    for rule in tree_problems([(node.id, node.parent) for node in site.nodes]):
+        yield Problem(place="nodes", rule=rule)
+    yield from _doubles(site)
+    nodes = {node.id for node in site.nodes}
+    members = {member.id for member in site.members}
+    groups: Sequence[tuple[str, Sequence[Any]]] = [
+        ("charge_points", site.charge_points),
+        ("vehicles", site.vehicles),
+        ("pv", site.pv),
+        ("batteries", site.batteries),
+        ("loads", site.loads),
+    ]
+    for group, assets in groups:
+        for i, asset in enumerate(assets):
+            place = f"{group}[{i}]"
+            if asset.member not in members:
+                yield Problem(place=f"{place}.member", rule=f"there is no member {asset.member!r}")
+            if hasattr(asset, "node") and asset.node not in nodes:
+                yield Problem(place=f"{place}.node", rule=f"there is no node {asset.node!r}")
+            if hasattr(asset, "ean"):
+                yield from _ean_problems(f"{place}.ean", asset.ean)
+            yield from _figure_problems(place, asset)
+    points = {point.id for point in site.charge_points}
+    for i, car in enumerate(site.vehicles):
+        if car.home_charge_point is not None and car.home_charge_point not in points:
+            rule = f"there is no charge point {car.home_charge_point!r}"
+            yield Problem(place=f"vehicles[{i}].home_charge_point", rule=rule)
+    yield from _settings_problems(site)
+
+
+def _settings_problems(site: SiteFile) -> Iterator[Problem]:
+    settings = site.settings
+    if settings.clock not in {"system", "mqtt"}:
+        yield Problem(place="settings.clock", rule="must be 'system' or 'mqtt'")
+    if settings.clock == "mqtt" and not settings.mqtt.host:
+        yield Problem(place="settings.clock", rule="'mqtt' needs settings.mqtt.host")
+    devices = {asset.id for asset in (*site.pv, *site.batteries)}
+    for asset, address in settings.modbus.devices.items():
+        if asset not in devices:
+            yield Problem(
+                place=f"settings.modbus.devices.{asset}", rule="there is no PV roof or battery of that id"
+            )
+        host, _, rest = address.rpartition(":")
+        if not host or not rest.split("/")[0].isdigit():
+            yield Problem(
+                place=f"settings.modbus.devices.{asset}",
+                rule=f"must be 'host:port' or 'host:port/unit', is {address!r}",
+            )
+    positive = [
+        ("settings.safety.period_s", settings.safety.period_s),
+        ("settings.safety.setpoint_life_s", settings.safety.setpoint_life_s),
+        ("settings.planning.every_s", settings.planning.every_s),
+        ("settings.planning.horizon_h", settings.planning.horizon_h),
+        ("settings.planning.deadline_s", settings.planning.deadline_s),
+    ]
+    for place, value in positive:
+        if not value > 0:
+            yield Problem(place=place, rule=f"must be more than 0, is {value}")
+
+
+def _doubles(site: SiteFile) -> Iterator[Problem]:
+    groups = (site.charge_points, site.vehicles, site.pv, site.batteries, site.loads)
+    assets = [asset.id for group in groups for asset in group]
+    for name, ids in (("asset", assets), ("member", [member.id for member in site.members])):
+        for double in sorted(key for key, count in Counter(ids).items() if count > 1):
+            yield Problem(place="site", rule=f"{name} id {double!r} is there more than once")
+    for double in sorted(
+        key for key, count in Counter(car.token for car in site.vehicles).items() if count > 1
+    ):
+        yield Problem(place="vehicles", rule=f"token {double!r} belongs to more than one vehicle")
+
+
+def _figure_problems(place: str, asset: object) -> Iterator[Problem]:
+    for name in ("charge_kw_max", "discharge_kw_max", "capacity_kwh", "min_kwh", "rated_kw", "fallback_kw"):
+        value = getattr(asset, name, 0.0)
+        if not value >= 0:
+            yield Problem(
+                place=f"{place}.{name}", rule=f"is a magnitude and must not be negative, is {value}"
+            )
+    for name in ("efficiency_charge", "efficiency_discharge"):
+        value = getattr(asset, name, 1.0)
+        if not 0 < value <= 1:
+            yield Problem(place=f"{place}.{name}", rule=f"must lie in (0, 1], is {value}")
+    capacity = getattr(asset, "capacity_kwh", None)
+    if capacity is not None and getattr(asset, "min_kwh", 0.0) > capacity:
+        yield Problem(place=f"{place}.min_kwh", rule="must not be above capacity_kwh")
+
+
+def _ean_problems(place: str, text: str) -> Iterator[Problem]:
+    try:
+        ean(text)
+    except ValueError as error:
+        yield Problem(place=place, rule=str(error))
+
+
+def _unknown_names(table: Mapping[str, Any], kind: type, prefix: str) -> Iterator[Problem]:
+    """Names that the format does not have, at any depth of the file's dataclasses."""
+    nested = {
+        "location": Location,
+        "tariff": Tariff,
+        "settings": Settings,
+        "nodes": Node,
+        "members": Member,
+        "charge_points": ChargePoint,
+        "vehicles": Vehicle,
+        "pv": PvRoof,
+        "batteries": Battery,
+        "loads": Load,
+        "web": WebSettings,
+        "ocpp": OcppSettings,
+        "mqtt": MqttSettings,
+        "modbus": ModbusSettings,
+        "prices": PriceSettings,
+        "safety": SafetySettings,
+        "planning": PlanningSettings,
+        "market": MarketSettings,
+    }
+    known = {field.name for field in dataclasses.fields(kind)}
+    for name, value in table.items():
+        if name not in known:
+            yield Problem(
+                place=f"{prefix}{name}",
+                rule="is no name of this format",
+                way_out=f"known: {', '.join(sorted(known))}",
+            )
+        elif name in nested and isinstance(value, dict):
+            yield from _unknown_names(value, nested[name], f"{prefix}{name}.")
+        elif name in nested and isinstance(value, list):
+            for i, row in enumerate(value):
+                if isinstance(row, dict):
+                    yield from _unknown_names(row, nested[name], f"{prefix}{name}[{i}].")
+
+
+def _plain(value: object) -> Any:
+    """Dataclasses as TOML tables: fields that are None are left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _plain(inner)
+            for field in dataclasses.fields(value)
+            if (inner := getattr(value, field.name)) is not None
+        }
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _path(parts: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "file"
+
+
+def _got(value: object) -> str:
+    text = repr(value)
+    return f"got {text if len(text) < 60 else text[:57] + '...'}"
