@@ -254,7 +254,7 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
         yield Problem(place="settings.clock", rule="must be 'system' or 'mqtt'")
     if settings.clock == "mqtt" and not settings.mqtt.host:
         yield Problem(place="settings.clock", rule="'mqtt' needs settings.mqtt.host")
-    devices = {asset.id for asset in (*site.pv, *site.batteries)}
+    devices = {roof.id for roof in site.pv} | {battery.id for battery in site.batteries}
     for asset, address in settings.modbus.devices.items():
         if asset not in devices:
             yield Problem(
@@ -279,7 +279,13 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
 
 
 def _doubles(site: SiteFile) -> Iterator[Problem]:
-    groups = (site.charge_points, site.vehicles, site.pv, site.batteries, site.loads)
+    groups: tuple[Sequence[Any], ...] = (
+        site.charge_points,
+        site.vehicles,
+        site.pv,
+        site.batteries,
+        site.loads,
+    )
     assets = [asset.id for group in groups for asset in group]
     for name, ids in (("asset", assets), ("member", [member.id for member in site.members])):
         for double in sorted(key for key, count in Counter(ids).items() if count > 1):

@@ -1,0 +1,159 @@
+"""The load that nobody steers, at each node, and the room that it leaves for what is steered.
+
+A live node meter less what the steered devices under it draw is the best there is. Without one the
+sum of what lies below stands in: live meters as they are, stale or missing ones at the high (for
+import) or low (for export) end of their forecast. A silent charger's reservation comes on top. What
+is measured is smoothed one way only: the larger of now and the recent mean counts against import,
+the smaller against export.
+
+Every power here is a row of four: the total, and phases L1, L2 and L3 [kW].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.domain.assets import Phases
+from controller.domain.ids import NodeId
+from controller.domain.network import Network
+from controller.domain.reasons import ReasonCode
+from controller.domain.units import BoolArray, FloatArray, IntArray
+from controller.setpoints.safety import Room
+
+
+def shares(phases: Sequence[Phases]) -> FloatArray:
+    """How a device's power counts in the total and on each phase, shape (A, 4)."""
+    return np.array([[1.0, p.share(0), p.share(1), p.share(2)] for p in phases]).reshape(-1, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Devices with their powers now: loads, or what is steered. A devices."""
+
+    node: IntArray
+    """The place of each device's node in `network.nodes`, shape (A,)."""
+    share: FloatArray
+    """From `shares`, shape (A, 4)."""
+    high_kw: FloatArray
+    """What counts against import, shape (A,)."""
+    low_kw: FloatArray
+    """What counts against export, shape (A,)."""
+    live: BoolArray
+    """Whether a live meter says so, shape (A,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseLoad:
+    """The unsteered load under each node. N nodes in the order of `network.nodes`."""
+
+    high_kw: FloatArray
+    """Against import, shape (N, 4)."""
+    low_kw: FloatArray
+    """Against export, shape (N, 4)."""
+    observed_fraction: FloatArray
+    """How much of it is measured and live, 0 to 1, shape (N,)."""
+
+    def smoothed(self, mean: BaseLoad) -> BaseLoad:
+        """The larger (against export: the smaller) of now and the recent mean."""
+        return BaseLoad(
+            high_kw=np.maximum(self.high_kw, mean.high_kw),
+            low_kw=np.minimum(self.low_kw, mean.low_kw),
+            observed_fraction=self.observed_fraction,
+        )
+
+    def mean_with(self, before: BaseLoad | None, weight: float) -> BaseLoad:
+        """The recent mean, in which this counts with `weight`."""
+        if before is None:
+            return self
+        return BaseLoad(
+            high_kw=weight * self.high_kw + (1.0 - weight) * before.high_kw,
+            low_kw=weight * self.low_kw + (1.0 - weight) * before.low_kw,
+            observed_fraction=self.observed_fraction,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitNow:
+    """What one node may carry now."""
+
+    import_kw: float
+    export_kw: float
+    phase_kw: float
+    """Of one phase, either way; infinity where nothing binds per phase."""
+    by: ReasonCode
+
+
+def base_load(
+    network: Network,
+    loads: Group,
+    steered: Group,
+    meters: Mapping[NodeId, Sequence[float]],
+    reserved_kw: FloatArray,
+) -> BaseLoad:
+    """The unsteered load under every node.
+
+    Args:
+        network: The tree.
+        loads: Every load that hangs directly under a node.
+        steered: What the steered devices draw (`high_kw` is used), to be taken off the node meters.
+        meters: The live node meters: total [kW], or total and three phases [kW].
+        reserved_kw: Power kept free under each node for chargers that do not answer, shape (N,).
+    """
+    count = len(network.nodes)
+    place = {node.id: i for i, node in enumerate(network.nodes)}
+    high, low, drawn = np.zeros((count, 4)), np.zeros((count, 4)), np.zeros((count, 4))
+    size, live = np.zeros(count), np.zeros(count)
+    np.add.at(high, loads.node, loads.high_kw[:, None] * loads.share)
+    np.add.at(low, loads.node, loads.low_kw[:, None] * loads.share)
+    np.add.at(drawn, steered.node, steered.high_kw[:, None] * steered.share)
+    extent = np.maximum(np.abs(loads.high_kw), np.abs(loads.low_kw))
+    np.add.at(size, loads.node, extent)
+    np.add.at(live, loads.node, extent * loads.live)
+    kept = reserved_kw[:, None] * np.array([1.0, 1 / 3, 1 / 3, 1 / 3])
+    for node_id in reversed(network.parents_first):
+        i = place[node_id]
+        meter = meters.get(node_id)
+        if meter is not None:
+            # A live meter overrides the sum of what lies below.
+            rows = slice(0, len(meter))
+            high[i, rows] = low[i, rows] = np.asarray(meter) - drawn[i, rows]
+            live[i] = size[i]
+        parent = network.by_id[node_id].parent
+        if parent is not None:
+            for total in (high, low, drawn, size, live, kept):
+                total[place[parent]] += total[i]
+    observed = np.where(size > 0.0, live / np.where(size > 0.0, size, 1.0), 1.0)
+    return BaseLoad(high_kw=high + kept, low_kw=low, observed_fraction=np.minimum(observed, 1.0))
+
+
+def rooms(
+    network: Network, base: BaseLoad, limits: Mapping[NodeId, LimitNow], margin_fraction: float
+) -> dict[NodeId, Room]:
+    """The room each limit leaves, with `margin_fraction` of the limit kept free."""
+    keep = 1.0 - margin_fraction
+    found: dict[NodeId, Room] = {}
+    for i, node in enumerate(network.nodes):
+        limit = limits.get(node.id)
+        if limit is None:
+            continue
+        ceiling = (
+            np.array([limit.import_kw, limit.phase_kw, limit.phase_kw, limit.phase_kw]) * keep
+            - base.high_kw[i]
+        )
+        floor = (
+            -np.array([limit.export_kw, limit.phase_kw, limit.phase_kw, limit.phase_kw]) * keep
+            - base.low_kw[i]
+        )
+        by_phase = np.isfinite(limit.phase_kw)
+        found[node.id] = Room(
+            ceiling_kw=float(ceiling[0]),
+            floor_kw=float(floor[0]),
+            phase_ceiling_kw=(float(ceiling[1]), float(ceiling[2]), float(ceiling[3])) if by_phase else None,
+            phase_floor_kw=(float(floor[1]), float(floor[2]), float(floor[3])) if by_phase else None,
+            by=limit.by,
+            limit_kw=limit.import_kw,
+        )
+    return found

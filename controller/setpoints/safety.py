@@ -1,0 +1,242 @@
+"""Fits what all devices want into every limit of the network at once.
+
+Each node gives up to four rows: its total power, and each phase where a limit binds per phase. A row
+has a ceiling (what may still flow down beside the load that nobody steers) and a floor (what may flow
+up). The rows are gone through from the leaves to the roots, because what is taken away below only
+helps above:
+
+- over the ceiling: first what is above the departure promise gives way, the least urgent first; then
+  the promised part; only then, when the load alone is over the limit, stores discharge;
+- under the floor: discharge gives way first, then stores charge what they still may, and only then
+  roofs are turned down.
+
+A three-phase charger cannot stand between 0 and about 4.1 kW: who is left in between gets the minimum
+if it fits everywhere above, the most urgent first, and 0 otherwise. Urgency follows the time, so the
+minimum currents rotate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.network import Network
+from controller.domain.reasons import Reason, ReasonCode
+from controller.domain.units import BoolArray, FloatArray, IntArray
+from controller.setpoints.candidate import Candidate
+
+TOLERANCE_KW = 1e-6
+"""Rounding of the sums; far below what any meter shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What the steered devices under one node may draw together."""
+
+    ceiling_kw: float
+    """Most they may draw in all; negative where the load alone is over the limit."""
+    floor_kw: float
+    """Least they may draw in all (negative: what they may feed in)."""
+    phase_ceiling_kw: tuple[float, float, float] | None = None
+    phase_floor_kw: tuple[float, float, float] | None = None
+    by: ReasonCode = ReasonCode.NETWORK_LIMIT
+    """Whose limit it is."""
+    limit_kw: float = float("inf")
+    """The limit itself, for the words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What one device shall do now."""
+
+    asset: AssetId
+    power_kw: float
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class _Row:
+    node: NodeId
+    members: IntArray
+    """Places of the devices under the node."""
+    weight: FloatArray
+    """How much of each counts in this row."""
+    ceiling_kw: float
+    floor_kw: float
+    room: Room
+
+
+@dataclass
+class _Fit:
+    """The arrays of one fit; `power_kw` is what is being decided."""
+
+    power_kw: FloatArray
+    low_kw: FloatArray
+    high_kw: FloatArray
+    must_kw: FloatArray
+    min_kw: FloatArray
+    production: BoolArray
+    order: IntArray
+    """Places, the least urgent first."""
+    bound_by: dict[int, Reason]
+
+
+def fit(candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room], network: Network) -> list[Decision]:
+    """Decides every device's power inside every room.
+
+    Args:
+        candidates: One per device; their windows are never left.
+        rooms: For the nodes that have a limit.
+        network: The tree.
+
+    Returns:
+        One decision per candidate, in their order. A room that even the windows' edges cannot keep
+        (fixed load over the limit) is used as little as the windows allow.
+    """
+    if not candidates:
+        return []
+    state = _arrays(candidates)
+    rows = _rows(candidates, rooms, network)
+    for row in rows:
+        _under_ceiling(state, row)
+        _over_floor(state, row)
+    _whole_minimums(state, rows, candidates)
+    for row in rows:
+        _over_floor(state, row)
+    return [
+        Decision(
+            asset=candidate.asset,
+            power_kw=float(state.power_kw[i]),
+            reason=state.bound_by.get(i, candidate.reason),
+        )
+        for i, candidate in enumerate(candidates)
+    ]
+
+
+def _arrays(candidates: Sequence[Candidate]) -> _Fit:
+    urgency = np.array([c.urgency for c in candidates])
+    return _Fit(
+        power_kw=np.array([c.want_kw for c in candidates]),
+        low_kw=np.array([c.low_kw for c in candidates]),
+        high_kw=np.array([c.high_kw for c in candidates]),
+        must_kw=np.array([c.must_kw for c in candidates]),
+        min_kw=np.array([c.min_kw for c in candidates]),
+        production=np.array([c.production for c in candidates]),
+        order=np.argsort(urgency, kind="stable"),
+        bound_by={},
+    )
+
+
+def _rows(candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room], network: Network) -> list[_Row]:
+    """The rows of all nodes, children before parents."""
+    members: dict[NodeId, list[int]] = {}
+    for i, candidate in enumerate(candidates):
+        for node in network.paths[candidate.node]:
+            if node in rooms:
+                members.setdefault(node, []).append(i)
+    rows: list[_Row] = []
+    for node in reversed(network.parents_first):
+        if node not in members:
+            continue
+        places = np.array(members[node], dtype=np.int64)
+        room = rooms[node]
+        rows.append(_Row(node, places, np.ones(places.size), room.ceiling_kw, room.floor_kw, room))
+        if room.phase_ceiling_kw is None or room.phase_floor_kw is None:
+            continue
+        for phase in range(3):
+            weight = np.array([candidates[i].phases.share(phase) for i in members[node]])
+            rows.append(
+                _Row(node, places, weight, room.phase_ceiling_kw[phase], room.phase_floor_kw[phase], room)
+            )
+    return rows
+
+
+def _under_ceiling(state: _Fit, row: _Row) -> None:
+    over_kw = float(row.weight @ state.power_kw[row.members]) - row.ceiling_kw
+    if over_kw <= TOLERANCE_KW:
+        return
+    soft_floor = np.maximum(state.must_kw, np.minimum(state.power_kw, 0.0))
+    stop_floor = np.minimum(state.power_kw, 0.0)
+    for floor in (soft_floor, stop_floor, state.low_kw):
+        over_kw = _lower(state, row, floor, over_kw)
+        if over_kw <= TOLERANCE_KW:
+            return
+
+
+def _lower(state: _Fit, row: _Row, floor_kw: FloatArray, over_kw: float) -> float:
+    """Takes `over_kw` away down to `floor_kw`, the least urgent first; gives what is left over."""
+    inside = np.zeros(state.power_kw.size)
+    inside[row.members] = row.weight
+    order = state.order[(inside[state.order] > 0.0) & ~state.production[state.order]]
+    give = np.maximum(state.power_kw[order] - floor_kw[order], 0.0)
+    before = np.concatenate([[0.0], np.cumsum(give * inside[order])[:-1]])
+    take = np.minimum(give, np.maximum(over_kw - before, 0.0) / inside[order])
+    _change(state, row, order, -take)
+    return over_kw - float(take @ inside[order])
+
+
+def _over_floor(state: _Fit, row: _Row) -> None:
+    short_kw = row.floor_kw - float(row.weight @ state.power_kw[row.members])
+    if short_kw <= TOLERANCE_KW:
+        return
+    stores = ~state.production
+    for ceiling, chosen in (
+        (np.maximum(state.power_kw, 0.0), stores),
+        (state.high_kw, stores),
+        (state.high_kw, state.production),
+    ):
+        inside = np.zeros(state.power_kw.size)
+        inside[row.members] = row.weight
+        order = np.flatnonzero((inside > 0.0) & chosen)
+        room = np.maximum(ceiling[order] - state.power_kw[order], 0.0) * inside[order]
+        total = float(room.sum())
+        if total <= 0.0:
+            continue
+        share = min(1.0, short_kw / total)
+        _change(state, row, order, share * room / inside[order])
+        short_kw -= share * total
+        if short_kw <= TOLERANCE_KW:
+            return
+
+
+def _change(state: _Fit, row: _Row, places: IntArray, by_kw: FloatArray) -> None:
+    state.power_kw[places] += by_kw
+    reason = Reason(code=row.room.by, subject=row.node, value=row.room.limit_kw, unit="kW")
+    for place in places[np.abs(by_kw) > TOLERANCE_KW].tolist():
+        state.bound_by[place] = reason
+
+
+def _whole_minimums(state: _Fit, rows: Sequence[_Row], candidates: Sequence[Candidate]) -> None:
+    """Nobody is left between 0 and the minimum: the most urgent get the minimum where it fits."""
+    magnitude = np.abs(state.power_kw)
+    between = np.flatnonzero((magnitude > TOLERANCE_KW) & (magnitude < state.min_kw - TOLERANCE_KW))
+    if not between.size:
+        return
+    wanted = np.sign(state.power_kw[between]) * state.min_kw[between]
+    state.power_kw[between] = 0.0
+    used = [float(row.weight @ state.power_kw[row.members]) for row in rows]
+    rows_of: dict[int, list[tuple[int, float]]] = {int(i): [] for i in between}
+    for r, row in enumerate(rows):
+        for place, weight in zip(row.members.tolist(), row.weight.tolist(), strict=True):
+            if place in rows_of and weight > 0.0:
+                rows_of[place].append((r, weight))
+    rank = {int(place): k for k, place in enumerate(state.order.tolist())}
+    for place, power in sorted(
+        zip(between.tolist(), wanted.tolist(), strict=True), key=lambda pair: -rank[pair[0]]
+    ):
+        inside = state.low_kw[place] - TOLERANCE_KW <= power <= state.high_kw[place] + TOLERANCE_KW
+        if inside and all(
+            rows[r].floor_kw <= used[r] + weight * power <= rows[r].ceiling_kw + TOLERANCE_KW
+            for r, weight in rows_of[place]
+        ):
+            state.power_kw[place] = power
+            for r, weight in rows_of[place]:
+                used[r] += weight * power
+        else:
+            bound = state.bound_by.get(place, candidates[place].reason)
+            state.bound_by[place] = Reason(
+                code=ReasonCode.MIN_POWER, subject=bound.subject, value=float(state.min_kw[place]), unit="kW"
+            )
