@@ -1,1 +1,1 @@
-"""Room: forecast."""
+"""Forecasts: arrays in, arrays out. What is measured corrects what was expected."""
