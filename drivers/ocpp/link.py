@@ -1,0 +1,106 @@
+"""One charger's connection: at most one request of ours open at a time, a short queue behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from controller.domain.errors import WijkstroomError
+from drivers.ocpp.codec import Answer, Request, Session
+
+_WAITING_MAX = 8
+"""More requests than this waiting for one charger means that it does not keep up."""
+
+
+class NotSentError(WijkstroomError):
+    """The request never left, so nothing has changed in the charger."""
+
+    def __init__(self, code: str, why: str) -> None:
+        self.code = code
+        """For `Rejected`."""
+        super().__init__(why)
+
+
+class LinkLostError(WijkstroomError):
+    """The connection went between a request and its answer: the charger may or may not have taken it."""
+
+
+class Link:
+    """A connection with its session, as long as it lives."""
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        session: Session,
+        *,
+        call_timeout_s: float,
+        count: Callable[[], None],
+    ) -> None:
+        self.connection = connection
+        self.session = session
+        self.spoke = asyncio.Event()
+        """Set by the charger's first message."""
+        self.booted = asyncio.Event()
+        """Set by each boot, cleared by who lays the floor."""
+        self.ended = False
+        self._call_timeout_s = call_timeout_s
+        self._count = count
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._answer: asyncio.Future[Answer] | None = None
+
+    async def ask(self, request: Request) -> Answer:
+        """Waits for the turn, sends, and waits for the answer; each wait has the call's timeout.
+
+        Raises:
+            NotSentError: If the queue is full, the turn did not come, or the connection had ended.
+            PayloadError: If the request breaks its schema.
+            TimeoutError: If it was sent and not answered in time.
+            LinkLostError: If the connection went meanwhile.
+        """
+        if self._waiting >= _WAITING_MAX:
+            raise NotSentError("Busy", f"{self._waiting} requests wait for the charger already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise NotSentError("Busy", "the charger still owes an answer to an earlier request") from error
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._exchange(request)
+        finally:
+            self._turn.release()
+
+    async def _exchange(self, request: Request) -> Answer:
+        if self.ended:
+            raise NotSentError("NotConnected", "the connection has ended")
+        text = self.session.call(request)
+        self._answer = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                await self.connection.send(text)
+                self._count()
+                return await self._answer
+        except ConnectionClosed as error:
+            raise LinkLostError("the connection went before the answer came") from error
+        finally:
+            # The session may serve a newer connection by now, whose request is not ours to give up.
+            if not self.ended:
+                self.session.abandon()
+            self._answer = None
+
+    def answered(self, answer: Answer) -> None:
+        """Takes the answer to the open request."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer)
+
+    def end(self) -> None:
+        """The connection has ended: whoever waits hears it."""
+        self.ended = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(LinkLostError("the connection went before the answer came"))

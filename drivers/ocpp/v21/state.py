@@ -1,0 +1,119 @@
+"""What a session remembers of a charger. Frozen: a message makes a new state or leaves the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.domain.assets import ChargePoint
+from controller.domain.telemetry import CarReading, ConnectorReading, Reading
+from drivers.ocpp.codec import Notice, NoticeCode
+from drivers.ocpp.frames import Payload
+
+_ENDED_KEPT = 8
+"""Ended transactions that are remembered, to know a replayed end again."""
+NO_CAR_FACTS = "the car tells nothing of its battery (no ISO 15118-20)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarFacts:
+    """What the car on the charger has told since it was plugged in."""
+
+    soc_fraction: float | None = None
+    capacity_kwh: float | None = None
+    charge_kw_max: float | None = None
+    discharge_kw_max: float | None = None
+
+
+NO_FACTS = CarFacts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerState:
+    """One charger with one connector."""
+
+    plugged: bool | None = None
+    """None: not known."""
+    transaction: str | None = None
+    token: str | None = None
+    transaction_at: datetime | None = None
+    """Of the transaction's latest event."""
+    last_sequence: int = -1
+    """The highest sequence number of the transaction."""
+    ended: tuple[str, ...] = ()
+    """The latest transactions that ended."""
+    import_wh: int | None = None
+    """The highest import register."""
+    export_wh: int | None = None
+    register_at: datetime | None = None
+    """When the newest register was read."""
+    car: CarFacts = NO_FACTS
+
+    def with_end_of(self, transaction: str) -> ChargerState:
+        """The state that remembers a transaction's end; an open one of that name is closed."""
+        ended = (*self.ended, transaction)[-_ENDED_KEPT:]
+        if transaction != self.transaction:
+            return replace(self, ended=ended)
+        return replace(self, ended=ended, transaction=None, token=None, last_sequence=-1, transaction_at=None)
+
+    def unplugged(self) -> ChargerState:
+        """The state without a car; what it told leaves with it."""
+        return replace(
+            self,
+            plugged=False,
+            transaction=None,
+            token=None,
+            last_sequence=-1,
+            transaction_at=None,
+            car=NO_FACTS,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a handler needs beside state and payload."""
+
+    point: ChargePoint
+    now: datetime
+    """Domain time, UTC."""
+    knows_token: Callable[[str], bool]
+
+    def notice(self, code: NoticeCode, text: str) -> Notice:
+        """A notice about this charger, now."""
+        return Notice(charge_point=self.point.id, at=self.now, code=code, text=text)
+
+    def connector(self, state: ChargerState, at: datetime) -> ConnectorReading:
+        """The connector as it stands."""
+        return ConnectorReading(
+            charge_point=self.point.id,
+            at=at,
+            plugged=bool(state.plugged),
+            token=state.token,
+            transaction=state.transaction,
+        )
+
+    def car(self, state: ChargerState, at: datetime) -> CarReading:
+        """The car as far as it has told."""
+        facts = state.car
+        silent = facts.soc_fraction is None and facts.capacity_kwh is None
+        return CarReading(
+            charge_point=self.point.id,
+            at=at,
+            soc_fraction=facts.soc_fraction,
+            capacity_kwh=facts.capacity_kwh,
+            charge_kw_max=facts.charge_kw_max,
+            discharge_kw_max=facts.discharge_kw_max,
+            why_unknown=NO_CAR_FACTS if silent else "",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """A handler's decision."""
+
+    state: ChargerState
+    response: Payload
+    readings: tuple[Reading, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    booted: bool = False
