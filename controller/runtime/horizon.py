@@ -1,0 +1,300 @@
+"""From what is known now to a dispatch problem for the next day and a half.
+
+The steps: the rest of this quarter-hour, then quarter-hours, then half hours, then hours, all ending
+on a full quarter-hour, so that each market interval of the near future is a step of its own. Loads and
+sun are one fixed or curtailable entry per node. A car is a store with stays: until its next booking,
+from the booking's end (plus a margin: returns are uncertain), and so on.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from controller.config import Settings
+from controller.dispatch.inputs import (
+    DispatchInputs,
+    FixedInput,
+    NodeInput,
+    PvInput,
+    Stay,
+    StoreInput,
+    StoreKind,
+    Trip,
+)
+from controller.domain.assets import Battery, Departure, Vehicle
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.site import Site
+from controller.domain.time import QUARTER, quarter_start
+from controller.domain.units import FloatArray
+from controller.runtime.people import People
+
+FINE_H, MIDDLE_H = 8.0, 16.0
+"""Until here steps are quarter-hours; until there half hours; hours after that."""
+SHORTEST_STEP_S = 30.0
+"""A remainder of a quarter-hour shorter than this joins the next one."""
+RETURN_MARGIN = timedelta(minutes=30)
+"""A car counts as back this long after its booking says."""
+FINAL_FRACTION = 0.4
+"""What is wanted in a store at the end of the horizon, where it has that much now or less is left over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarNow:
+    """One car as the planner sees it."""
+
+    vehicle: Vehicle
+    charge_point: AssetId | None
+    """Where it is plugged in now; None: it is away."""
+    node: NodeId
+    """Where it is, or where it will be when it comes back."""
+    charge_kw_max: float
+    discharge_kw_max: float
+    """0 where discharge is not allowed."""
+    energy_kwh: float | None
+    """Now, or when last seen; None: unknown."""
+    paused: bool
+    charge_now: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Horizon:
+    """A dispatch problem with the times that belong to it."""
+
+    made_at: datetime
+    boundaries: tuple[datetime, ...]
+    """The start of each step and the end of the last, shape (T + 1,)."""
+    inputs: DispatchInputs
+    charge_point_of: Mapping[AssetId, AssetId]
+    """Where each plugged-in car of the problem stands."""
+    base_kw: Mapping[NodeId, FloatArray]
+    """Forecast of the unsteered load directly under each node [kW], shape (T,)."""
+    sun_kw: Mapping[NodeId, FloatArray]
+    """Forecast of what roofs under each node could make [kW], magnitudes, shape (T,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HorizonFacts:
+    """What the horizon is made of."""
+
+    cars: Sequence[CarNow]
+    batteries: Sequence[tuple[Battery, float | None, bool]]
+    """Each battery, its energy now [kWh] (None: unknown, then it is left out), whether it may discharge."""
+    base_kw: Mapping[NodeId, FloatArray]
+    sun_kw: Mapping[NodeId, FloatArray]
+    import_price_eur_per_kwh: FloatArray
+    export_price_eur_per_kwh: FloatArray
+
+
+def step_boundaries(now: datetime, horizon_h: float) -> tuple[datetime, ...]:
+    """The boundaries of the steps from `now` on, shape (T + 1,)."""
+    first = quarter_start(now) + QUARTER
+    bounds = [now]
+    if (first - now).total_seconds() >= SHORTEST_STEP_S:
+        bounds.append(first)
+        at = first
+    else:
+        at = first + QUARTER
+        bounds.append(at)
+    end = first + timedelta(hours=horizon_h)
+    while at < end:
+        ahead_h = (at - now).total_seconds() / 3600.0
+        step = QUARTER if ahead_h < FINE_H else 2 * QUARTER if ahead_h < MIDDLE_H else 4 * QUARTER
+        # A coarser step begins on a full half hour or hour.
+        while (at.minute * 60) % int(step.total_seconds()) and step > QUARTER:
+            step /= 2
+        at += step
+        bounds.append(at)
+    return tuple(bounds)
+
+
+def build_horizon(
+    now: datetime,
+    boundaries: tuple[datetime, ...],
+    site: Site,
+    settings: Settings,
+    people: People,
+    facts: HorizonFacts,
+) -> Horizon:
+    """The dispatch problem as seen at `now`; `facts` have one value per step of `boundaries`."""
+    starts = boundaries[:-1]
+    step_h = np.array([(b - a).total_seconds() / 3600.0 for a, b in zip(starts, boundaries[1:], strict=True)])
+    stores = [
+        store
+        for car in facts.cars
+        if (store := _car_store(car, people.departures_of(car.vehicle, now), people, boundaries, settings))
+        is not None
+    ]
+    stores += [
+        _battery_store(battery, energy, len(starts), may_discharge=may)
+        for battery, energy, may in facts.batteries
+        if energy is not None
+    ]
+    inputs = DispatchInputs(
+        start_utc=now,
+        step_h=step_h,
+        import_price_eur_per_kwh=np.maximum(facts.import_price_eur_per_kwh, facts.export_price_eur_per_kwh),
+        export_price_eur_per_kwh=facts.export_price_eur_per_kwh,
+        nodes=_nodes(starts, site, settings, people),
+        fixed=tuple(
+            FixedInput(id=AssetId(f"load:{node}"), node=node, power_kw=power)
+            for node, power in facts.base_kw.items()
+        ),
+        pv=tuple(
+            PvInput(id=AssetId(f"sun:{node}"), node=node, available_kw=power, curtailable=True)
+            for node, power in facts.sun_kw.items()
+        ),
+        stores=tuple(stores),
+    )
+    return Horizon(
+        made_at=now,
+        boundaries=boundaries,
+        inputs=inputs,
+        charge_point_of={
+            car.vehicle.id: car.charge_point for car in facts.cars if car.charge_point is not None
+        },
+        base_kw=facts.base_kw,
+        sun_kw=facts.sun_kw,
+    )
+
+
+def _nodes(
+    starts: Sequence[datetime], site: Site, settings: Settings, people: People
+) -> tuple[NodeInput, ...]:
+    keep = 1.0 - settings.planning.margin_fraction
+    imposed: dict[NodeId, bool] = defaultdict(bool)
+    for limit in people.limits.values():
+        imposed[limit.node] = True
+    nodes = []
+    for node in site.network.nodes:
+        if imposed[node.id]:
+            series = [people.limit_at(site.network, node.id, at) for at in starts]
+            down = np.array([limit.import_kw for limit in series])
+            up = np.array([limit.export_kw for limit in series])
+        else:
+            down = np.full(len(starts), node.import_limit_kw())
+            up = np.full(len(starts), node.export_limit_kw())
+        nodes.append(
+            NodeInput(id=node.id, parent=node.parent, import_limit_kw=down * keep, export_limit_kw=up * keep)
+        )
+    return tuple(nodes)
+
+
+def _floor_step(boundaries: Sequence[datetime], at: datetime) -> int:
+    """The last boundary at or before `at`."""
+    return max(bisect_right(boundaries, at) - 1, 0)
+
+
+def _ceil_step(boundaries: Sequence[datetime], at: datetime) -> int:
+    """The first boundary at or after `at`; the number of boundaries beyond the end."""
+    return bisect_left(boundaries, at)
+
+
+def _car_store(
+    car: CarNow,
+    departures: Sequence[Departure],
+    people: People,
+    boundaries: tuple[datetime, ...],
+    settings: Settings,
+) -> StoreInput | None:
+    """A car as a store; None where it is not here within the horizon."""
+    steps = len(boundaries) - 1
+    vehicle = car.vehicle
+    stays, trips = _calendar(car, departures, people, boundaries, settings)
+    if not stays:
+        return None
+    known = car.energy_kwh is not None
+    energy = min(max(car.energy_kwh if car.energy_kwh is not None else 0.0, 0.0), vehicle.capacity_kwh)
+    two_way = vehicle.discharge_opt_in and known and not car.paused
+    charge = np.full(steps, 0.0 if car.paused else car.charge_kw_max)
+    discharge = np.full(steps, car.discharge_kw_max if two_way else 0.0)
+    final = FINAL_FRACTION * vehicle.capacity_kwh
+    if car.charge_now and not car.paused:
+        discharge[:] = 0.0
+    return StoreInput(
+        id=vehicle.id,
+        node=car.node,
+        kind=StoreKind.VEHICLE,
+        capacity_kwh=vehicle.capacity_kwh,
+        min_kwh=min(vehicle.min_kwh, vehicle.capacity_kwh),
+        initial_kwh=energy,
+        final_min_kwh=min(final, vehicle.capacity_kwh),
+        charge_kw_max=charge,
+        discharge_kw_max=discharge,
+        efficiency_charge=vehicle.efficiency_charge,
+        efficiency_discharge=vehicle.efficiency_discharge,
+        wear_eur_per_kwh_discharged=vehicle.wear_eur_per_kwh_discharged,
+        stays=tuple(stays),
+        trips=tuple(trips),
+    )
+
+
+def _calendar(
+    car: CarNow,
+    departures: Sequence[Departure],
+    people: People,
+    boundaries: tuple[datetime, ...],
+    settings: Settings,
+) -> tuple[list[Stay], list[Trip]]:
+    """Stays and trips; every trip lies between two stays, in at least one step of its own."""
+    steps = len(boundaries) - 1
+    capacity = car.vehicle.capacity_kwh
+    margin = settings.planning.departure_margin_kwh
+    now = boundaries[0]
+    own = [b for b in people.bookings_of(car.vehicle.id) if b.to_utc > now and b.from_utc < boundaries[-1]]
+    wanted = {d.at_utc: min(d.energy_kwh + margin, capacity) for d in departures}
+    booked = {booking.from_utc for booking in own}
+    stays: list[Stay] = []
+    trips: list[Trip] = []
+    here = 0
+    if car.charge_point is None:
+        back = own[0].to_utc if own and own[0].from_utc <= now else now
+        here = _ceil_step(boundaries, back + RETURN_MARGIN)
+        if own and own[0].from_utc <= now:
+            own = own[1:]
+    for booking in own:
+        leave = max(
+            _floor_step(boundaries, booking.from_utc),
+            here + (1 if car.charge_point is not None and here == 0 else 0),
+        )
+        if leave > here:
+            stays.append(Stay(from_step=here, to_step=leave, departure_min_kwh=wanted.get(booking.from_utc)))
+        away = max(leave, here)
+        here = max(_ceil_step(boundaries, booking.to_utc + RETURN_MARGIN), away + 1)
+        if away < steps:
+            trips.append(Trip(step=min(max(here - 1, away), steps - 1), energy_kwh=booking.energy_kwh))
+        if here >= steps:
+            return stays, trips
+    # A driver's own departure (no booking) ends a stay without taking the car out of the plan.
+    for at, energy in sorted(wanted.items()):
+        step = _floor_step(boundaries, at)
+        if at in booked or not here < max(step, 1) < steps:
+            continue
+        stays.append(Stay(from_step=here, to_step=max(step, here + 1), departure_min_kwh=energy))
+        here = max(step, here + 1)
+    if here < steps:
+        stays.append(Stay(from_step=here, to_step=steps))
+    return stays, trips
+
+
+def _battery_store(battery: Battery, energy_kwh: float, steps: int, *, may_discharge: bool) -> StoreInput:
+    return StoreInput(
+        id=battery.id,
+        node=battery.node,
+        kind=StoreKind.BATTERY,
+        capacity_kwh=battery.capacity_kwh,
+        min_kwh=battery.min_kwh,
+        initial_kwh=min(max(energy_kwh, 0.0), battery.capacity_kwh),
+        final_min_kwh=min(0.5 * battery.capacity_kwh, max(energy_kwh, battery.min_kwh)),
+        charge_kw_max=np.full(steps, battery.charge_kw_max),
+        discharge_kw_max=np.full(steps, battery.discharge_kw_max if may_discharge else 0.0),
+        efficiency_charge=battery.efficiency_charge,
+        efficiency_discharge=battery.efficiency_discharge,
+        wear_eur_per_kwh_discharged=battery.wear_eur_per_kwh_discharged,
+        stays=(Stay(from_step=0, to_step=steps),),
+    )

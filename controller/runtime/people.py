@@ -1,0 +1,86 @@
+"""What people and operators have set: wishes, bookings, limits, lock-outs, a stop of all discharge.
+
+Kept in memory for the loops and written to the store by whoever changes it; read from the store at the
+start. The loops read it every cycle, so a button works within one safety period.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from controller.domain.assets import Booking, Departure, Vehicle, Wishes
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.network import ImposedLimit, Network
+from controller.domain.reasons import ReasonCode
+from controller.runtime.ports import Lockout
+from controller.setpoints.base_load import LimitNow
+
+BOOKING_RESERVE_KWH = 2.0
+"""A booking that names no departure energy gets its trip, the minimum and this."""
+
+
+@dataclass
+class People:
+    """The settings of people, by what they are about."""
+
+    wishes: dict[AssetId, Wishes] = field(default_factory=dict)
+    bookings: dict[str, Booking] = field(default_factory=dict)
+    limits: dict[str, ImposedLimit] = field(default_factory=dict)
+    lockouts: dict[NodeId, Lockout] = field(default_factory=dict)
+    discharge_stopped: bool = False
+
+    def bookings_of(self, vehicle: AssetId) -> list[Booking]:
+        """A car's bookings by start."""
+        own = [booking for booking in self.bookings.values() if booking.vehicle == vehicle]
+        return sorted(own, key=lambda booking: (booking.from_utc, booking.id))
+
+    def departures_of(self, vehicle: Vehicle, now: datetime) -> list[Departure]:
+        """What a car has to leave with, the soonest first; those of bookings that have begun count still.
+
+        A booking that is under way belongs to a car that is late in leaving, if it is plugged in at all.
+        """
+        found = [
+            Departure(vehicle=vehicle.id, at_utc=b.from_utc, energy_kwh=booking_energy_kwh(b, vehicle))
+            for b in self.bookings_of(vehicle.id)
+            if b.to_utc > now
+        ]
+        wish = self.wishes.get(vehicle.id)
+        if wish is not None and wish.departure is not None and wish.departure.at_utc > now:
+            found.append(wish.departure)
+        return sorted(found, key=lambda departure: departure.at_utc)
+
+    def drop_past(self, now: datetime) -> None:
+        """Forgets bookings and limits that are over (the store keeps them)."""
+        self.bookings = {key: b for key, b in self.bookings.items() if b.to_utc > now}
+        self.limits = {key: x for key, x in self.limits.items() if x.to_utc is None or x.to_utc > now}
+
+    def limit_at(self, network: Network, node_id: NodeId, at: datetime) -> LimitNow:
+        """What a node may carry at an instant: its own limits and the grid operator's, the tighter wins."""
+        node = network.by_id[node_id]
+        import_kw, export_kw = node.import_limit_kw(), node.export_limit_kw()
+        by = ReasonCode.NETWORK_LIMIT
+        for limit in self.limits.values():
+            if limit.node != node_id or not limit.holds_at(at):
+                continue
+            if limit.import_kw is not None and limit.import_kw < import_kw:
+                import_kw, by = limit.import_kw, ReasonCode.GRID_OPERATOR_LIMIT
+            if limit.export_kw is not None and limit.export_kw < export_kw:
+                export_kw, by = limit.export_kw, ReasonCode.GRID_OPERATOR_LIMIT
+        return LimitNow(import_kw=import_kw, export_kw=export_kw, phase_kw=node.phase_limit_kw(), by=by)
+
+    def discharge_stop(self, network: Network, node_id: NodeId) -> ReasonCode | None:
+        """Why nothing may be discharged under a node, where that is so."""
+        if self.discharge_stopped:
+            return ReasonCode.PERSON_STOP
+        if any(above in self.lockouts for above in network.paths[node_id]):
+            return ReasonCode.DISCHARGE_LOCKOUT
+        return None
+
+
+def booking_energy_kwh(booking: Booking, vehicle: Vehicle) -> float:
+    """What has to be in the car when a booking starts [kWh], at most what it can hold."""
+    wanted = booking.departure_min_kwh
+    if wanted is None:
+        wanted = booking.energy_kwh + vehicle.min_kwh + BOOKING_RESERVE_KWH
+    return min(wanted, vehicle.capacity_kwh)

@@ -1,0 +1,193 @@
+"""What the planner is told: forecasts of loads and sun, the cars and batteries as they stand now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from controller.config import Settings
+from controller.domain.assets import Load, WishKind
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.site import Site
+from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
+from controller.domain.units import FloatArray
+from controller.forecast.loads import HIGH_MARGIN, NodeLoadHistory
+from controller.forecast.prices import PriceBook
+from controller.forecast.sun import clear_sky_fraction, clearness_ahead
+from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
+from controller.runtime.people import People
+from controller.runtime.steering import Steering
+from controller.setpoints.base_load import BaseLoad
+from controller.state import NeighbourhoodState
+
+CLEAR_ENOUGH_FRACTION = 0.05
+"""Below this clear-sky output the measured ratio says nothing."""
+
+
+@dataclass
+class Forecasts:
+    """What is learned of loads and sun, and the prices."""
+
+    site: Site
+    prices: PriceBook
+    histories: dict[NodeId, NodeLoadHistory] = field(default_factory=dict)
+    clearness: float | None = None
+    _quarter: datetime | None = None
+    _sum_kw: dict[NodeId, float] = field(default_factory=dict)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        yearly: dict[NodeId, float] = defaultdict(float)
+        for load in self.site.loads:
+            yearly[load.node] += load.yearly_kwh
+        self.histories = {
+            node.id: NodeLoadHistory(yearly_kwh=yearly[node.id]) for node in self.site.network.nodes
+        }
+
+    def load_range_kw(self, load: Load, now: datetime) -> tuple[float, float]:
+        """The (low, high) end [kW] of a load without a live meter: its share of its node's forecast."""
+        history = self.histories[load.node]
+        share = load.yearly_kwh / history.yearly_kwh if history.yearly_kwh > 0.0 else 0.0
+        expected = float(history.forecast_kw(now, [now])[0]) * share
+        return 0.0, max(expected, 0.0) * (1.0 + HIGH_MARGIN)
+
+    def learn(self, base: BaseLoad, now: datetime) -> None:
+        """Takes in the unsteered load of one safety cycle; a full quarter-hour goes into the history."""
+        own = own_load_kw(self.site, base)
+        quarter = quarter_start(now)
+        if self._quarter is not None and quarter != self._quarter:
+            for node, total in self._sum_kw.items():
+                self.histories[node].learn(self._quarter, total / max(self._count, 1))
+            self._sum_kw, self._count = {}, 0
+        self._quarter = quarter
+        self._count += 1
+        for node, power in own.items():
+            self._sum_kw[node] = self._sum_kw.get(node, 0.0) + power
+            self.histories[node].see(power)
+
+    def learn_sun(self, state: NeighbourhoodState, now: datetime) -> None:
+        """Compares what the roofs make with a clear sky."""
+        measured, clear = 0.0, 0.0
+        for roof in self.site.pv:
+            reading = state.inverters.get(roof.id)
+            if reading is None or reading.power_kw is None or reading.limited:
+                continue
+            fraction = float(self._clear(roof.tilt_deg, roof.azimuth_deg, [reading.at])[0])
+            if fraction >= CLEAR_ENOUGH_FRACTION:
+                measured -= reading.power_kw
+                clear += roof.rated_kw * fraction
+        self.clearness = min(measured / clear, 1.5) if clear > 0.0 else None
+
+    def sun_kw(self, now: datetime, starts: Sequence[datetime]) -> dict[NodeId, FloatArray]:
+        """What the roofs under each node will be able to make [kW], shape (T,), magnitudes."""
+        hours = np.array([(at - now).total_seconds() / 3600.0 for at in starts])
+        clearness = clearness_ahead(self.clearness, hours, now.astimezone(AMSTERDAM).month)
+        found: dict[NodeId, FloatArray] = {}
+        for roof in self.site.pv:
+            power = roof.rated_kw * self._clear(roof.tilt_deg, roof.azimuth_deg, starts) * clearness
+            power = np.minimum(power, roof.rated_kw)
+            found[roof.node] = found[roof.node] + power if roof.node in found else power
+        return found
+
+    def base_kw(self, now: datetime, starts: Sequence[datetime]) -> dict[NodeId, FloatArray]:
+        """The unsteered load directly under each node [kW], shape (T,)."""
+        return {
+            node: history.forecast_kw(now, starts)
+            for node, history in self.histories.items()
+            if history.yearly_kwh > 0.0 or history.latest_kw
+        }
+
+    def _clear(self, tilt_deg: float, azimuth_deg: float, starts: Sequence[datetime]) -> FloatArray:
+        where = self.site.location
+        return clear_sky_fraction(where.latitude_deg, where.longitude_deg, tilt_deg, azimuth_deg, starts)
+
+
+def own_load_kw(site: Site, base: BaseLoad) -> dict[NodeId, float]:
+    """The unsteered load directly under each node: its own less its children's [kW]."""
+    mean = (base.high_kw[:, 0] + base.low_kw[:, 0]) / 2.0
+    place = {node.id: i for i, node in enumerate(site.network.nodes)}
+    own = {node.id: float(mean[place[node.id]]) for node in site.network.nodes}
+    for node in site.network.nodes:
+        if node.parent is not None:
+            own[node.parent] -= float(mean[place[node.id]])
+    return own
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes the horizon from everything that is known."""
+
+    site: Site
+    settings: Settings
+    forecasts: Forecasts
+
+    def horizon(
+        self, state: NeighbourhoodState, people: People, steering: Steering, now: datetime
+    ) -> Horizon:
+        """The dispatch problem as seen at `now`."""
+        boundaries = step_boundaries(now, self.settings.planning.horizon_h)
+        starts = boundaries[:-1]
+        mid = [at + min(QUARTER, after - at) / 2 for at, after in zip(starts, boundaries[1:], strict=True)]
+        bare = self.forecasts.prices.known(now, starts)
+        tariff = self.site.tariff
+        facts = HorizonFacts(
+            cars=self._cars(state, people, steering, now),
+            batteries=[
+                (
+                    battery,
+                    None
+                    if (reading := state.storages.get(battery.id)) is None or reading.soc_fraction is None
+                    else reading.soc_fraction * battery.capacity_kwh,
+                    people.discharge_stop(self.site.network, battery.node) is None,
+                )
+                for battery in self.site.batteries
+            ],
+            base_kw=self.forecasts.base_kw(now, mid),
+            sun_kw=self.forecasts.sun_kw(now, mid),
+            import_price_eur_per_kwh=bare + tariff.import_adder_eur_per_kwh,
+            export_price_eur_per_kwh=bare + tariff.export_adder_eur_per_kwh,
+        )
+        return build_horizon(now, boundaries, self.site, self.settings, people, facts)
+
+    def _cars(
+        self, state: NeighbourhoodState, people: People, steering: Steering, now: datetime
+    ) -> list[CarNow]:
+        standing: dict[AssetId, AssetId] = {}
+        for point in self.site.charge_points:
+            vehicle = steering.vehicle_on(state, point.id)
+            if vehicle is not None:
+                standing[vehicle.id] = point.id
+        cars = []
+        for vehicle in self.site.vehicles:
+            point_id = standing.get(vehicle.id)
+            place = point_id if point_id is not None else vehicle.home_charge_point
+            if place is None:
+                continue
+            point = self.site.charge_point_by_id[place]
+            wish = people.wishes.get(vehicle.id)
+            energy = (
+                steering.energy_kwh(state, place, now)
+                if point_id is not None
+                else steering.seen_kwh.get(vehicle.id)
+            )
+            never = wish is not None and wish.never_discharge
+            stopped = never or people.discharge_stop(self.site.network, point.node) is not None
+            cars.append(
+                CarNow(
+                    vehicle=vehicle,
+                    charge_point=point_id,
+                    node=point.node,
+                    charge_kw_max=min(point.charge_kw_max, vehicle.charge_kw_max),
+                    discharge_kw_max=0.0
+                    if stopped
+                    else min(point.discharge_kw_max, vehicle.discharge_kw_max),
+                    energy_kwh=energy,
+                    paused=wish is not None and wish.mode is WishKind.PAUSE,
+                    charge_now=wish is not None and wish.mode is WishKind.CHARGE_NOW,
+                )
+            )
+        return cars

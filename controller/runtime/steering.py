@@ -1,0 +1,335 @@
+"""The safety cycle's decision: from the newest state to one setpoint per device.
+
+It re-reads everything each time and remembers only what it can't read: which setpoints were confirmed,
+the recent mean of the unsteered load, and the energy a car was last seen with. It waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from controller.config import SafetySettings
+from controller.domain.assets import ChargePoint, Load, Vehicle
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.reasons import Reason, ReasonCode
+from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
+from controller.domain.site import Site
+from controller.domain.units import FloatArray
+from controller.runtime.people import People
+from controller.runtime.plan import ActivePlan
+from controller.setpoints.base_load import BaseLoad, Group, base_load, rooms, shares
+from controller.setpoints.candidate import (
+    Candidate,
+    CarContext,
+    battery_candidate,
+    car_candidate,
+    roof_candidate,
+)
+from controller.setpoints.safety import Decision, fit
+from controller.state import NeighbourhoodState
+from controller.state.model import is_stale
+
+SMOOTHING_S = 60.0
+"""Time constant of the unsteered load's recent mean [s]."""
+LOADS_EVERY_S = 60.0
+"""How often the single loads are gone through while every node meter is live [s]."""
+CHANGE_KW = 0.2
+"""A smaller change of a setpoint is not worth a message, unless it lowers consumption."""
+RESERVE_MARGIN_S = 30.0
+"""A silent charger's last setpoint counts this much longer than it is valid [s]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """What a device confirmed, and when."""
+
+    setpoint: Setpoint
+    power_kw: float
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle:
+    """What one safety cycle found and decided."""
+
+    at: datetime
+    decisions: Mapping[AssetId, Decision]
+    setpoints: Sequence[Setpoint]
+    """Those that have to be sent."""
+    base: BaseLoad
+
+
+@dataclass
+class Steering:
+    """The safety loop's memory and its decision."""
+
+    site: Site
+    settings: SafetySettings
+    load_forecast_kw: Callable[[Load, datetime], tuple[float, float]]
+    """The (low, high) end of a load without a live meter [kW]."""
+    confirmed: dict[AssetId, Confirmed] = field(default_factory=dict)
+    seen_kwh: dict[AssetId, float] = field(default_factory=dict)
+    """The energy with which a car was last seen."""
+    _mean: BaseLoad | None = None
+    _loads: Group | None = None
+    _loads_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        nodes = self.site.network.nodes
+        self._place = {node.id: i for i, node in enumerate(nodes)}
+        self._load_nodes = np.array([self._place[load.node] for load in self.site.loads], dtype=np.int64)
+        self._load_shares = shares([load.phases for load in self.site.loads])
+
+    def vehicle_on(self, state: NeighbourhoodState, point: AssetId) -> Vehicle | None:
+        """The known car on a charger."""
+        connector = state.connectors.get(point)
+        if connector is None or not connector.plugged or connector.token is None:
+            return None
+        return self.site.vehicle_by_token.get(connector.token)
+
+    def energy_kwh(self, state: NeighbourhoodState, point: AssetId, now: datetime) -> float | None:
+        """What the battery of the car on a charger holds [kWh]; None: unknown or too old to rely on."""
+        car = state.cars.get(point)
+        vehicle = self.vehicle_on(state, point)
+        if car is None or vehicle is None or car.soc_fraction is None:
+            return None
+        if is_stale(car.at, now, self.settings.meter_stale_s):
+            return None
+        return car.soc_fraction * (vehicle.capacity_kwh if car.capacity_kwh is None else car.capacity_kwh)
+
+    def decide(
+        self,
+        state: NeighbourhoodState,
+        people: People,
+        plan: ActivePlan | None,
+        steerable: frozenset[AssetId],
+        now: datetime,
+    ) -> Cycle:
+        """One cycle. `steerable` are the devices whose drivers can reach them now."""
+        candidates = [
+            *self._charger_candidates(state, people, plan, steerable, now),
+            *self._battery_candidates(state, people, plan, steerable, now),
+            *self._roof_candidates(state, plan, steerable, now),
+        ]
+        base = self._base_load(state, candidates, steerable, now)
+        limits = {
+            node.id: people.limit_at(self.site.network, node.id, now) for node in self.site.network.nodes
+        }
+        finite = {
+            key: limit for key, limit in limits.items() if np.isfinite(limit.import_kw + limit.export_kw)
+        }
+        room = rooms(self.site.network, base, finite, self.settings.margin_fraction)
+        decisions = {d.asset: d for d in fit(candidates, room, self.site.network)}
+        safe = {c.asset: c for c in candidates}
+        setpoints = [
+            setpoint
+            for asset, decision in decisions.items()
+            if (setpoint := self._to_send(decision, safe[asset], now)) is not None
+        ]
+        return Cycle(at=now, decisions=decisions, setpoints=setpoints, base=base)
+
+    def note(self, outcome: Outcome, now: datetime) -> None:
+        """Takes in how a device took its setpoint; refused and unanswered ones change nothing."""
+        match outcome:
+            case Applied(setpoint=setpoint):
+                self.confirmed[setpoint.asset] = Confirmed(
+                    setpoint=setpoint, power_kw=setpoint.power_kw, at=now
+                )
+            case PartlyApplied(setpoint=setpoint, power_kw=power_kw):
+                self.confirmed[setpoint.asset] = Confirmed(setpoint=setpoint, power_kw=power_kw, at=now)
+            case _:
+                self.confirmed.pop(outcome.setpoint.asset, None)
+
+    def drawn_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> float:
+        """What a steered device draws now [kW]: its meter, or a newer setpoint that it confirmed."""
+        meter = state.meters.get(asset)
+        confirmed = self.confirmed.get(asset)
+        if (
+            confirmed is not None
+            and (meter is None or confirmed.at > meter.at)
+            and confirmed.setpoint.valid_until > now
+        ):
+            return confirmed.power_kw
+        return meter.power_kw if meter is not None and meter.power_kw is not None else 0.0
+
+    def _charger_candidates(
+        self,
+        state: NeighbourhoodState,
+        people: People,
+        plan: ActivePlan | None,
+        steerable: frozenset[AssetId],
+        now: datetime,
+    ) -> list[Candidate]:
+        found = []
+        for point in self.site.charge_points:
+            connector = state.connectors.get(point.id)
+            if connector is None or not connector.plugged or point.id not in steerable:
+                continue
+            found.append(car_candidate(self._car_context(state, people, plan, point, now), now))
+        return found
+
+    def _car_context(
+        self,
+        state: NeighbourhoodState,
+        people: People,
+        plan: ActivePlan | None,
+        point: ChargePoint,
+        now: datetime,
+    ) -> CarContext:
+        vehicle = self.vehicle_on(state, point.id)
+        energy = self.energy_kwh(state, point.id, now)
+        departure = None
+        wishes = people.wishes.get(point.id)
+        if vehicle is not None:
+            departure = next(iter(people.departures_of(vehicle, now)), None)
+            wishes = people.wishes.get(vehicle.id, wishes)
+            if energy is not None:
+                self.seen_kwh[vehicle.id] = energy
+        return CarContext(
+            point=point,
+            vehicle=vehicle,
+            reading=state.cars.get(point.id),
+            energy_kwh=energy,
+            wishes=wishes,
+            departure_at=departure.at_utc if departure is not None else None,
+            departure_kwh=departure.energy_kwh if departure is not None else 0.0,
+            target=plan.target(vehicle.id, now) if plan is not None and vehicle is not None else None,
+            discharge_stopped=people.discharge_stop(self.site.network, point.node),
+        )
+
+    def _battery_candidates(
+        self,
+        state: NeighbourhoodState,
+        people: People,
+        plan: ActivePlan | None,
+        steerable: frozenset[AssetId],
+        now: datetime,
+    ) -> list[Candidate]:
+        found = []
+        for battery in self.site.batteries:
+            if battery.id not in steerable:
+                continue
+            reading = state.storages.get(battery.id)
+            if reading is not None and is_stale(reading.at, now, self.settings.meter_stale_s):
+                reading = None
+            target = plan.target(battery.id, now) if plan is not None else None
+            stop = people.discharge_stop(self.site.network, battery.node)
+            found.append(battery_candidate(battery, reading, target, stop, now))
+        return found
+
+    def _roof_candidates(
+        self, state: NeighbourhoodState, plan: ActivePlan | None, steerable: frozenset[AssetId], now: datetime
+    ) -> list[Candidate]:
+        return [
+            roof_candidate(
+                roof,
+                state.inverters.get(roof.id),
+                plan.sun_fraction(roof.node, now) if plan is not None else 1.0,
+            )
+            for roof in self.site.pv
+            if roof.id in steerable
+        ]
+
+    def _base_load(
+        self,
+        state: NeighbourhoodState,
+        candidates: Sequence[Candidate],
+        steerable: frozenset[AssetId],
+        now: datetime,
+    ) -> BaseLoad:
+        stale_s = self.settings.node_meter_stale_s
+        meters: dict[NodeId, Sequence[float]] = {}
+        for node in self.site.network.nodes:
+            reading = state.meters.get(node.id)
+            if reading is None or reading.power_kw is None or is_stale(reading.at, now, stale_s):
+                continue
+            meters[node.id] = (reading.power_kw, *(reading.phase_power_kw or ()))
+        all_live = all(node.id in meters for node in self.site.network.nodes if node.metered)
+        drawn = np.array([self.drawn_kw(state, c.asset, now) for c in candidates])
+        steered = Group(
+            node=np.array([self._place[c.node] for c in candidates], dtype=np.int64),
+            share=shares([c.phases for c in candidates]),
+            high_kw=drawn,
+            low_kw=drawn,
+            live=np.ones(len(candidates), dtype=np.bool_),
+        )
+        base = base_load(
+            self.site.network,
+            self._loads_now(state, now, cached=all_live),
+            steered,
+            meters,
+            self._reserved_kw(state, steerable, now),
+        )
+        self._mean = base.mean_with(self._mean, min(1.0, self.settings.period_s / SMOOTHING_S))
+        return base.smoothed(self._mean)
+
+    def _loads_now(self, state: NeighbourhoodState, now: datetime, *, cached: bool) -> Group:
+        """The single loads; gone through once a minute while the node meters say it all."""
+        fresh = self._loads_at is not None and not is_stale(self._loads_at, now, LOADS_EVERY_S)
+        if self._loads is not None and cached and fresh:
+            return self._loads
+        count = len(self.site.loads)
+        low, high, live = np.zeros(count), np.zeros(count), np.zeros(count, dtype=np.bool_)
+        for i, load in enumerate(self.site.loads):
+            power = state.power_kw(load.id, now, self.settings.meter_stale_s)
+            if power is not None:
+                low[i] = high[i] = power
+                live[i] = True
+                continue
+            low[i], high[i] = self.load_forecast_kw(load, now)
+            last = state.meters.get(load.id)
+            if last is not None and last.power_kw is not None:
+                high[i] = max(high[i], last.power_kw)
+        self._loads = Group(
+            node=self._load_nodes, share=self._load_shares, high_kw=high, low_kw=low, live=live
+        )
+        self._loads_at = now
+        return self._loads
+
+    def _reserved_kw(
+        self, state: NeighbourhoodState, steerable: frozenset[AssetId], now: datetime
+    ) -> FloatArray:
+        """What silent chargers may draw: the larger of the last setpoint, while it holds, and the fallback."""
+        reserved = np.zeros(len(self.site.network.nodes))
+        for point in self.site.charge_points:
+            connector = state.connectors.get(point.id)
+            if point.id in steerable or connector is None or not connector.plugged:
+                continue
+            power = point.fallback_kw
+            confirmed = self.confirmed.get(point.id)
+            if confirmed is not None:
+                until = confirmed.setpoint.valid_until + timedelta(seconds=RESERVE_MARGIN_S)
+                power = max(power, confirmed.power_kw) if now < until else power
+            reserved[self._place[point.node]] += power
+        return reserved
+
+    def _to_send(self, decision: Decision, candidate: Candidate, now: datetime) -> Setpoint | None:
+        """The setpoint to send, or None where the one that stands is good and not half spent."""
+        wanted = decision.power_kw
+        life = timedelta(seconds=self.settings.setpoint_life_s)
+        standing = self.confirmed.get(decision.asset)
+        if candidate.production and wanted <= candidate.low_kw + 1e-6:
+            # A roof that may run free needs no setpoint, but one that ends a limit which still holds.
+            if standing is None or standing.power_kw <= candidate.safe_kw:
+                return None
+            wanted = candidate.safe_kw
+        if standing is not None and standing.setpoint.valid_until - now > life / 2:
+            change = wanted - standing.setpoint.power_kw
+            if abs(change) < 1e-3 or (abs(change) < CHANGE_KW and change > 0.0 and wanted != 0.0):
+                return None
+        return Setpoint(
+            asset=decision.asset,
+            power_kw=wanted,
+            valid_until=now + life,
+            safe_kw=candidate.safe_kw,
+            reason=decision.reason,
+        )
+
+
+def idle_reason(point: ChargePoint) -> Reason:
+    """Why nothing happens on a charger without a car."""
+    return Reason(code=ReasonCode.NOT_CONNECTED, subject=point.id)
