@@ -1,0 +1,201 @@
+"""The plan that needs no solver: charge by urgency within what the cables can carry.
+
+Step by step: what cannot be steered is summed up the tree; then the cars, the least patient first, charge
+towards what is wanted of them as far as every node above them has room. Patience (laxity) is the time
+left until the departure less the time that charging still takes. Nothing discharges, except where a node
+would be over its import limit; a roof is turned down only where a node would be over its export limit,
+and cars soak up what then is still too much. A store never goes below its hard floor.
+
+It keeps every limit that can be kept with what it sees in that step, at no claim to be cheap.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from controller.dispatch.assemble import Certificate, assemble
+from controller.dispatch.evaluate import Powers, base_power_kw, sum_up_tree, trivial_bound_eur
+from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.layout import layout_of
+from controller.dispatch.result import DispatchResult
+from controller.domain.units import FloatArray, IntArray
+
+TINY_KW = 1e-9
+"""Room smaller than this is rounding [kW]."""
+
+
+def fallback(inputs: DispatchInputs, reason: str) -> DispatchResult:
+    """A plan by rules, with status `fallback`.
+
+    Args:
+        inputs: The problem.
+        reason: Why there is no better one, in words.
+    """
+    start = time.perf_counter()
+    powers = _Rules(inputs).plan()
+    steps = inputs.steps
+    price = np.broadcast_to(inputs.import_price_eur_per_kwh, (len(inputs.nodes), steps))
+    return assemble(
+        inputs,
+        powers,
+        Certificate(
+            method="rules",
+            lower_bound_eur=trivial_bound_eur(inputs),
+            node_price_eur_per_kwh=price,
+            water_value_eur_per_kwh=np.zeros((len(inputs.stores), steps)),
+            build_s=0.0,
+            solve_s=time.perf_counter() - start,
+            totals_are_least=False,
+            fallback_reason=reason or "no plan",
+        ),
+    )
+
+
+class _Rules:
+    """The state while walking through the steps."""
+
+    def __init__(self, inputs: DispatchInputs) -> None:
+        self.inputs = inputs
+        stores, shape = inputs.stores, (len(inputs.stores), inputs.steps)
+        self.charge, self.discharge = np.zeros(shape), np.zeros(shape)
+        self.pv = np.array([roof.available_kw for roof in inputs.pv]).reshape(-1, inputs.steps)
+        own = base_power_kw(inputs)
+        for i, roof in enumerate(inputs.pv):
+            own[inputs.node_index[roof.node]] -= self.pv[i]
+        self.base = sum_up_tree(inputs, own)
+        self.import_kw = np.array([node.import_limit_kw for node in inputs.nodes])
+        self.export_kw = np.array([node.export_limit_kw for node in inputs.nodes])
+        self.paths = self._paths()
+        self.store_path = [self.paths[inputs.node_index[store.node]] for store in stores]
+        self.roof_path = [self.paths[inputs.node_index[roof.node]] for roof in inputs.pv]
+        self.energy = np.array([store.initial_kwh for store in stores], dtype=np.float64)
+        self.trips = np.array([store.trips_kwh for store in stores]).reshape(shape)
+        self.most = np.array([store.charge_kw_max * store.plugged for store in stores]).reshape(shape)
+        self.most_out = np.array([store.discharge_kw_max * store.plugged for store in stores]).reshape(shape)
+        self.into = np.array([store.efficiency_charge for store in stores])
+        self.out = np.array([store.efficiency_discharge for store in stores])
+        self.capacity = np.array([store.capacity_kwh for store in stores])
+        self.floor = np.full(shape, np.inf)
+        layout = layout_of(inputs)
+        self.floor[layout.store, layout.step] = layout.floor_kwh
+        self.target, self.due = _targets(inputs)
+        self.hours = np.concatenate([[0.0], np.cumsum(inputs.step_h)])
+
+    def _paths(self) -> list[list[int]]:
+        """For each node itself and all above it."""
+        parents = self.inputs.parent_index.tolist()
+        paths: list[list[int]] = [[] for _ in parents]
+        for place in self.inputs.parents_first:
+            paths[place] = [place, *(paths[parents[place]] if parents[place] >= 0 else [])]
+        return paths
+
+    def plan(self) -> Powers:
+        """Walks through the steps."""
+        for t in range(self.inputs.steps):
+            power = self.base[:, t].copy()
+            self._charge_by_urgency(t, power)
+            if (power < -self.export_kw[:, t] - TINY_KW).any():
+                self._turn_down(t, power)
+                self._soak_up(t, power)
+            if (power > self.import_kw[:, t] + TINY_KW).any():
+                self._relieve(t, power)
+            h = float(self.inputs.step_h[t])
+            moved = self.into * self.charge[:, t] - self.discharge[:, t] / self.out
+            self.energy += h * moved - self.trips[:, t]
+        return Powers(charge_kw=self.charge, discharge_kw=self.discharge, pv_kw=self.pv)
+
+    def _charge_by_urgency(self, t: int, power: FloatArray) -> None:
+        h = float(self.inputs.step_h[t])
+        need = np.minimum(self.target[:, t], self.capacity) - self.energy
+        rate = self.into * self.most[:, t]
+        wants = np.flatnonzero((need > TINY_KW) & (rate > 0.0))
+        left_h = self.hours[self.due[wants, t]] - self.hours[t]
+        laxity = left_h - need[wants] / rate[wants]
+        for i in wants[np.argsort(laxity, kind="stable")].tolist():
+            path = self.store_path[i]
+            room = min(float(self.import_kw[n, t] - power[n]) for n in path)
+            wish = min(float(self.most[i, t]), float(need[i]) / (h * float(self.into[i])))
+            self._set_charge(i, t, min(room, wish), room, power)
+
+    def _set_charge(self, i: int, t: int, kw: float, room: float, power: FloatArray) -> None:
+        """Charges with `kw`, with the minimum power where that is more and fits, or not at all."""
+        store = self.inputs.stores[i]
+        if kw < store.charge_kw_min:
+            fits = (float(self.capacity[i]) - float(self.energy[i])) / (
+                float(self.inputs.step_h[t]) * float(self.into[i])
+            )
+            kw = (
+                store.charge_kw_min if store.charge_kw_min <= min(room, fits, float(self.most[i, t])) else 0.0
+            )
+        if kw <= TINY_KW:
+            return
+        self.charge[i, t] = kw
+        power[self.store_path[i]] += kw
+
+    def _turn_down(self, t: int, power: FloatArray) -> None:
+        for i, roof in enumerate(self.inputs.pv):
+            path = self.roof_path[i]
+            over = max(float(-power[n] - self.export_kw[n, t]) for n in path)
+            # Turning down takes from every node above; one at its import limit must not be pushed over it.
+            room = min(float(self.import_kw[n, t] - power[n]) for n in path)
+            cut = min(over, room, float(self.pv[i, t])) if roof.curtailable else 0.0
+            if cut > TINY_KW:
+                self.pv[i, t] -= cut
+                power[path] += cut
+
+    def _soak_up(self, t: int, power: FloatArray) -> None:
+        h = float(self.inputs.step_h[t])
+        for i in np.flatnonzero(self.most[:, t] > 0.0).tolist():
+            path = self.store_path[i]
+            over = max(float(-power[n] - self.export_kw[n, t]) for n in path)
+            if over <= TINY_KW:
+                continue
+            had = float(self.charge[i, t])
+            fits = (float(self.capacity[i]) - float(self.energy[i])) / (h * float(self.into[i]))
+            room = min(float(self.import_kw[n, t] - power[n]) for n in path) + had
+            power[path] -= had
+            self.charge[i, t] = 0.0
+            self._set_charge(i, t, min(over + had, room, fits, float(self.most[i, t])), room, power)
+
+    def _relieve(self, t: int, power: FloatArray) -> None:
+        h = float(self.inputs.step_h[t])
+        for i in np.flatnonzero(self.most_out[:, t] > 0.0).tolist():
+            path, store = self.store_path[i], self.inputs.stores[i]
+            over = max(float(power[n] - self.import_kw[n, t]) for n in path)
+            if over <= TINY_KW or self.charge[i, t] > 0.0:
+                continue
+            spare = (float(self.energy[i]) - float(self.floor[i, t])) * float(self.out[i]) / h
+            room = min(float(power[n] + self.export_kw[n, t]) for n in path)
+            most = min(float(self.most_out[i, t]), spare, room)
+            kw = min(max(over, store.discharge_kw_min), most)
+            if kw > TINY_KW and kw >= store.discharge_kw_min:
+                self.discharge[i, t] = kw
+                power[path] -= kw
+
+
+def _targets(inputs: DispatchInputs) -> tuple[FloatArray, IntArray]:
+    """What each store should hold and by when, seen from each step: the next wish first.
+
+    Returns:
+        Energy wanted [kWh], shape (S, T), trips until then included, and the index of the step by which,
+        shape (S, T). Never less than the minimum.
+    """
+    steps = inputs.steps
+    target = np.zeros((len(inputs.stores), steps))
+    due = np.full((len(inputs.stores), steps), steps, dtype=np.int64)
+    for i, store in enumerate(inputs.stores):
+        driven = np.concatenate([[0.0], np.cumsum(store.trips_kwh)])
+        wishes = [(steps, store.final_min_kwh)]
+        wishes += [(s.to_step, s.departure_min_kwh) for s in store.stays if s.departure_min_kwh is not None]
+        # A car should leave with its minimum and the trip, so that it comes back with the minimum.
+        wishes += [(trip.step + 1, store.min_kwh) for trip in store.trips]
+        for step, level in sorted(wishes, reverse=True):
+            before = slice(0, step)
+            asked = level + driven[step] - driven[:step]
+            more = asked > target[i, before]
+            due[i, before] = np.where(more | (due[i, before] > step), step, due[i, before])
+            target[i, before] = np.maximum(asked, target[i, before])
+        target[i] = np.maximum(target[i], store.min_kwh)
+    return target, due

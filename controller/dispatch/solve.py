@@ -1,0 +1,91 @@
+"""The one door to a plan: chooses a method, has its answer checked, and falls back to rules.
+
+Roots share nothing and are solved one by one. What comes out was checked against every hard constraint
+(`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from controller.dispatch.assemble import Certificate, assemble
+from controller.dispatch.check import check
+from controller.dispatch.evaluate import Powers, trivial_bound_eur
+from controller.dispatch.exact import RootPlan, RootSolver
+from controller.dispatch.fallback import fallback
+from controller.dispatch.highs import Deadline, OutOfTime
+from controller.dispatch.inputs import DispatchInputs, split_by_root
+from controller.dispatch.result import DispatchResult
+
+FALLBACK_RESERVE_S = 0.3
+"""Kept of a deadline for the check and the rules [s]; measured at 1000 stores and 80 steps with a margin."""
+
+
+def solve(
+    inputs: DispatchInputs, *, deadline_s: float | None = None, warm: DispatchResult | None = None
+) -> DispatchResult:
+    """The best plan that can be had in time; always one that keeps the hard constraints.
+
+    Args:
+        inputs: A problem without `inputs.problems`.
+        deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
+        warm: The last plan; the exact method has no use for it.
+
+    Returns:
+        A plan with status `optimal`, `feasible` or `fallback`.
+    """
+    del warm
+    return solve_exact(inputs, deadline_s=deadline_s)
+
+
+def solve_exact(inputs: DispatchInputs, *, deadline_s: float | None = None) -> DispatchResult:
+    """The same by the cvxpy model alone."""
+    deadline = Deadline(None if deadline_s is None else deadline_s - FALLBACK_RESERVE_S)
+    start = time.perf_counter()
+    plans: list[tuple[DispatchInputs, RootPlan]] = []
+    for part in split_by_root(inputs):
+        outcome = RootSolver(part, deadline).solve()
+        if not isinstance(outcome, RootPlan):
+            late = isinstance(outcome, OutOfTime)
+            return fallback(inputs, "the deadline came first" if late else f"the solver gave up: {outcome}")
+        plans.append((part, outcome))
+    result = _joined(inputs, plans, time.perf_counter() - start)
+    breaches = check(inputs, result)
+    if breaches:
+        return fallback(inputs, f"the solver's plan breaks {breaches[0].constraint} at {breaches[0].subject}")
+    return result
+
+
+def _joined(
+    inputs: DispatchInputs, plans: list[tuple[DispatchInputs, RootPlan]], total_s: float
+) -> DispatchResult:
+    """One result from the plans of the roots."""
+    steps = inputs.steps
+    shape, nodes = (len(inputs.stores), steps), len(inputs.nodes)
+    charge, discharge, water = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    pv, price = np.zeros((len(inputs.pv), steps)), np.zeros((nodes, steps))
+    store_at = {store.id: i for i, store in enumerate(inputs.stores)}
+    roof_at = {roof.id: i for i, roof in enumerate(inputs.pv)}
+    for part, plan in plans:
+        at = [store_at[store.id] for store in part.stores]
+        charge[at], discharge[at] = plan.powers.charge_kw, plan.powers.discharge_kw
+        water[at] = plan.water_value_eur_per_kwh
+        pv[[roof_at[roof.id] for roof in part.pv]] = plan.powers.pv_kw
+        price[[inputs.node_index[node.id] for node in part.nodes]] = plan.node_price_eur_per_kwh
+    solve_s = sum(plan.solve_s for _, plan in plans)
+    bound = sum(plan.bound_eur for _, plan in plans)
+    return assemble(
+        inputs,
+        Powers(charge_kw=charge, discharge_kw=discharge, pv_kw=pv),
+        Certificate(
+            method=", ".join(sorted({plan.method for _, plan in plans})),
+            lower_bound_eur=max(bound, trivial_bound_eur(inputs)),
+            node_price_eur_per_kwh=price,
+            water_value_eur_per_kwh=water,
+            build_s=max(0.0, total_s - solve_s),
+            solve_s=solve_s,
+            totals_are_least=all(plan.totals_are_least for _, plan in plans),
+        ),
+    )

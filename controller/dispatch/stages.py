@@ -1,0 +1,126 @@
+"""The order of formats.md: excess, departures, end, minimum, and only then the cost.
+
+Nearly always every wish can be met. So the first try asks for the cheapest plan with all totals at their
+least conceivable value; where one exists it is the answer, after one solve. Otherwise the totals are made
+small one after the other, each then capped at what it reached, and the cost comes last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.dispatch.highs import Deadline, Failed, Infeasible, OutOfTime, Runner, Solved
+from controller.dispatch.problem import NO_CAP_KWH
+from controller.domain.units import FloatArray
+
+CAP_SLACK_KWH = 1e-7
+"""Room between a total's least value and its cap [kWh]: the solver's own tolerance, a tenth of what
+formats.md asks for."""
+OVERFLOW_EUR_PER_KWH = 1e3
+"""Price of passing a cap where that is allowed [EUR/kWh]: a hundred times the largest node price."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """The end of the order: the model holds the plan, capped at these totals."""
+
+    caps_kwh: FloatArray
+    """Shape (4,)."""
+    cost_eur: float
+    bound_eur: float
+    """No plan of this model within the caps costs less [EUR]."""
+
+
+type StagedOutcome = Staged | OutOfTime | Failed
+
+
+def certain_kwh(runner: Runner) -> FloatArray:
+    """What is missing whatever one does, shape (4,)."""
+    values = (runner.model.value(f"{name}_certain")[0] for name in ("departure", "final", "minimum"))
+    return np.array([0.0, *values])
+
+
+def run_stages(runner: Runner, deadline: Deadline, first_caps_kwh: FloatArray | None = None) -> StagedOutcome:
+    """Goes through the order.
+
+    Args:
+        runner: A model with its bounds set.
+        deadline: When to stop.
+        first_caps_kwh: Caps of the first try; the certain amounts where None.
+    """
+    certain = certain_kwh(runner)
+    first = cost_stage(runner, deadline, certain if first_caps_kwh is None else first_caps_kwh)
+    if isinstance(first, Staged | OutOfTime):
+        return first
+    reached = _least_totals(runner, deadline, certain)
+    if not isinstance(reached, np.ndarray):
+        return reached
+    for slack in (CAP_SLACK_KWH, 10 * CAP_SLACK_KWH):
+        last = cost_stage(runner, deadline, np.where(reached > certain, reached + slack, certain))
+        if isinstance(last, Staged | OutOfTime):
+            return last
+    return last if isinstance(last, Failed) else Failed("the totals that were reached cannot be kept")
+
+
+def _least_totals(runner: Runner, deadline: Deadline, certain: FloatArray) -> FloatArray | OutOfTime | Failed:
+    """Makes the totals small one after the other; returns what each reached [kWh], shape (4,)."""
+    model, caps = runner.model, np.full(4, NO_CAP_KWH)
+    reached = certain.copy()
+    for k in range(4):
+        weights = np.zeros(4)
+        weights[k] = 1.0
+        model.set(total_weights=weights, cost_weight=np.zeros(1), caps=caps)
+        outcome = runner.run(deadline)
+        match outcome:
+            case Solved(value=value):
+                reached[k] = max(value, float(certain[k]))
+                caps[k] = reached[k] + CAP_SLACK_KWH
+            case Infeasible():
+                return Failed(f"total {k} has no least value")
+            case OutOfTime() | Failed():
+                return outcome
+        later = np.asarray(model.variables["totals"].value)[k + 1 :]
+        if (later <= certain[k + 1 :] + CAP_SLACK_KWH / 10).all():
+            break
+    return reached
+
+
+def cost_stage(
+    runner: Runner, deadline: Deadline, caps_kwh: FloatArray
+) -> Staged | Infeasible | OutOfTime | Failed:
+    """The cheapest plan within caps."""
+    runner.model.set(total_weights=np.zeros(4), cost_weight=np.ones(1), caps=caps_kwh)
+    outcome = runner.run(deadline)
+    match outcome:
+        case Solved(value=value, bound=bound):
+            return Staged(caps_kwh=caps_kwh, cost_eur=value, bound_eur=bound)
+        case _:
+            return outcome
+
+
+def run_priced(runner: Runner, deadline: Deadline, caps_kwh: FloatArray, below_kwh: float) -> bool:
+    """Solves with overflow of the caps at a price, so that there is a plan and its duals say what hurts.
+
+    Args:
+        runner: A model with its bounds set.
+        deadline: When to stop.
+        caps_kwh: What the totals reached.
+        below_kwh: By how much to ask for less than that; above 0 the price of a shortfall is in the duals.
+
+    Returns:
+        Whether there is a solution.
+    """
+    certain = certain_kwh(runner)
+    lowered = np.where(caps_kwh > certain, np.maximum(caps_kwh - below_kwh, certain), caps_kwh)
+    runner.model.set(
+        total_weights=np.zeros(4),
+        cost_weight=np.ones(1),
+        caps=lowered,
+        overflow_high=np.full(4, np.inf),
+        overflow_weight=np.full(1, OVERFLOW_EUR_PER_KWH),
+    )
+    outcome = runner.run(deadline)
+    runner.model.set(overflow_high=np.zeros(4), overflow_weight=np.zeros(1))
+    return isinstance(outcome, Solved)
