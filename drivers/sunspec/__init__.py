@@ -1,1 +1,1 @@
-"""Room: drivers/sunspec."""
+"""SunSpec inverters and batteries over Modbus TCP: layouts and codec (no I/O), transport, devices."""
