@@ -69,7 +69,7 @@ class Forecasts:
             self._sum_kw[node] = self._sum_kw.get(node, 0.0) + power
             self.histories[node].see(power)
 
-    def learn_sun(self, state: NeighbourhoodState, now: datetime) -> None:
+    def learn_sun(self, state: NeighbourhoodState) -> None:
         """Compares what the roofs make with a clear sky."""
         measured, clear = 0.0, 0.0
         for roof in self.site.pv:

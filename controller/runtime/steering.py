@@ -293,7 +293,7 @@ class Steering:
     def _reserved_kw(
         self, state: NeighbourhoodState, steerable: frozenset[AssetId], now: datetime
     ) -> FloatArray:
-        """What silent chargers may draw: the larger of the last setpoint, while it holds, and the fallback."""
+        """What silent chargers may draw: the larger of last setpoint, while it holds, and fallback."""
         reserved = np.zeros(len(self.site.network.nodes))
         for point in self.site.charge_points:
             connector = state.connectors.get(point.id)

@@ -1,0 +1,295 @@
+"""The controller itself, without a loop: what it knows, and one step of each of its duties.
+
+Everything here runs on one thread and is called in turn: by the asyncio loops of `loops` in a real run,
+by `direct` on a clock that stands still. So both run the same code, and a step can be tested without
+time passing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from controller.config import Settings
+from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.result import DispatchResult
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.ports import SetsPower
+from controller.domain.setpoints import Outcome, Rejected, Setpoint, TimedOut
+from controller.domain.site import Site
+from controller.domain.telemetry import ConnectorReading, LinkReading, MeterReading, Reading
+from controller.domain.time import QUARTER, DomainClock, quarter_start
+from controller.forecast.prices import PriceBook
+from controller.runtime.horizon import Horizon
+from controller.runtime.people import People
+from controller.runtime.plan import ActivePlan
+from controller.runtime.planning import Forecasts, Planner
+from controller.runtime.ports import RegisterRecord, Store
+from controller.runtime.steering import Cycle, Steering
+from controller.state import NeighbourhoodState, apply_all
+
+INBOX_READINGS_MAX = 200_000
+"""Readings kept between two cycles; beyond it the oldest are dropped and counted."""
+SUN_EVERY_CYCLES = 30
+"""How often the sky is compared with a clear one."""
+HISTORY_QUARTERS = 96
+
+_LOG = structlog.get_logger(__name__)
+
+
+class Solver(Protocol):
+    """Solves dispatch problems somewhere where it blocks nobody."""
+
+    async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:
+        """A checked plan within the deadline [s], made by rules where nothing better came."""
+        ...
+
+
+@dataclass
+class Counters:
+    """What the summary and the console count."""
+
+    safety_cycles: int = 0
+    late_cycles: int = 0
+    delay_ms_max: float = 0.0
+    plans: int = 0
+    fallbacks: int = 0
+    plan_seconds: list[float] = field(default_factory=list)
+    refused: int = 0
+    timed_out: int = 0
+    dropped_readings: int = 0
+    orders_refused: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeQuarter:
+    """One node in one finished quarter-hour."""
+
+    start: datetime
+    mean_kw: Mapping[NodeId, float]
+    import_limit_kw: Mapping[NodeId, float]
+    export_limit_kw: Mapping[NodeId, float]
+    comparison_kw: Mapping[NodeId, Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What the web thread reads: frozen, replaced as a whole after every cycle."""
+
+    at: datetime
+    state: NeighbourhoodState
+    plan: ActivePlan | None
+    cycle: Cycle | None
+    refusals: Mapping[AssetId, Rejected | TimedOut]
+    quarters: Sequence[NodeQuarter]
+    comparison_kw: Mapping[NodeId, Mapping[str, float]]
+
+
+class Controller:
+    """One neighbourhood's controller."""
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        settings: Settings,
+        clock: DomainClock,
+        store: Store,
+        solver: Solver,
+        prices: PriceBook,
+    ) -> None:
+        self.site = site
+        self.settings = settings
+        self.clock = clock
+        self.store = store
+        self.solver = solver
+        self.people = People()
+        self.forecasts = Forecasts(site=site, prices=prices)
+        self.planner = Planner(site=site, settings=settings, forecasts=self.forecasts)
+        self.steering = Steering(
+            site=site, settings=settings.safety, load_forecast_kw=self.forecasts.load_range_kw
+        )
+        self.drivers: tuple[SetsPower, ...] = ()
+        self.counters = Counters()
+        self.plan: ActivePlan | None = None
+        self.replan_because = "start"
+        """Why a plan is wanted at once; empty where none is."""
+        self.refusals: dict[AssetId, Rejected | TimedOut] = {}
+        self.comparison_kw: Mapping[NodeId, Mapping[str, float]] = {}
+        self._inbox: deque[Reading] = deque(maxlen=INBOX_READINGS_MAX)
+        self._registers: list[RegisterRecord] = []
+        self._quarters: deque[NodeQuarter] = deque(maxlen=HISTORY_QUARTERS)
+        self._quarter_sums: dict[NodeId, float] = {}
+        self._quarter_counts: dict[NodeId, int] = {}
+        self._quarter: datetime | None = None
+        self.state = NeighbourhoodState()
+        self.snapshot = Snapshot(
+            at=clock.now(),
+            state=self.state,
+            plan=None,
+            cycle=None,
+            refusals={},
+            quarters=(),
+            comparison_kw={},
+        )
+
+    def receive(self, reading: Reading) -> None:
+        """Takes a reading from a driver (`TelemetrySink`); it counts from the next cycle on."""
+        if len(self._inbox) == INBOX_READINGS_MAX:
+            self.counters.dropped_readings += 1
+        self._inbox.append(reading)
+
+    async def load(self) -> None:
+        """Reads what people have set from the store: a restart goes on where it stopped."""
+        now = self.clock.now()
+        async with self.store.unit() as unit:
+            self.people.limits = {limit.id: limit for limit in await unit.limits(ending_after=now)}
+            self.people.lockouts = {lockout.node: lockout for lockout in await unit.lockouts()}
+            self.people.bookings = {booking.id: booking for booking in await unit.bookings(ending_after=now)}
+            self.people.wishes = {wishes.asset: wishes for wishes in await unit.wishes()}
+            self.people.discharge_stopped = await unit.value("discharge_stopped") == "true"
+
+    def safety_cycle(self, now: datetime) -> Cycle:
+        """Re-reads the state and decides; the caller sends the setpoints and hands back the outcomes."""
+        self._drain()
+        cycle = self.steering.decide(self.state, self.people, self.plan, self.steerable(), now)
+        self.forecasts.learn(cycle.base, now)
+        if self.counters.safety_cycles % SUN_EVERY_CYCLES == 0:
+            self.forecasts.learn_sun(self.state)
+            self.people.drop_past(now)
+        self._remember_quarter(now)
+        self.counters.safety_cycles += 1
+        self.snapshot = Snapshot(
+            at=now,
+            state=self.state,
+            plan=self.plan,
+            cycle=cycle,
+            refusals=dict(self.refusals),
+            quarters=self.snapshot.quarters,
+            comparison_kw=self.comparison_kw,
+        )
+        return cycle
+
+    def steerable(self) -> frozenset[AssetId]:
+        """The devices that can be reached now."""
+        return frozenset[AssetId]().union(*(driver.steerable() for driver in self.drivers))
+
+    async def send(self, setpoint: Setpoint) -> Outcome:
+        """Sends one setpoint through the driver that can reach the device, and notes how it was taken."""
+        driver = next((d for d in self.drivers if setpoint.asset in d.steerable()), None)
+        if driver is None:
+            outcome: Outcome = TimedOut(setpoint=setpoint, why="the device is not connected")
+        else:
+            outcome = await driver.set_power(setpoint)
+        self.note(outcome)
+        return outcome
+
+    def note(self, outcome: Outcome) -> None:
+        """Takes in how a device took its setpoint."""
+        self.steering.note(outcome, self.clock.now())
+        asset = outcome.setpoint.asset
+        match outcome:
+            case Rejected():
+                self.counters.refused += 1
+                self.refusals[asset] = outcome
+                _LOG.warning("setpoint refused", asset=asset, code=outcome.code, why=outcome.why)
+            case TimedOut():
+                self.counters.timed_out += 1
+                self.refusals[asset] = outcome
+            case _:
+                self.refusals.pop(asset, None)
+
+    def horizon(self, now: datetime) -> Horizon:
+        """The dispatch problem as seen now."""
+        return self.planner.horizon(self.state, self.people, self.steering, now)
+
+    async def make_plan(self, horizon: Horizon, seconds: float | None = None) -> None:
+        """Solves a horizon and takes the plan over.
+
+        A plan made by rules replaces an optimised one only where that has run out: the safety loop
+        keeps the older one inside the live limits.
+        """
+        result = await self.solver.solve(horizon.inputs, self.settings.planning.deadline_s)
+        self.counters.plans += 1
+        self.counters.plan_seconds.append(result.build_s + result.solve_s if seconds is None else seconds)
+        if result.status == "fallback":
+            self.counters.fallbacks += 1
+            _LOG.warning("plan made by rules", reason=result.reason)
+            standing = self.plan
+            if standing is not None and standing.result.status != "fallback":
+                covered = standing.step_at(self.clock.now() + QUARTER * 8) is not None
+                if covered:
+                    return
+        self.plan = ActivePlan(horizon=horizon, result=result)
+
+    def take_registers(self) -> list[RegisterRecord]:
+        """The registers at quarter-hours that have come in since the last call."""
+        taken, self._registers = self._registers, []
+        return taken
+
+    def want_plan(self, because: str) -> None:
+        """Asks for a new plan at once."""
+        self.replan_because = self.replan_because or because
+
+    def _drain(self) -> None:
+        readings: list[Reading] = []
+        while self._inbox:
+            readings.append(self._inbox.popleft())
+        if not readings:
+            return
+        for reading in readings:
+            match reading:
+                case ConnectorReading():
+                    before = self.state.connectors.get(reading.charge_point)
+                    known = before is not None and (before.plugged, before.token) == (
+                        reading.plugged,
+                        reading.token,
+                    )
+                    if not known:
+                        self.want_plan("a car came or went")
+                case LinkReading():
+                    if not reading.up:
+                        self.refusals.pop(AssetId(reading.asset), None)
+                case MeterReading():
+                    self._keep_register(reading)
+                case _:
+                    pass
+        self.state = apply_all(self.state, readings)
+
+    def _keep_register(self, reading: MeterReading) -> None:
+        if reading.import_wh is None or reading.export_wh is None or reading.at != quarter_start(reading.at):
+            return
+        self._registers.append(
+            RegisterRecord(
+                meter=reading.meter, at=reading.at, import_wh=reading.import_wh, export_wh=reading.export_wh
+            )
+        )
+
+    def _remember_quarter(self, now: datetime) -> None:
+        """Adds the node powers of now to the mean of their quarter-hour, for the charts."""
+        quarter = quarter_start(now)
+        if self._quarter is not None and quarter != self._quarter and self._quarter_sums:
+            network, people = self.site.network, self.people
+            limits = {node: people.limit_at(network, node, self._quarter) for node in self._quarter_sums}
+            self._quarters.append(
+                NodeQuarter(
+                    start=self._quarter,
+                    mean_kw={n: total / self._quarter_counts[n] for n, total in self._quarter_sums.items()},
+                    import_limit_kw={n: limit.import_kw for n, limit in limits.items()},
+                    export_limit_kw={n: limit.export_kw for n, limit in limits.items()},
+                    comparison_kw=self.comparison_kw,
+                )
+            )
+            self._quarter_sums, self._quarter_counts = {}, {}
+            self.snapshot = replace(self.snapshot, quarters=tuple(self._quarters))
+        self._quarter = quarter
+        for node in self.site.network.nodes:
+            reading = self.state.meters.get(node.id)
+            if reading is not None and reading.power_kw is not None:
+                self._quarter_sums[node.id] = self._quarter_sums.get(node.id, 0.0) + reading.power_kw
+                self._quarter_counts[node.id] = self._quarter_counts.get(node.id, 0) + 1
