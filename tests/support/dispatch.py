@@ -31,7 +31,9 @@ def series(value: Series, steps: int) -> FloatArray:
     return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), (steps,)))
 
 
-def node(node_id: str, parent: str | None, limit_kw: Series, steps: int, export_kw: Series | None = None) -> NodeInput:
+def node(
+    node_id: str, parent: str | None, limit_kw: Series, steps: int, export_kw: Series | None = None
+) -> NodeInput:
     """A node with one limit both ways unless told otherwise."""
     return NodeInput(
         id=NodeId(node_id),
@@ -48,7 +50,9 @@ def load(name: str, at: str, power_kw: Series, steps: int) -> FixedInput:
 
 def roof(name: str, at: str, available_kw: Series, steps: int, *, curtailable: bool = True) -> PvInput:
     """A PV roof."""
-    return PvInput(id=AssetId(name), node=NodeId(at), available_kw=series(available_kw, steps), curtailable=curtailable)
+    return PvInput(
+        id=AssetId(name), node=NodeId(at), available_kw=series(available_kw, steps), curtailable=curtailable
+    )
 
 
 def store(name: str, at: str, steps: int, **changes: Any) -> StoreInput:
@@ -96,7 +100,9 @@ def problem(
     )
 
 
-def random_problem(seed: int, *, cars: int = 3, steps: int = 6, minimum_powers: bool = True) -> DispatchInputs:
+def random_problem(
+    seed: int, *, cars: int = 3, steps: int = 6, minimum_powers: bool = True
+) -> DispatchInputs:
     """A random forest, prices (negative ones too), wishes (impossible ones too), trips and minimum powers."""
     rng = np.random.default_rng(seed)
     step_h = float(rng.choice([0.25, 0.5, 1.0]))
@@ -115,7 +121,9 @@ def random_problem(seed: int, *, cars: int = 3, steps: int = 6, minimum_powers: 
     return problem(
         steps,
         nodes,
-        stores=[_random_store(rng, f"car-{i}", place(), steps, minimum_powers) for i in range(cars)],
+        stores=[
+            _random_store(rng, f"car-{i}", place(), steps, minimum_powers=minimum_powers) for i in range(cars)
+        ],
         fixed=[load(f"load-{i}", place(), rng.uniform(-8, 14, steps), steps) for i in range(len(places))],
         pv=[roof("roof-0", place(), rng.uniform(0, 12, steps), steps, curtailable=bool(rng.random() < 0.7))],
         buy=buy,
@@ -124,7 +132,9 @@ def random_problem(seed: int, *, cars: int = 3, steps: int = 6, minimum_powers: 
     )
 
 
-def _random_store(rng: np.random.Generator, name: str, at: str, steps: int, minimum_powers: bool) -> StoreInput:  # noqa: FBT001  # private
+def _random_store(
+    rng: np.random.Generator, name: str, at: str, steps: int, *, minimum_powers: bool
+) -> StoreInput:
     capacity = float(rng.uniform(8, 40))
     leave = int(rng.integers(1, steps + 1))
     back = int(rng.integers(leave, steps + 1))
@@ -133,7 +143,9 @@ def _random_store(rng: np.random.Generator, name: str, at: str, steps: int, mini
     if back < steps:
         stays.append(Stay(from_step=back, to_step=steps))
     if back > leave:
-        trips.append(Trip(step=int(rng.integers(leave, back)), energy_kwh=float(rng.uniform(0, 0.8 * capacity))))
+        trips.append(
+            Trip(step=int(rng.integers(leave, back)), energy_kwh=float(rng.uniform(0, 0.8 * capacity)))
+        )
     two_way = rng.random() < 0.7
     minimum = minimum_powers and rng.random() < 0.5
     return store(
