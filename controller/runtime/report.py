@@ -1,0 +1,50 @@
+"""The controller's part of the demo's summary (formats.md), and the memory that a process used."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from controller.runtime.core import Controller
+
+KIB_PER_MIB = 1024
+
+
+async def controller_report(controller: Controller, messages: Mapping[str, int]) -> dict[str, Any]:
+    """What the controller knows of its run: market, safety cycles, planning, messages, memory."""
+    async with controller.store.unit() as unit:
+        counts = await unit.counts()
+        balances = await unit.balances()
+        digest = await unit.trades_digest()
+    counters = controller.counters
+    seconds = counters.plan_seconds
+    return {
+        "market": {
+            "orders": counts["orders"],
+            "trades": counts["trades"],
+            "postings": counts["postings"],
+            "ledger_balance_nanoeur": sum(balances.values()),
+            "trades_sha256": digest,
+        },
+        "safety_cycles": {
+            "total": counters.safety_cycles,
+            "late": counters.late_cycles,
+            "delay_ms_max": round(counters.delay_ms_max, 3),
+        },
+        "planning": {
+            "count": counters.plans,
+            "fallbacks": counters.fallbacks,
+            "seconds_median": round(statistics.median(seconds), 4) if seconds else 0.0,
+            "seconds_max": round(max(seconds), 4) if seconds else 0.0,
+        },
+        "messages": {"ocpp": 0, "modbus": 0, "mqtt": 0, **messages},
+        "memory_mib_max": {"controller": memory_mib_max()},
+    }
+
+
+def memory_mib_max() -> int:
+    """The most memory this process and its finished children ever held [MiB], whichever is larger."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(own / KIB_PER_MIB)

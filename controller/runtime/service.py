@@ -1,0 +1,475 @@
+"""The running controller's answer to the doors (`door.Door`).
+
+What is looked at comes from the last cycle's snapshot, on the caller's thread. What changes something,
+or needs the store, runs on the control loop: so no lock is needed, and no request holds up a cycle for
+longer than its own few lines. Whatever a person changes is stored first and counts from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import uuid
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from controller.domain.assets import Booking, Departure, Vehicle, Wishes, WishKind
+from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
+from controller.domain.ids import AssetId, MemberId, NodeId
+from controller.domain.network import ImposedLimit
+from controller.runtime.core import Controller
+from controller.runtime.door import (
+    AssetView,
+    FlexibilityPoint,
+    LedgerView,
+    NodePoint,
+    PlanView,
+    Principal,
+    StateView,
+    TradeView,
+)
+from controller.runtime.metrics import metrics_text
+from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, TokenRecord, UnitOfWork
+from controller.runtime.trading import Trading
+from controller.runtime.views import Views
+from market.ledger import Posting
+from market.orders import Order
+
+TOKEN_BYTES = 32
+HORIZON_MAX = timedelta(days=14)
+"""How far ahead a departure or a booking may lie."""
+
+
+def token_hash(token: str) -> str:
+    """What is kept of a token. Its 256 random bits need no salt."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Service:
+    """The door of a running controller."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        trading: Trading,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        speed: float,
+        messages: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self.controller = controller
+        self.trading = trading
+        self.views = Views(
+            controller.site, controller.settings, controller.people, controller.steering, controller.counters
+        )
+        self._loop = loop
+        self._speed = speed
+        self._messages = messages
+        self._principals: dict[str, Principal] = {}
+        """Known tokens by hash; one that is made elsewhere meanwhile is found in the store."""
+
+    async def authenticate(self, token: str) -> Principal | None:
+        """Who holds a bearer token; None where it is not known."""
+
+        async def run() -> Principal | None:
+            async with self.controller.store.unit() as unit:
+                record = await unit.token(token_hash(token))
+            return (
+                None
+                if record is None
+                else Principal(role=record.role, member=record.member, label=record.label)
+            )
+
+        return await self._on_loop(run())
+
+    async def create_token(self, *, role: Role, member: MemberId | None, label: str) -> str:
+        """Makes a token, keeps its hash, and gives it out this once."""
+        if role is Role.RESIDENT and member not in {m.id for m in self.controller.site.members}:
+            raise NotFoundError(f"there is no member {member!r}: a resident's token opens one member's data")
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        record = TokenRecord(
+            token_hash=token_hash(token),
+            role=role,
+            member=member,
+            label=label,
+            created_at=self.controller.clock.now(),
+        )
+
+        async def run() -> str:
+            async with self.controller.store.unit() as unit:
+                await unit.add_token(record)
+            return token
+
+        return await self._on_loop(run())
+
+    async def state(self) -> StateView:
+        """The neighbourhood now."""
+        snapshot = self.controller.snapshot
+        nodes = self.views.nodes(snapshot)
+        chargers = self.views.chargers(snapshot)
+        sources = self.views.sources(snapshot)
+        powers = [charger.power_kw or 0.0 for charger in chargers]
+        powers += [s.power_kw or 0.0 for s in sources if s.kind == "battery"]
+        roofs = [s.power_kw for s in sources if s.kind == "pv" and s.power_kw is not None]
+        base = snapshot.cycle.base if snapshot.cycle is not None else None
+        roots = [i for i, node in enumerate(self.controller.site.network.nodes) if node.parent is None]
+        counters = self.controller.counters
+        return StateView(
+            site=self.controller.site.name,
+            now=self.controller.clock.now(),
+            speed=self._speed,
+            nodes=nodes,
+            chargers=chargers,
+            sources=sources,
+            alarms=self.views.alarms(snapshot, nodes, chargers),
+            discharge_stopped=self.controller.people.discharge_stopped,
+            safety_cycles=counters.safety_cycles,
+            late_safety_cycles=counters.late_cycles,
+            messages=dict(self._messages()),
+            load_kw=None if base is None else float(sum(base.high_kw[i, 0] for i in roots)),
+            pv_kw=sum(roofs) if roofs else None,
+            charging_kw=sum(power for power in powers if power > 0.0),
+            discharging_kw=-sum(power for power in powers if power < 0.0),
+            latest_clearing=self.trading.latest,
+        )
+
+    async def plan(self) -> PlanView:
+        """The plan in force."""
+        return self.views.plan(self.controller.snapshot)
+
+    async def node_history(self, node: NodeId) -> Sequence[NodePoint]:
+        """The last 96 quarter-hours of a node, the oldest first."""
+        self._node(node)
+        return self.views.node_history(self.controller.snapshot, node)
+
+    async def order_book(self, interval_start: datetime | None) -> Sequence[OrderRecord]:
+        """All orders of a quarter-hour; None: the newest cleared one."""
+
+        async def run(unit: UnitOfWork) -> Sequence[OrderRecord]:
+            start = interval_start
+            result = await unit.latest_result() if start is None else await unit.result(start)
+            if start is None:
+                if result is None:
+                    return []
+                start = result.interval_start
+            fills = {fill.order_id: fill for fill in result.fills} if result is not None else {}
+            orders = await unit.orders_of_interval(start)
+            return [OrderRecord(order=o, cancelled_at=None, fill=fills.get(o.order_id)) for o in orders]
+
+        return await self._in_unit(run)
+
+    async def ledger(self, *, account: str | None, after_row: int, limit: int) -> LedgerView:
+        """Balances and a page of postings."""
+
+        async def run(unit: UnitOfWork) -> LedgerView:
+            return LedgerView(
+                balances_nanoeur=await unit.balances(),
+                postings=await unit.postings(account=account, after_row=after_row, limit=limit),
+            )
+
+        return await self._in_unit(run)
+
+    async def events(self, *, limit: int) -> Sequence[EventRecord]:
+        """Who did what, the newest first."""
+        return await self._in_unit(lambda unit: unit.events(limit=limit))
+
+    async def stop_discharge(self, *, stopped: bool, who: Principal) -> None:
+        """Stops all discharge, or allows it again."""
+
+        async def run(unit: UnitOfWork) -> None:
+            await unit.put_value("discharge_stopped", "true" if stopped else "false")
+            await self._log(unit, who, "stopped all discharge" if stopped else "allowed discharge again", "")
+            self.controller.people.discharge_stopped = stopped
+            self.controller.want_plan("discharge was stopped or allowed")
+
+        await self._in_unit(run)
+
+    async def put_limit(
+        self,
+        *,
+        node: NodeId,
+        import_kw: float | None,
+        export_kw: float | None,
+        from_utc: datetime | None,
+        to_utc: datetime | None,
+        who: Principal,
+    ) -> ImposedLimit:
+        """Sets a grid operator's limit; it is planned around at once."""
+        self._node(node)
+        now = self.controller.clock.now()
+        limit = ImposedLimit(
+            id=str(uuid.uuid4()),
+            node=node,
+            import_kw=import_kw,
+            export_kw=export_kw,
+            from_utc=from_utc or now,
+            to_utc=to_utc,
+            set_by=who.label,
+        )
+        problems = _limit_problems(limit, now)
+        if problems:
+            raise InputProblemsError("limit", problems)
+
+        async def run(unit: UnitOfWork) -> ImposedLimit:
+            await unit.put_limit(limit)
+            await self._log(unit, who, "set a limit", node)
+            self.controller.people.limits = {**self.controller.people.limits, limit.id: limit}
+            self.controller.want_plan("a limit was set")
+            return limit
+
+        return await self._in_unit(run)
+
+    async def limits(self, node: NodeId) -> Sequence[ImposedLimit]:
+        """The limits of a node that hold or will."""
+        self._node(node)
+        return [limit for limit in self.controller.people.limits.values() if limit.node == node]
+
+    async def withdraw_limit(self, *, node: NodeId, limit_id: str, who: Principal) -> None:
+        """Ends a limit now."""
+        self._node(node)
+        standing = self.controller.people.limits.get(limit_id)
+        if standing is None or standing.node != node:
+            raise NotFoundError(f"there is no limit {limit_id!r} on {node!r}")
+
+        async def run(unit: UnitOfWork) -> None:
+            await unit.end_limit(limit_id, self.controller.clock.now())
+            await self._log(unit, who, "withdrew a limit", node)
+            limits = self.controller.people.limits
+            self.controller.people.limits = {key: x for key, x in limits.items() if key != limit_id}
+            self.controller.want_plan("a limit was withdrawn")
+
+        await self._in_unit(run)
+
+    async def flexibility(self, node: NodeId) -> Sequence[FlexibilityPoint]:
+        """Forecast and flexibility of a node per step of the plan."""
+        self._node(node)
+        return self.views.flexibility(self.controller.snapshot, node)
+
+    async def put_lockout(self, *, node: NodeId, who: Principal) -> Lockout:
+        """Locks discharge out below a node."""
+        self._node(node)
+        lockout = Lockout(node=node, set_by=who.label, since=self.controller.clock.now())
+
+        async def run(unit: UnitOfWork) -> Lockout:
+            await unit.put_lockout(lockout)
+            await self._log(unit, who, "locked discharge out", node)
+            self.controller.people.lockouts = {**self.controller.people.lockouts, node: lockout}
+            self.controller.want_plan("a lock-out was set")
+            return lockout
+
+        return await self._in_unit(run)
+
+    async def release_lockout(self, *, node: NodeId, who: Principal) -> None:
+        """Releases a lock-out."""
+        if node not in self.controller.people.lockouts:
+            raise NotFoundError(f"there is no lock-out on {node!r}")
+
+        async def run(unit: UnitOfWork) -> None:
+            await unit.release_lockout(node)
+            await self._log(unit, who, "released a lock-out", node)
+            lockouts = self.controller.people.lockouts
+            self.controller.people.lockouts = {key: x for key, x in lockouts.items() if key != node}
+            self.controller.want_plan("a lock-out was released")
+
+        await self._in_unit(run)
+
+    async def lockouts(self) -> Sequence[Lockout]:
+        """The live ones."""
+        return list(self.controller.people.lockouts.values())
+
+    async def assets(self, member: MemberId) -> Sequence[AssetView]:
+        """A member's own things."""
+        return self.views.assets(self.controller.snapshot, member)
+
+    async def set_departure(
+        self,
+        *,
+        asset: AssetId,
+        at_utc: datetime,
+        energy_kwh: float | None,
+        soc_fraction: float | None,
+        who: Principal,
+    ) -> Wishes:
+        """When the car should leave and with what: energy [kWh] or fraction of the battery."""
+        vehicle = self._vehicle(asset, who)
+        now = self.controller.clock.now()
+        if (energy_kwh is None) == (soc_fraction is None):
+            rule = "give either energy_kwh or soc_fraction"
+            raise InputProblemsError("departure", [Problem(place="energy_kwh", rule=rule)])
+        wanted = energy_kwh if energy_kwh is not None else (soc_fraction or 0.0) * vehicle.capacity_kwh
+        problems = []
+        if not 0.0 <= wanted <= vehicle.capacity_kwh:
+            rule = f"must lie between 0 and the battery's {vehicle.capacity_kwh:g} kWh"
+            problems.append(
+                Problem(place="energy_kwh" if energy_kwh is not None else "soc_fraction", rule=rule)
+            )
+        if not now < at_utc <= now + HORIZON_MAX:
+            problems.append(Problem(place="at_utc", rule="must lie ahead, at most 14 days"))
+        if problems:
+            raise InputProblemsError("departure", problems)
+        departure = Departure(vehicle=vehicle.id, at_utc=at_utc, energy_kwh=wanted)
+        return await self._change_wishes(vehicle.id, who, "set a departure", departure=departure)
+
+    async def set_mode(self, *, asset: AssetId, mode: WishKind, who: Principal) -> Wishes:
+        """Charge now, pause, or neither."""
+        vehicle = self._vehicle(asset, who)
+        return await self._change_wishes(vehicle.id, who, f"set the mode to {mode}", mode=mode)
+
+    async def set_never_discharge(self, *, asset: AssetId, never: bool, who: Principal) -> Wishes:
+        """Never discharge this car, or allow it again (which needs the owner's opt-in)."""
+        vehicle = self._vehicle(asset, who)
+        if not never and not vehicle.discharge_opt_in:
+            raise ConflictError(
+                "the owner has not agreed to discharge: the site file's discharge_opt_in is false"
+            )
+        return await self._change_wishes(vehicle.id, who, "changed never_discharge", never_discharge=never)
+
+    async def place_order(self, order: Order, who: Principal) -> OrderRecord:
+        """Places an order; the same `order_id` with the same content again changes nothing."""
+        return await self._on_loop(self.trading.place_order(order, who.member))
+
+    async def cancel_order(self, *, order_id: str, who: Principal) -> None:
+        """Cancels an order whose gate has not closed."""
+        await self._on_loop(self.trading.cancel_order(order_id, who.member))
+
+    async def orders(self, member: MemberId) -> Sequence[OrderRecord]:
+        """A member's own orders."""
+        return await self._in_unit(lambda unit: unit.orders_of_member(member))
+
+    async def trades(self, member: MemberId) -> Sequence[TradeView]:
+        """A member's fills."""
+        records = await self.orders(member)
+        return [
+            TradeView(order=record.order, fill=record.fill)
+            for record in records
+            if record.fill is not None and record.fill.filled_wh > 0
+        ]
+
+    async def balance_nanoeur(self, member: MemberId) -> int:
+        """What a member has to receive (positive) or to pay (negative)."""
+
+        async def run(unit: UnitOfWork) -> int:
+            return -(await unit.balances()).get(f"member:{member}", 0)
+
+        return await self._in_unit(run)
+
+    async def postings(self, member: MemberId) -> Sequence[tuple[int, Posting]]:
+        """A member's postings."""
+        return await self._in_unit(lambda unit: unit.postings(account=f"member:{member}"))
+
+    async def put_booking(self, booking: Booking, who: Principal) -> Booking:
+        """Keeps a booking of a shared car; the same id again replaces it."""
+        vehicle = self.controller.site.vehicle_by_id.get(booking.vehicle)
+        if vehicle is None:
+            raise NotFoundError(f"there is no vehicle {booking.vehicle!r}")
+        problems = []
+        if not booking.from_utc < booking.to_utc:
+            problems.append(Problem(place="to_utc", rule="must be after from_utc"))
+        if not booking.energy_kwh >= 0.0:
+            problems.append(Problem(place="energy_kwh", rule="must not be negative"))
+        wanted = booking.departure_min_kwh
+        if wanted is not None and not 0.0 <= wanted <= vehicle.capacity_kwh:
+            rule = f"must lie between 0 and the battery's {vehicle.capacity_kwh:g} kWh"
+            problems.append(Problem(place="departure_min_kwh", rule=rule))
+        if problems:
+            raise InputProblemsError("booking", problems)
+        overlap = [
+            other.id
+            for other in self.controller.people.bookings_of(booking.vehicle)
+            if other.id != booking.id and other.from_utc < booking.to_utc and booking.from_utc < other.to_utc
+        ]
+        if overlap:
+            raise ConflictError(f"{booking.vehicle} is booked already in that time: {', '.join(overlap)}")
+
+        async def run(unit: UnitOfWork) -> Booking:
+            await unit.put_bookings([booking])
+            self.controller.people.bookings = {**self.controller.people.bookings, booking.id: booking}
+            self.controller.want_plan("a booking came")
+            return booking
+
+        del who  # bookings are the fleet's own log; they are many
+        return await self._in_unit(run)
+
+    async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
+        """Removes a booking."""
+
+        async def run(unit: UnitOfWork) -> None:
+            await unit.delete_booking(booking_id)
+            await self._log(unit, who, "deleted a booking", booking_id)
+            bookings = self.controller.people.bookings
+            self.controller.people.bookings = {key: b for key, b in bookings.items() if key != booking_id}
+            self.controller.want_plan("a booking was deleted")
+
+        await self._in_unit(run)
+
+    async def bookings(self) -> Sequence[Booking]:
+        """The bookings that are not over."""
+        now = self.controller.clock.now()
+        current = [b for b in self.controller.people.bookings.values() if b.to_utc > now]
+        return sorted(current, key=lambda booking: (booking.from_utc, booking.id))
+
+    async def metrics_text(self) -> str:
+        """The figures for Prometheus, in its text format."""
+        return metrics_text(self.controller, self._messages())
+
+    async def _change_wishes(self, asset: AssetId, who: Principal, what: str, **changes: Any) -> Wishes:
+        async def run(unit: UnitOfWork) -> Wishes:
+            people = self.controller.people
+            wishes = replace(people.wishes.get(asset, Wishes(asset=asset)), **changes)
+            await unit.put_wishes(wishes)
+            await self._log(unit, who, what, asset)
+            people.wishes = {**people.wishes, asset: wishes}
+            self.controller.want_plan("a person pressed a button")
+            return wishes
+
+        return await self._in_unit(run)
+
+    def _node(self, node: NodeId) -> None:
+        if node not in self.controller.site.network.by_id:
+            raise NotFoundError(f"there is no node {node!r}")
+
+    def _vehicle(self, asset: AssetId, who: Principal) -> Vehicle:
+        """The car that is meant: by its id, or by the charge point on which it stands."""
+        site = self.controller.site
+        vehicle = site.vehicle_by_id.get(asset)
+        if vehicle is None and asset in site.charge_point_by_id:
+            vehicle = self.controller.steering.vehicle_on(self.controller.snapshot.state, asset)
+        if vehicle is None or (who.role is Role.RESIDENT and vehicle.member != who.member):
+            raise NotFoundError(f"you have no vehicle {asset!r}")
+        if who.role is Role.GRID:
+            raise ForbiddenError("a grid operator does not set what a driver wants")
+        return vehicle
+
+    async def _log(self, unit: UnitOfWork, who: Principal, what: str, subject: str) -> None:
+        at = self.controller.clock.now()
+        await unit.add_event(EventRecord(at=at, who=f"{who.role}:{who.label}", what=what, subject=subject))
+
+    async def _in_unit[T](self, work: Callable[[UnitOfWork], Coroutine[Any, Any, T]]) -> T:
+        async def run() -> T:
+            async with self.controller.store.unit() as unit:
+                return await work(unit)
+
+        return await self._on_loop(run())
+
+    async def _on_loop[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs on the control loop, whichever thread asks."""
+        if asyncio.get_running_loop() is self._loop:
+            return await work
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+
+def _limit_problems(limit: ImposedLimit, now: datetime) -> list[Problem]:
+    problems = []
+    if limit.import_kw is None and limit.export_kw is None:
+        problems.append(Problem(place="import_kw", rule="give import_kw, export_kw or both"))
+    for place, value in (("import_kw", limit.import_kw), ("export_kw", limit.export_kw)):
+        if value is not None and not 0.0 <= value < float("inf"):
+            problems.append(
+                Problem(place=place, rule="is a magnitude in kW and must be a finite number of at least 0")
+            )
+    if limit.to_utc is not None and limit.to_utc <= max(limit.from_utc, now):
+        problems.append(Problem(place="to_utc", rule="must be after from_utc and lie ahead"))
+    return problems
