@@ -1,0 +1,269 @@
+"""One transaction after another: the thin asynchronous shell around SQLAlchemy Core.
+
+Every repository of this package is a plain function of a SQLAlchemy `Connection`. This module decides
+where such a function runs, so that the event loop never waits for a disk:
+
+- a SQLite file has a thread of its own, with one connection. `BEGIN IMMEDIATE` takes the write lock at
+  the start (a transaction that reads first and writes later could otherwise fail in the middle), the
+  journal is a write-ahead log, and `synchronous=FULL` makes a commit survive a power cut;
+- PostgreSQL is reached through asyncpg. SQLAlchemy switches between its synchronous core and asyncpg with
+  the package greenlet; an advisory lock makes us the one writer there too.
+
+Either way units of work stand in line at one `asyncio.Lock`, and every call inside a unit is a savepoint:
+a call that raises has written nothing, also where the caller catches the error and goes on. A task that
+is cancelled in the middle of a statement first waits for that statement (a thread cannot be interrupted),
+then its unit is rolled back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
+from typing import Any, Concatenate, Protocol
+
+from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+
+from controller.domain.errors import StartUpError
+from controller.storage.address import Address
+from controller.storage.errors import StoreBusyError, StoreError, explained, is_busy
+
+BUSY_TIMEOUT_MS = 5000
+"""How long a transaction waits for another process's before it gives up."""
+
+_ADVISORY_LOCK = 0x57494A4B
+"""The number of our lock in PostgreSQL: "WIJK" in ASCII."""
+
+
+class Transaction(Protocol):
+    """An open transaction."""
+
+    async def run[**P, R](
+        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Runs a repository's function inside the transaction, off the event loop."""
+        ...
+
+
+class Database(Protocol):
+    """Where transactions come from."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Begins; commits when the block ends, rolls back when it raises."""
+        ...
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        ...
+
+
+def open_database(address: Address) -> Database:
+    """The database behind an address; nothing is opened yet.
+
+    Raises:
+        StartUpError: If a package is missing that PostgreSQL needs.
+    """
+    if address.is_file:
+        return FileDatabase(address)
+    if find_spec("greenlet") is None:
+        raise StartUpError(
+            "PostgreSQL needs the package greenlet: install sqlalchemy[asyncio], or use a file"
+        )
+    return ServerDatabase(address)
+
+
+class FileDatabase:
+    """A SQLite file and the one thread that works on it."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._engine = _file_engine(address)
+        self._turn = _Turn()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._closed = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Begins; commits when the block ends, rolls back when it raises."""
+        async with self._turn:
+            transaction = _FileTransaction(self._engine, self._call)
+            try:
+                await self._call(transaction.begin)
+                yield transaction
+                await self._call(transaction.commit)
+            except BaseException:
+                await self._call(transaction.roll_back)
+                raise
+
+    async def close(self) -> None:
+        """Waits for the unit that is open, folds the log into the file and ends the thread."""
+        async with self._turn:
+            if not self._closed:
+                self._closed = True
+                await self._call(self._engine.dispose)
+                self._thread.shutdown()
+
+    async def _call[R](self, work: Callable[[], R]) -> R:
+        """Runs `work` in the thread and waits for its end, also when the caller is cancelled meanwhile."""
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                await asyncio.wait([running])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            running.exception()  # Looked at, so that asyncio does not complain that nobody did.
+            raise cancelled
+        try:
+            return running.result()
+        except DBAPIError as error:
+            raise _translated(error, self._address) from error
+
+
+class _FileTransaction:
+    """An open transaction on a file; all but `run` runs in the thread."""
+
+    def __init__(self, engine: Engine, call: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
+        self._engine = engine
+        self._call = call
+        self._open: tuple[Connection, RootTransaction] | None = None
+
+    async def run[**P, R](
+        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Runs a repository's function inside the transaction, in the thread."""
+        result: R = await self._call(
+            lambda: _whole_or_nothing(self._parts()[0], lambda at: work(at, *args, **kwargs))
+        )
+        return result
+
+    def begin(self) -> None:
+        connection = self._engine.connect()
+        try:
+            self._open = (connection, connection.begin())
+        except BaseException:
+            connection.close()
+            raise
+
+    def commit(self) -> None:
+        connection, transaction = self._parts()
+        transaction.commit()
+        connection.close()
+        self._open = None
+
+    def roll_back(self) -> None:
+        if self._open is not None:
+            connection, transaction = self._open
+            self._open = None
+            try:
+                transaction.rollback()
+            finally:
+                connection.close()
+
+    def _parts(self) -> tuple[Connection, RootTransaction]:
+        if self._open is None:
+            raise RuntimeError("a unit of work was used outside its block")
+        return self._open
+
+
+class _Turn:
+    """A lock that says so when a task waits for itself, where a plain one would stand still for ever."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        if task is not None and task is self._holder:
+            raise RuntimeError("a unit of work was opened inside another one of the same task")
+        await self._lock.acquire()
+        self._holder = task
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._holder = None
+        self._lock.release()
+
+
+class ServerDatabase:
+    """A PostgreSQL server, reached through asyncpg."""
+
+    def __init__(self, address: Address) -> None:
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        self._address = address
+        self._engine = create_async_engine(
+            address.url, pool_size=1, max_overflow=0, isolation_level="SERIALIZABLE"
+        )
+        self._turn = _Turn()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Begins; commits when the block ends, rolls back when it raises."""
+        async with self._turn:
+            try:
+                async with self._engine.begin() as connection:
+                    await connection.execute(text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}"))
+                    await connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+                    yield _ServerTransaction(connection.run_sync)
+            except DBAPIError as error:
+                raise _translated(error, self._address) from error
+            except OSError as error:
+                raise StoreError(explained(error, self._address.shown)) from error
+
+    async def close(self) -> None:
+        """Waits for the unit that is open and closes the connection."""
+        async with self._turn:
+            await self._engine.dispose()
+
+
+class _ServerTransaction:
+    """An open transaction on a server."""
+
+    def __init__(self, run_sync: Callable[..., Any]) -> None:
+        self._run_sync = run_sync
+
+    async def run[**P, R](
+        self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Runs a repository's function inside the transaction."""
+        result: R = await self._run_sync(_whole_or_nothing, lambda at: work(at, *args, **kwargs))
+        return result
+
+
+def _whole_or_nothing[R](connection: Connection, work: Callable[[Connection], R]) -> R:
+    """Runs one call; where it raises, what it has written so far is undone."""
+    with connection.begin_nested():
+        return work(connection)
+
+
+def _translated(error: DBAPIError, address: Address) -> StoreError:
+    kind = StoreBusyError if is_busy(error) else StoreError
+    return kind(explained(error, address.shown))
+
+
+def _file_engine(address: Address) -> Engine:
+    """An engine that leaves every BEGIN to us, as SQLAlchemy's SQLite page advises."""
+    engine = create_engine(address.url, pool_size=1, max_overflow=0, connect_args={"isolation_level": None})
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    for pragma in (
+        # First, so that the switch to the log waits too where another process is just opening the file.
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,96 @@
+"""Writing rows so that doing it twice is the same as doing it once.
+
+An id is an idempotency key, made and kept by whoever submits. After a crash the same quarter-hour is
+worked through again: what is there already with the same content is left alone, the same id with other
+content is a `ConflictError`. Which columns count as content is the table's own affair: a time of writing
+does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import batched
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from controller.domain.errors import ConflictError
+
+type Row = Mapping[str, Any]
+"""A row by its columns' names."""
+
+_KEYS_A_QUERY = 1000
+"""SQLite takes at most 32,766 parameters in a statement (sqlite.org/limits.html, section 9)."""
+
+_NAMED_AT_MOST = 5
+"""How many ids an error names."""
+
+
+def insert_all(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Inserts rows with one prepared statement; none is fine."""
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def insert_once(
+    connection: Connection, table: Table, rows: Iterable[Row], *, key: str, beside: Collection[str] = ()
+) -> list[Row]:
+    """Inserts the rows that are not there yet.
+
+    Args:
+        connection: An open transaction.
+        table: The table.
+        rows: What should be there, with all columns that have content.
+        key: The column with the id.
+        beside: Columns that are no content: two rows that differ only there are the same.
+
+    Returns:
+        The rows that are new, in the given order.
+
+    Raises:
+        ConflictError: If an id is known, or comes twice, with different content; it names every such id.
+    """
+    given: dict[Any, Row] = {}
+    clashing: set[Any] = set()
+    for row in rows:
+        known = given.setdefault(row[key], row)
+        if known is not row and not _same(known, row, beside):
+            clashing.add(row[key])
+    for stored in rows_by_key(connection, table, key, list(given)):
+        row = given.pop(stored[key])
+        if not _same(row, stored, beside):
+            clashing.add(row[key])
+    if clashing:
+        ids = sorted(map(str, clashing))
+        more = "" if len(ids) <= _NAMED_AT_MOST else f" and {len(ids) - _NAMED_AT_MOST} more"
+        raise ConflictError(
+            f"{table.name}: {', '.join(ids[:_NAMED_AT_MOST])}{more} known with other content: use a new id"
+        )
+    new = list(given.values())
+    insert_all(connection, table, new)
+    return new
+
+
+def rows_by_key(connection: Connection, table: Table, key: str, values: Iterable[Any]) -> Iterator[Row]:
+    """The rows whose column `key` has one of the values."""
+    for chunk in batched(values, _KEYS_A_QUERY):
+        for row in connection.execute(select(table).where(table.c[key].in_(chunk))).mappings():
+            yield dict(row)
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Inserts rows; one whose primary key is there already replaces the old row."""
+    if not rows:
+        return
+    # The two dialects spell it alike, but each has a construct of its own.
+    dialect_insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = dialect_insert(table)
+    keys = [column.name for column in table.primary_key]
+    replaced = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=replaced), rows)
+
+
+def _same(given: Row, stored: Row, beside: Collection[str]) -> bool:
+    """Whether two rows have the same content, as far as the first names it."""
+    return all(stored[name] == value for name, value in given.items() if name not in beside)

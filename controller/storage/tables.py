@@ -1,0 +1,202 @@
+"""The tables as they are now. How a database came to this shape is told by the migrations.
+
+The two must agree; a test compares them. Naming: units last, as everywhere. Where a row repeats what
+others tell (the running totals of `accounts`, `clearings.trade_count`), the comment says why.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from controller.storage.columns import ROW_NUMBER, UtcMicros
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Every constraint has a name, so that a later migration can change it."""
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", String, primary_key=True),
+    Column("member", String, nullable=False),
+    Column("node", String, nullable=False),
+    Column("side", String, nullable=False),
+    Column("quantity_wh", BigInteger, CheckConstraint("quantity_wh > 0", name="quantity"), nullable=False),
+    Column("limit_price_microeur_per_kwh", BigInteger, nullable=False),
+    Column("interval_start", UtcMicros, nullable=False),
+    Column("min_fill_wh", BigInteger, nullable=False),
+    Column("source", String, nullable=False),
+    Column("asset", String, nullable=False),
+    Column("placed_at", UtcMicros),
+    Column("cancelled_at", UtcMicros),
+    Index(None, "interval_start"),
+    # A member's own orders, the newest interval first.
+    Index(None, "member", "source", "interval_start"),
+)
+
+clearings = Table(
+    "clearings",
+    metadata,
+    Column("interval_start", UtcMicros, primary_key=True),
+    Column("congestion_rent_nanoeur", BigInteger, nullable=False),
+    Column("welfare_nanoeur", BigInteger, nullable=False),
+    # Counted once, because the operator's page asks for it all the time.
+    Column("trade_count", BigInteger, nullable=False),
+    Column("cleared_at", UtcMicros, nullable=False),
+    Column("settled_at", UtcMicros),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("interval_start", UtcMicros, ForeignKey(clearings.c.interval_start), primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("price_microeur_per_kwh", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    Column("interval_start", UtcMicros, ForeignKey(clearings.c.interval_start), primary_key=True),
+    Column("order_id", String, primary_key=True),
+    Column("filled_wh", BigInteger, CheckConstraint("filled_wh >= 0", name="filled"), nullable=False),
+    Column("price_microeur_per_kwh", BigInteger),
+    Column("amount_nanoeur", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+postings = Table(
+    "postings",
+    metadata,
+    Column("number", ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("posting_id", String, nullable=False, unique=True),
+    Column("debit_account", String, nullable=False),
+    Column("credit_account", String, nullable=False),
+    Column(
+        "amount_nanoeur", BigInteger, CheckConstraint("amount_nanoeur >= 0", name="amount"), nullable=False
+    ),
+    Column("reason", String, nullable=False),
+    Column("interval_start", UtcMicros, nullable=False),
+    Column("ref", String, nullable=False),
+    Column("booked_at", UtcMicros, nullable=False),
+    CheckConstraint("debit_account <> credit_account", name="two_accounts"),
+    # One account's statement, in booking order.
+    Index(None, "debit_account", "number"),
+    Index(None, "credit_account", "number"),
+    # A row number is never used again, so "after row 17" means the same for ever.
+    sqlite_autoincrement=True,
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    # Running totals of `postings`, moved in the same transaction: a balance must not get slower with the
+    # years. Compared with the postings themselves whenever the database is opened.
+    Column("account", String, primary_key=True),
+    Column("debit_nanoeur", BigInteger, nullable=False),
+    Column("credit_nanoeur", BigInteger, nullable=False),
+)
+
+registers = Table(
+    "registers",
+    metadata,
+    Column("at", UtcMicros, primary_key=True),
+    Column("meter", String, primary_key=True),
+    Column("import_wh", BigInteger, nullable=False),
+    Column("export_wh", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("node", String, nullable=False),
+    Column("import_kw", Float),
+    Column("export_kw", Float),
+    Column("from_utc", UtcMicros, nullable=False),
+    Column("to_utc", UtcMicros),
+    Column("set_by", String, nullable=False),
+    # Beside `to_utc`, so that the limit stays readable as it was set.
+    Column("withdrawn_at", UtcMicros),
+)
+
+lockouts = Table(
+    "lockouts",
+    metadata,
+    Column("node", String, primary_key=True),
+    Column("set_by", String, nullable=False),
+    Column("since", UtcMicros, nullable=False),
+)
+
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("vehicle", String, nullable=False),
+    Column("from_utc", UtcMicros, nullable=False),
+    Column("to_utc", UtcMicros, nullable=False),
+    Column("energy_kwh", Float, nullable=False),
+    Column("departure_min_kwh", Float),
+    Index(None, "to_utc"),
+)
+
+wishes = Table(
+    "wishes",
+    metadata,
+    Column("asset", String, primary_key=True),
+    Column("mode", String, nullable=False),
+    Column("never_discharge", Boolean, nullable=False),
+    Column("departure_vehicle", String),
+    Column("departure_at", UtcMicros),
+    Column("departure_energy_kwh", Float),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("member", String),
+    Column("label", String, nullable=False),
+    Column("created_at", UtcMicros, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("number", ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("at", UtcMicros, nullable=False),
+    Column("who", String, nullable=False),
+    Column("what", String, nullable=False),
+    Column("subject", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+named_values = Table(
+    "named_values",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
