@@ -1,0 +1,94 @@
+"""Ties: orders at the same place, side and price share what there is, pro rata and in whole watt-hours.
+
+Each gets the floor of its share. The watt-hours left over go to the largest remainders, one each; where
+remainders are equal, to the order whose id has the smallest SHA-256. Nobody can gain by arriving first,
+by naming an order cleverly, or by being listed early.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from controller.domain.units import IntArray
+
+type TieOrder = Callable[[IntArray], IntArray]
+"""Takes positions of orders, shape (k,), and gives the same positions, first in line first.
+
+A function, so that hashes are taken only of the few orders whose remainders are equal."""
+
+_INT64_MAX = 2**63 - 1
+
+
+def pro_rata(total_wh: int, quantity_wh: IntArray, tie_order: TieOrder) -> IntArray:
+    """Shares a total among tied orders.
+
+    Args:
+        total_wh: What there is to share [Wh], `0 <= total_wh <= sum(quantity_wh)`.
+        quantity_wh: What each asked for [Wh], shape (N,), all positive.
+        tie_order: Puts positions 0..N-1 in the order in which they win an equal remainder.
+
+    Returns:
+        What each gets [Wh], shape (N,); it sums to `total_wh`, none above its quantity.
+    """
+    whole = int(quantity_wh.sum())
+    if total_wh == whole:
+        return quantity_wh.copy()
+    # A product beyond 64 bits is rare; Python's own integers then do the same sums, only slower.
+    exact = quantity_wh if total_wh * int(quantity_wh.max()) <= _INT64_MAX else quantity_wh.astype(object)
+    products = exact * total_wh
+    floors = products // whole
+    remainders = products - floors * whole
+    parts = floors.astype(np.int64)
+    left = total_wh - int(parts.sum())
+    if left:
+        parts[_largest(remainders, left, tie_order)] += 1
+    return parts
+
+
+def _largest(remainders: IntArray, count: int, tie_order: TieOrder) -> IntArray:
+    """The positions of the `count` largest remainders; equal ones by `tie_order`."""
+    place = len(remainders) - count
+    threshold = np.partition(remainders, place)[place]
+    above = np.flatnonzero(remainders > threshold)
+    equal = np.flatnonzero(remainders == threshold)
+    missing = count - len(above)
+    winners = equal if missing == len(equal) else tie_order(equal)[:missing]
+    return np.concatenate([above, winners])
+
+
+def by_hash(order_ids: Sequence[str]) -> TieOrder:
+    """Ascending SHA-256 of the order's id (UTF-8)."""
+
+    def ordered(positions: IntArray) -> IntArray:
+        digests = [hashlib.sha256(order_ids[i].encode()).digest() for i in positions.tolist()]
+        ranked = sorted(range(len(digests)), key=digests.__getitem__)
+        return positions[np.array(ranked, dtype=np.int64)]
+
+    return ordered
+
+
+def in_group(members: IntArray, tie_order: TieOrder) -> TieOrder:
+    """The order within a group, of one that knows the whole book.
+
+    Args:
+        members: The group's positions in the whole book, shape (M,).
+        tie_order: Orders positions of the whole book.
+
+    Returns:
+        A function that orders positions within the group, 0..M-1.
+    """
+
+    def ordered(places: IntArray) -> IntArray:
+        chosen = members[places]
+        by_member = np.argsort(chosen)
+        return places[by_member[np.searchsorted(chosen, tie_order(chosen), sorter=by_member)]]
+
+    return ordered
+
+
+def by_position(positions: IntArray) -> IntArray:
+    """As they stand: for steps that stand for whole groups, where any split is as good."""
+    return positions
