@@ -1,0 +1,261 @@
+"""The solver's own process: it may hang, crash or hand over rubbish, and the neighbourhood runs on.
+
+The child gets a pickled problem on its standard input and answers with a pickled plan on a pipe of its
+own, so that nothing a library prints can get in between. The parent waits until the deadline and not
+longer: then it kills the child, starts another and answers with the plan by rules. Every plan is
+checked against the hard constraints before it is handed on, whatever its status says.
+
+The event loop never waits for any of it: packing, unpacking, checking and the rules run in a thread.
+cvxpy is imported in the child only, which runs at a lower priority than the safety loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import pickle
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from controller.dispatch.check import check
+from controller.dispatch.fallback import fallback
+from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.result import DispatchResult
+
+DEFAULT_SOLVE = "controller.dispatch.solve:solve"
+"""The function that the child calls, as module:name; tests name troublesome ones."""
+NICENESS = 10
+"""The planner yields to the loops that keep limits."""
+START_S = 60.0
+"""Longest that a child may take to import its libraries [s]; a cold disk and a busy core need most of it."""
+CHILD_SHARE = 0.85
+"""Of the wait, what the child is told: the rest is for the ways there and back."""
+ORPHAN_CHECK_S = 1.0
+"""How often a child looks whether its parent still lives [s]."""
+_LENGTH = struct.Struct("!Q")
+_MOST_BYTES = 1 << 30
+"""No plan is as large as this; a length above it is rubbish."""
+
+log = structlog.get_logger(__name__)
+
+
+class _ChildTroubleError(Exception):
+    """The child did not give a plan; the text says why."""
+
+
+class _StillStartingError(Exception):
+    """The child has not imported its libraries yet; it is left to."""
+
+
+class SolverProcess:
+    """Owns the child; `async with` starts and ends it. One solve at a time, others queue."""
+
+    def __init__(self, *, solve: str = DEFAULT_SOLVE) -> None:
+        self._solve_path = solve
+        self._child: asyncio.subprocess.Process | None = None
+        self._answers: asyncio.StreamReader | None = None
+        self._answers_transport: asyncio.ReadTransport | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._ready = False
+        self._started_s = 0.0
+        self.restarts = 0
+        """How often a child had to be replaced."""
+
+    async def __aenter__(self) -> Self:
+        """Starts the child and waits until it has imported its libraries.
+
+        One that takes too long is no reason not to run: plans are made by rules until it is there.
+        """
+        await self._start()
+        with contextlib.suppress(TimeoutError, OSError, EOFError, ValueError):
+            async with asyncio.timeout(START_S):
+                await self._wait_until_ready()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the child."""
+        await self._stop()
+
+    async def solve(self, inputs: DispatchInputs, deadline_s: float | None) -> DispatchResult:
+        """A checked plan, by the solver or by rules.
+
+        Args:
+            inputs: A problem without `inputs.problems`.
+            deadline_s: When there is a plan at the latest [s, machine clock], from when this one's turn came;
+                None for as long as it takes (a child that ends is noticed all the same).
+
+        Returns:
+            The solver's plan, or one with status `fallback` and the reason.
+        """
+        async with self._one_at_a_time:
+            wait_s = None if deadline_s is None else max(0.0, deadline_s - _reserve_s(inputs, deadline_s))
+            try:
+                result = await self._asked(inputs, wait_s)
+                reason = await asyncio.to_thread(_fault, inputs, result)
+            except _StillStartingError:
+                reason = "the solver's process is still starting"
+            except _ChildTroubleError as trouble:
+                reason = str(trouble)
+                await self._restart()
+            except asyncio.CancelledError:
+                # An answer that nobody waits for would be taken for the next one's.
+                await self._restart()
+                raise
+            if not reason:
+                return result
+            log.warning("plan_by_rules", reason=reason)
+            return await asyncio.to_thread(fallback, inputs, reason)
+
+    async def _asked(self, inputs: DispatchInputs, wait_s: float | None) -> DispatchResult:
+        """Sends the problem and waits for the answer."""
+        child_s = None if wait_s is None else wait_s * CHILD_SHARE
+        try:
+            async with asyncio.timeout(wait_s):
+                packed = await asyncio.to_thread(_packed, (inputs, child_s))
+                await self._wait_until_ready()
+                await self._send(packed)
+                answer = await self._message()
+                kind, value = await asyncio.to_thread(pickle.loads, answer)  # our own child's words
+        except TimeoutError as error:
+            if not self._ready and time.monotonic() - self._started_s < START_S:
+                raise _StillStartingError from error
+            raise _ChildTroubleError("the solver did not answer by its deadline") from error
+        except (OSError, EOFError) as error:
+            raise _ChildTroubleError("the solver's process ended") from error
+        except (pickle.UnpicklingError, ValueError, TypeError, AttributeError) as error:
+            raise _ChildTroubleError("the solver's answer cannot be read") from error
+        if kind != "plan":
+            raise _ChildTroubleError(f"the solver failed: {value}")
+        if not isinstance(value, DispatchResult):
+            raise _ChildTroubleError("the solver's answer is no plan")
+        return value
+
+    async def _wait_until_ready(self) -> None:
+        """The child's first message says that it has imported its libraries."""
+        if not self._ready:
+            await self._message()
+            self._ready = True
+
+    async def _send(self, packed: bytes) -> None:
+        stdin = self._child.stdin if self._child else None
+        if stdin is None:
+            raise BrokenPipeError
+        stdin.write(packed)
+        await stdin.drain()
+
+    async def _message(self) -> bytes:
+        if self._answers is None:
+            raise EOFError
+        (size,) = _LENGTH.unpack(await self._answers.readexactly(_LENGTH.size))
+        if size > _MOST_BYTES:
+            raise ValueError(f"a message of {size} bytes")
+        return await self._answers.readexactly(size)
+
+    async def _start(self) -> None:
+        reading, writing = os.pipe()
+        self._started_s, self._ready = time.monotonic(), False
+        try:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                __name__,
+                self._solve_path,
+                str(writing),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=(writing,),
+                # What this process can import the child can, from wherever either was started.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        loop = asyncio.get_running_loop()
+        self._answers = asyncio.StreamReader(limit=1 << 20)
+        protocol = asyncio.StreamReaderProtocol(self._answers)
+        self._answers_transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb"))
+
+    async def _stop(self) -> None:
+        child, transport = self._child, self._answers_transport
+        self._child = self._answers = self._answers_transport = None
+        if transport is not None:
+            transport.close()
+        if child is None:
+            return
+        if child.stdin is not None:
+            child.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+    async def _restart(self) -> None:
+        self.restarts += 1
+        await self._stop()
+        await self._start()
+
+
+def _reserve_s(inputs: DispatchInputs, deadline_s: float) -> float:
+    """What is kept of a deadline for the plan by rules [s]; measured: 0.4 s for 1000 stores, 80 steps."""
+    return min(0.3 * deadline_s, 0.05 + 1e-5 * len(inputs.stores) * inputs.steps)
+
+
+def _packed(value: object) -> bytes:
+    body = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(body)) + body
+
+
+def _fault(inputs: DispatchInputs, result: DispatchResult) -> str:
+    """Why a plan cannot be used; empty where it can."""
+    try:
+        breaches = check(inputs, result)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        return f"the solver's plan has no form: {error}"
+    if not breaches:
+        return ""
+    first = breaches[0]
+    return f"the solver's plan breaks {first.constraint} at {first.subject} in step {first.step}"
+
+
+def _end_with_parent(parent: int) -> None:
+    """Ends this process when its parent is gone, also in the middle of a solve."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_CHECK_S)
+    os._exit(1)
+
+
+def _child_main(solve_path: str, answers: int) -> None:
+    """The child's life: read a problem, solve it, answer, until the parent closes the pipe."""
+    os.nice(NICENESS)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    module, _, name = solve_path.partition(":")
+    solve: Callable[..., DispatchResult] = getattr(importlib.import_module(module), name)
+    requests = sys.stdin.buffer
+    with os.fdopen(answers, "wb") as out:
+        out.write(_packed(("ready", "")))
+        out.flush()
+        while head := requests.read(_LENGTH.size):
+            (size,) = _LENGTH.unpack(head)
+            inputs, deadline_s = pickle.loads(requests.read(size))  # noqa: S301  # our own parent's words
+            try:
+                answer = _packed(("plan", solve(inputs, deadline_s=deadline_s)))
+            except Exception as error:  # noqa: BLE001  # whatever it is, the parent hears it and plans by rules
+                answer = _packed(("error", f"{type(error).__name__}: {error}"))
+            out.write(answer)
+            out.flush()
+
+
+if __name__ == "__main__":
+    _child_main(sys.argv[1], int(sys.argv[2]))
