@@ -1,1 +1,1 @@
-"""Room: sim."""
+"""The simulated neighbourhood: physics, network, scenarios, and endpoints that speak the real protocols."""

@@ -1,1 +1,1 @@
-"""Room: sim/physics."""
+"""Physics: arrays in, arrays out; nothing here remembers anything."""
