@@ -51,7 +51,8 @@ def read_address(url_or_path: str | Path) -> Address:
         return _file_address(Path(url.database))
     if backend in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+asyncpg")
-        return Address(url=url, shown=url.render_as_string(hide_password=True))
+        shown = url.set(drivername="postgresql").render_as_string(hide_password=True)
+        return Address(url=url, shown=shown)
     raise StartUpError(f"databases of the kind {backend!r} are not supported: use a file or postgresql://")
 
 

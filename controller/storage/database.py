@@ -196,9 +196,9 @@ class ServerDatabase:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         self._address = address
-        self._engine = create_async_engine(
-            address.url, pool_size=1, max_overflow=0, isolation_level="SERIALIZABLE"
-        )
+        # Read committed, the server's default, is enough: the lock below comes before the first reading. In
+        # a serializable transaction the wait for the lock would itself fix a view that is then too old.
+        self._engine = create_async_engine(address.url, pool_size=1, max_overflow=0)
         self._turn = _Turn()
 
     @asynccontextmanager

@@ -1,0 +1,165 @@
+"""The unit of work: what may be done inside one transaction, and nothing that ends it.
+
+Each method hands a repository's function to the transaction, which runs it off the event loop. What goes
+in is made a list first: a generator of the caller must not run in the store's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from controller.domain.assets import Booking, Wishes
+from controller.domain.ids import MemberId, NodeId
+from controller.domain.network import ImposedLimit
+from controller.runtime.ports import EventRecord, Lockout, OrderRecord, RegisterRecord, TokenRecord
+from controller.storage import grid, ledger, people, trading
+from controller.storage.database import Transaction
+from market.clearing import IntervalResult
+from market.ledger import Posting
+from market.orders import Order
+
+
+class SqlUnit:
+    """One transaction, as `controller.runtime.ports.UnitOfWork` describes it."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def add_orders(self, orders: Iterable[Order]) -> None:
+        """Keeps orders."""
+        await self._transaction.run(trading.add_orders, list(orders))
+
+    async def cancel_order(self, order_id: str, at: datetime) -> None:
+        """Marks an order as cancelled; `NotFoundError` where there is none."""
+        await self._transaction.run(trading.cancel_order, order_id, at)
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """One order."""
+        return await self._transaction.run(trading.order, order_id)
+
+    async def orders_of_interval(self, interval_start: datetime) -> Sequence[Order]:
+        """The orders of a quarter-hour that are not cancelled, by id."""
+        return await self._transaction.run(trading.orders_of_interval, interval_start)
+
+    async def orders_of_member(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
+        """A member's own (resident) orders, the newest interval first."""
+        return await self._transaction.run(trading.orders_of_member, member, limit)
+
+    async def add_result(self, result: IntervalResult, at: datetime) -> None:
+        """Keeps a quarter-hour's clearing with all its fills."""
+        await self._transaction.run(trading.add_result, result, at)
+
+    async def result(self, interval_start: datetime) -> IntervalResult | None:
+        """A quarter-hour's clearing."""
+        return await self._transaction.run(trading.result, interval_start)
+
+    async def latest_result(self) -> IntervalResult | None:
+        """The newest clearing."""
+        return await self._transaction.run(trading.latest_result)
+
+    async def intervals_to_settle(self) -> Sequence[datetime]:
+        """The quarter-hours that were cleared and not yet marked as settled, the oldest first."""
+        return await self._transaction.run(trading.intervals_to_settle)
+
+    async def mark_settled(self, interval_start: datetime, at: datetime) -> None:
+        """Marks a quarter-hour as settled; `NotFoundError` where it was not cleared."""
+        await self._transaction.run(trading.mark_settled, interval_start, at)
+
+    async def add_postings(self, postings: Iterable[Posting]) -> None:
+        """Books postings; each balances by itself."""
+        await self._transaction.run(ledger.add_postings, list(postings))
+
+    async def postings(
+        self, *, account: str | None = None, after_row: int = 0, limit: int = 500
+    ) -> Sequence[tuple[int, Posting]]:
+        """Postings in booking order with their row number, those of one account where given."""
+        return await self._transaction.run(ledger.postings, account, after_row, limit)
+
+    async def balances(self) -> Mapping[str, int]:
+        """Each account's balance [nano-euro], debits positive; they sum to exactly 0."""
+        return await self._transaction.run(ledger.balances)
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many orders, fills above 0 (trades) and postings there are: keys orders, trades, postings."""
+        return await self._transaction.run(trading.counts)
+
+    async def trades_digest(self) -> str:
+        """SHA-256 over all fills above 0 in the order of interval and order id."""
+        return await self._transaction.run(trading.trades_digest)
+
+    async def add_registers(self, registers: Iterable[RegisterRecord]) -> None:
+        """Keeps meter registers; a real one replaces an estimated one."""
+        await self._transaction.run(grid.add_registers, list(registers))
+
+    async def registers_at(self, at: datetime) -> Mapping[str, RegisterRecord]:
+        """All registers of one quarter-hour's end, by meter."""
+        return await self._transaction.run(grid.registers_at, at)
+
+    async def put_limit(self, limit: ImposedLimit) -> None:
+        """Keeps a grid operator's limit."""
+        await self._transaction.run(grid.put_limit, limit)
+
+    async def end_limit(self, limit_id: str, at: datetime) -> None:
+        """Withdraws a limit: it ends at `at`. `NotFoundError` where there is none."""
+        await self._transaction.run(grid.end_limit, limit_id, at)
+
+    async def limits(self, *, ending_after: datetime) -> Sequence[ImposedLimit]:
+        """The limits that hold after an instant or have no end."""
+        return await self._transaction.run(grid.limits, ending_after)
+
+    async def put_lockout(self, lockout: Lockout) -> None:
+        """Locks discharge out below a node."""
+        await self._transaction.run(grid.put_lockout, lockout)
+
+    async def release_lockout(self, node: NodeId) -> None:
+        """Releases it; `NotFoundError` where there is none."""
+        await self._transaction.run(grid.release_lockout, node)
+
+    async def lockouts(self) -> Sequence[Lockout]:
+        """The live ones."""
+        return await self._transaction.run(grid.lockouts)
+
+    async def put_bookings(self, bookings: Iterable[Booking]) -> None:
+        """Keeps bookings; one with a known id replaces the old."""
+        await self._transaction.run(people.put_bookings, list(bookings))
+
+    async def delete_booking(self, booking_id: str) -> None:
+        """Removes one; `NotFoundError` where there is none."""
+        await self._transaction.run(people.delete_booking, booking_id)
+
+    async def bookings(self, *, ending_after: datetime) -> Sequence[Booking]:
+        """The bookings that end after an instant, by start."""
+        return await self._transaction.run(people.bookings, ending_after)
+
+    async def put_wishes(self, wishes: Wishes) -> None:
+        """Keeps what a person pressed for an asset."""
+        await self._transaction.run(people.put_wishes, wishes)
+
+    async def wishes(self) -> Sequence[Wishes]:
+        """All of them."""
+        return await self._transaction.run(people.wishes)
+
+    async def add_token(self, token: TokenRecord) -> None:
+        """Keeps a token's hash."""
+        await self._transaction.run(people.add_token, token)
+
+    async def token(self, token_hash: str) -> TokenRecord | None:
+        """The token with that hash."""
+        return await self._transaction.run(people.token, token_hash)
+
+    async def add_event(self, event: EventRecord) -> None:
+        """Logs who did what."""
+        await self._transaction.run(people.add_event, event)
+
+    async def events(self, *, limit: int = 200) -> Sequence[EventRecord]:
+        """The newest first."""
+        return await self._transaction.run(people.events, limit)
+
+    async def put_value(self, key: str, value: str) -> None:
+        """Keeps one small named value (JSON text) over a restart."""
+        await self._transaction.run(people.put_value, key, value)
+
+    async def value(self, key: str) -> str | None:
+        """The named value."""
+        return await self._transaction.run(people.value, key)
