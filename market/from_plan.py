@@ -1,0 +1,165 @@
+"""Orders that nobody types: from the plan, from the forecast, and the supplier's standing prices.
+
+A controlled asset buys what the plan wants it to charge, at what that energy is worth to it, and sells
+what the plan wants it to give, at what that energy costs it. Homes and buildings buy what they are
+expected to use and pay whatever it takes, up to the supplier's price; roofs sell what they are expected to
+make, down to the supplier's. The supplier stands behind all of it at the grid outside, so that whatever
+the neighbours cannot trade among themselves is bought or sold there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.domain.ids import AssetId, MemberId, NodeId
+from controller.domain.time import utc_text
+from market.orders import OUTSIDE, SUPPLIER, Order, OrderSource, Side
+from market.prices import price_from_eur
+
+PLAN_MARGIN_MICROEUR_PER_KWH = 1000
+"""A tenth of a cent: a plan is cheapest to 0.1%, and its values carry the solver's rounding. Without a
+margin an order whose value equals the price, as at every optimum, would miss it by a micro-euro."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEnergy:
+    """What the plan wants of one asset in the quarter-hour."""
+
+    asset: AssetId
+    member: MemberId
+    node: NodeId
+    energy_wh: int
+    """Positive = charge, negative = discharge or produce."""
+    value_eur_per_kwh: float | None = None
+    """What a kWh is worth to it (water value or node price); None: the supplier's price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastEnergy:
+    """What an asset that is not steered is expected to use or make."""
+
+    asset: AssetId
+    member: MemberId
+    node: NodeId
+    energy_wh: int
+    """Positive = use, negative = production."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarterPrices:
+    """The quarter-hour that orders are made for, and the supplier's prices in it."""
+
+    interval_start: datetime
+    import_microeur_per_kwh: int
+    export_microeur_per_kwh: int
+    placed_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.export_microeur_per_kwh > self.import_microeur_per_kwh:
+            raise ValueError(
+                f"the supplier pays {self.export_microeur_per_kwh} and asks {self.import_microeur_per_kwh}: "
+                "nobody sells dear and buys cheap without end"
+            )
+
+
+def orders_from_plan(
+    quarter: QuarterPrices,
+    planned: Iterable[PlannedEnergy],
+    forecast: Iterable[ForecastEnergy] = (),
+    *,
+    margin_microeur_per_kwh: int = PLAN_MARGIN_MICROEUR_PER_KWH,
+) -> list[Order]:
+    """The orders of controlled assets and of what is only forecast.
+
+    Args:
+        quarter: The quarter-hour and the supplier's prices.
+        planned: Controlled assets; an energy of 0 makes no order.
+        forecast: Loads and roofs that are not steered; an energy of 0 makes no order.
+        margin_microeur_per_kwh: What a planned buyer offers above its value and a planned seller
+            takes below it; never beyond the supplier's prices where the value itself lies within them.
+
+    Returns:
+        Orders with ids that follow from source, asset and quarter-hour: made twice, they are the same.
+    """
+    orders = [_planned_order(quarter, one, margin_microeur_per_kwh) for one in planned if one.energy_wh]
+    orders += [
+        _order(
+            quarter,
+            source=OrderSource.FORECAST,
+            who=one,
+            limit=quarter.import_microeur_per_kwh if one.energy_wh > 0 else quarter.export_microeur_per_kwh,
+        )
+        for one in forecast
+        if one.energy_wh
+    ]
+    return orders
+
+
+def _planned_order(quarter: QuarterPrices, one: PlannedEnergy, margin: int) -> Order:
+    buys = one.energy_wh > 0
+    backstop = quarter.import_microeur_per_kwh if buys else quarter.export_microeur_per_kwh
+    if one.value_eur_per_kwh is None:
+        limit = backstop
+    else:
+        value = price_from_eur(one.value_eur_per_kwh)
+        # The margin may lift an order up to the supplier's price, which always deals, never past it.
+        limit = (
+            max(value, min(value + margin, backstop)) if buys else min(value, max(value - margin, backstop))
+        )
+    return _order(quarter, source=OrderSource.PLAN, who=one, limit=limit)
+
+
+def _order(
+    quarter: QuarterPrices, *, source: OrderSource, who: PlannedEnergy | ForecastEnergy, limit: int
+) -> Order:
+    return Order(
+        order_id=f"{source.value}/{who.asset}/{utc_text(quarter.interval_start)}",
+        member=who.member,
+        node=who.node,
+        side=Side.BUY if who.energy_wh > 0 else Side.SELL,
+        quantity_wh=abs(who.energy_wh),
+        limit_price_microeur_per_kwh=limit,
+        interval_start=quarter.interval_start,
+        source=source,
+        asset=who.asset,
+        placed_at=quarter.placed_at,
+    )
+
+
+def backstop_orders(quarter: QuarterPrices, orders: Sequence[Order]) -> list[Order]:
+    """The supplier's two orders at the grid outside: enough for everyone, at its prices.
+
+    Where both prices are equal the two may meet each other: worth nothing, costing nothing.
+
+    Args:
+        quarter: The quarter-hour and the supplier's prices.
+        orders: Everybody else's orders; their totals are as much as could ever be asked of the supplier.
+
+    Returns:
+        A sale at the import price of all that is asked for, a purchase at the export price of all that
+        is offered; none for a side that nobody is on.
+    """
+    sides = (
+        (Side.SELL, Side.BUY, quarter.import_microeur_per_kwh),
+        (Side.BUY, Side.SELL, quarter.export_microeur_per_kwh),
+    )
+    made = []
+    for side, opposite, price in sides:
+        quantity_wh = sum(order.quantity_wh for order in orders if order.side is opposite)
+        if quantity_wh:
+            made.append(
+                Order(
+                    order_id=f"{OrderSource.BACKSTOP.value}/{side.value}/{utc_text(quarter.interval_start)}",
+                    member=SUPPLIER,
+                    node=OUTSIDE,
+                    side=side,
+                    quantity_wh=quantity_wh,
+                    limit_price_microeur_per_kwh=price,
+                    interval_start=quarter.interval_start,
+                    source=OrderSource.BACKSTOP,
+                    placed_at=quarter.placed_at,
+                )
+            )
+    return made
