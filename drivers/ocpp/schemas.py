@@ -1,7 +1,7 @@
 """Validation of payloads against the schemas of the Open Charge Alliance, compiled to Python.
 
 The schemas are the `ocpp` package's own files; fastjsonschema turns one into a function, the first time
-that its action is seen. The texts inside (descriptions) are taken out first: they only slow the compiler.
+that its action is seen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RULE_CODES = {
     "additionalProperties": RpcErrorCode.FORMAT_VIOLATION,
 }
 """Part 4, section 4.3: which code tells which kind of fault."""
-_NOT_NEEDED = frozenset({"description", "javaType", "comment", "$id", "$schema", "default"})
+_NOT_NEEDED = frozenset({"description", "javaType", "comment", "$id", "$schema", "default", "definitions"})
 
 
 class PayloadError(WijkstroomError):
@@ -43,14 +43,26 @@ class PayloadError(WijkstroomError):
         super().__init__(f"{code.value}: {description}")
 
 
-def _slim(schema: Any) -> Any:
-    """The schema without texts. Only keys beside a `type`, `$ref` or `enum` are keywords, not properties."""
+def _flat(schema: Any, definitions: Payload) -> Any:
+    """The schema in one piece: definitions put in where they are used, texts left out.
+
+    A call per definition costs more than the checks inside it (39 against 23 microseconds for a
+    MeterValues of five values). No schema of OCPP contains itself, so this ends.
+    """
     if isinstance(schema, list):
-        return [_slim(part) for part in schema]
+        return [_flat(part, definitions) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    is_schema = isinstance(schema.get("type"), str) or "$ref" in schema or "$schema" in schema
-    return {key: _slim(part) for key, part in schema.items() if not (is_schema and key in _NOT_NEEDED)}
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        return _flat(definitions[reference.rsplit("/", 1)[1]], definitions)
+    kind = schema.get("type")
+    # Beside a type the keys are keywords; elsewhere they are the names of properties.
+    dropped: frozenset[str] = _NOT_NEEDED if isinstance(kind, str) else frozenset()
+    if dropped and kind != "object":
+        # On strings and lists the standard's files forbid properties that these cannot have anyway.
+        dropped |= {"additionalProperties", "additionalItems"}
+    return {key: _flat(part, definitions) for key, part in schema.items() if key not in dropped}
 
 
 @cache
@@ -64,9 +76,10 @@ def schema_names(version: str) -> frozenset[str]:
 def _validator(version: str, name: str) -> Callable[[Payload], Payload]:
     """The compiled validator of one schema."""
     text = files("ocpp").joinpath(version, "schemas", f"{name}.json").read_bytes()
+    schema = orjson.loads(text.decode("utf-8-sig"))
     # Defaults stay out of the payload: an absent unit must remain visibly absent to the codec.
     compiled: Callable[[Payload], Payload] = fastjsonschema.compile(
-        _slim(orjson.loads(text.decode("utf-8-sig"))), use_default=False
+        _flat(schema, schema.get("definitions", {})), use_default=False
     )
     return compiled
 

@@ -19,7 +19,15 @@ from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Notice, NoticeCode
 from drivers.ocpp.frames import Payload
 from drivers.ocpp.v21.meters import Sample, read_sample
-from drivers.ocpp.v21.state import NO_FACTS, CarFacts, ChargerState, Context, Handled
+from drivers.ocpp.v21.state import (
+    NO_FACTS,
+    CarFacts,
+    ChargerState,
+    Context,
+    Handled,
+    OpenTransaction,
+    Registers,
+)
 from drivers.ocpp.v21.timestamps import settle_time
 
 HEARTBEAT_S = 900
@@ -110,7 +118,7 @@ def on_transaction_event(state: ChargerState, payload: Payload, context: Context
     if current:
         readings.append(context.connector(after, at))
         if event == "Started" and after.car == NO_FACTS:
-            readings.append(context.car(after, at))
+            readings.append(context.car(after.car, at))
     return Handled(state=after, response=response, readings=tuple(readings), notices=tuple(notices))
 
 
@@ -118,7 +126,7 @@ def _is_duplicate(state: ChargerState, transaction: str, event: str, sequence: i
     """The same event again: the newest of the open transaction, or the end of an ended one."""
     if transaction in state.ended:
         return event == "Ended"
-    return transaction == state.transaction and sequence == state.last_sequence
+    return state.open is not None and (state.open.id, state.open.last_sequence) == (transaction, sequence)
 
 
 def _is_current(state: ChargerState, transaction: str, at: datetime) -> bool:
@@ -127,33 +135,25 @@ def _is_current(state: ChargerState, transaction: str, at: datetime) -> bool:
         return True
     if transaction in state.ended:
         return False
-    return state.transaction_at is None or at >= state.transaction_at
+    return state.open is None or at >= state.open.at
 
 
 def _joined(state: ChargerState, transaction: str, payload: Payload, at: datetime) -> ChargerState:
     """The state in which this transaction is the open one."""
     token: str | None = payload["idToken"]["idToken"] if "idToken" in payload else None
-    charging_state = payload["transactionInfo"].get("chargingState")
-    plugged = charging_state != "Idle"
-    if transaction != state.transaction:
+    before, sequence, car = state.open, payload["seqNo"], state.car
+    if before is not None and before.id == transaction:
+        at, sequence = max(at, before.at), max(sequence, before.last_sequence)
+        token = token or before.token
+    elif before is not None:
         # Another transaction while one was open: its end was lost, and the car may be another one.
-        car = state.car if state.transaction is None else NO_FACTS
-        return replace(
-            state,
-            plugged=plugged,
-            transaction=transaction,
-            token=token,
-            transaction_at=at,
-            last_sequence=payload["seqNo"],
-            car=car,
-        )
-    latest = at if state.transaction_at is None else max(at, state.transaction_at)
-    return replace(
-        state,
-        plugged=plugged,
-        token=token or state.token,
-        transaction_at=latest,
-        last_sequence=max(state.last_sequence, payload["seqNo"]),
+        car = NO_FACTS
+    return ChargerState(
+        plugged=payload["transactionInfo"].get("chargingState") != "Idle",
+        open=OpenTransaction(id=transaction, token=token, at=at, last_sequence=sequence),
+        ended=state.ended,
+        registers=state.registers,
+        car=car,
     )
 
 
@@ -169,6 +169,7 @@ def _take_samples(
     """Readings of a `meterValue` array; what the car says counts only if the event speaks of now."""
     readings: list[Reading] = []
     notices: list[Notice] = []
+    registers, car = state.registers, state.car
     two_way = context.point.discharge_kw_max > 0
     for meter_value in meter_values:
         at, clock_notice = settle_time(meter_value["timestamp"], context.now, context.point.id)
@@ -178,35 +179,39 @@ def _take_samples(
         if sample.implausible:
             notices.append(context.notice(NoticeCode.IMPLAUSIBLE, sample.implausible))
         if sample.has_meter() or sample.implausible:
-            state, reading, fall = _meter_reading(state, sample, at, context)
+            registers, reading, fall = _meter_reading(registers, sample, at, context)
             readings.append(reading)
             if fall is not None:
                 notices.append(fall)
         if current and sample.has_car():
-            car = state.car
-            soc = car.soc_fraction if sample.soc_fraction is None else sample.soc_fraction
-            capacity = car.capacity_kwh if sample.capacity_kwh is None else sample.capacity_kwh
-            state = replace(state, car=replace(car, soc_fraction=soc, capacity_kwh=capacity))
-            readings.append(context.car(state, at))
-    return state, readings, notices
+            car = CarFacts(
+                soc_fraction=car.soc_fraction if sample.soc_fraction is None else sample.soc_fraction,
+                capacity_kwh=car.capacity_kwh if sample.capacity_kwh is None else sample.capacity_kwh,
+                charge_kw_max=car.charge_kw_max,
+                discharge_kw_max=car.discharge_kw_max,
+            )
+            readings.append(context.car(car, at))
+    after = ChargerState(
+        plugged=state.plugged, open=state.open, ended=state.ended, registers=registers, car=car
+    )
+    return after, readings, notices
 
 
 def _meter_reading(
-    state: ChargerState, sample: Sample, at: datetime, context: Context
-) -> tuple[ChargerState, MeterReading, Notice | None]:
+    registers: Registers, sample: Sample, at: datetime, context: Context
+) -> tuple[Registers, MeterReading, Notice | None]:
     """A meter reading; registers that fell are quarantined (OCPP.Core 33: they became negative energy)."""
-    newer = state.register_at is None or at >= state.register_at
+    newer = registers.at is None or at >= registers.at
     import_wh, export_wh, why, notice = sample.import_wh, sample.export_wh, sample.why_unknown, None
-    if newer and (fell := _fallen(state, sample)):
+    if newer and (fell := _fallen(registers, sample)):
         notice = context.notice(NoticeCode.REGISTER_BACKWARDS, fell)
         import_wh = export_wh = None
         why = f"{why}; {fell}" if why else fell
     elif newer and (import_wh is not None or export_wh is not None):
-        state = replace(
-            state,
-            import_wh=state.import_wh if import_wh is None else import_wh,
-            export_wh=state.export_wh if export_wh is None else export_wh,
-            register_at=at,
+        registers = Registers(
+            import_wh=registers.import_wh if import_wh is None else import_wh,
+            export_wh=registers.export_wh if export_wh is None else export_wh,
+            at=at,
         )
     reading = MeterReading(
         meter=context.point.id,
@@ -218,15 +223,15 @@ def _meter_reading(
         export_wh=export_wh,
         why_unknown=why,
     )
-    return state, reading, notice
+    return registers, reading, notice
 
 
-def _fallen(state: ChargerState, sample: Sample) -> str:
+def _fallen(before: Registers, sample: Sample) -> str:
     """Which register fell, as a sentence; empty where none did."""
-    if sample.import_wh is not None and state.import_wh is not None and sample.import_wh < state.import_wh:
-        return f"the import register fell from {state.import_wh} to {sample.import_wh} Wh"
-    if sample.export_wh is not None and state.export_wh is not None and sample.export_wh < state.export_wh:
-        return f"the export register fell from {state.export_wh} to {sample.export_wh} Wh"
+    if sample.import_wh is not None and before.import_wh is not None and sample.import_wh < before.import_wh:
+        return f"the import register fell from {before.import_wh} to {sample.import_wh} Wh"
+    if sample.export_wh is not None and before.export_wh is not None and sample.export_wh < before.export_wh:
+        return f"the export register fell from {before.export_wh} to {sample.export_wh} Wh"
     return ""
 
 
@@ -240,7 +245,7 @@ def on_charging_needs(state: ChargerState, payload: Payload, context: Context) -
     return Handled(
         state=state,
         response={"status": "Processing"},
-        readings=(context.car(state, at),),
+        readings=(context.car(state.car, at),),
         notices=() if notice is None else (notice,),
     )
 

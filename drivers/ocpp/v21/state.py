@@ -30,44 +30,57 @@ NO_FACTS = CarFacts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registers:
+    """The newest energy registers."""
+
+    import_wh: int | None = None
+    export_wh: int | None = None
+    at: datetime | None = None
+    """When they were read."""
+
+
+NO_REGISTERS = Registers()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTransaction:
+    """The transaction that goes on."""
+
+    id: str
+    token: str | None
+    """Who started it; None while nobody has said."""
+    at: datetime
+    """Of its latest event."""
+    last_sequence: int
+    """The highest sequence number seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerState:
     """One charger with one connector."""
 
     plugged: bool | None = None
     """None: not known."""
-    transaction: str | None = None
-    token: str | None = None
-    transaction_at: datetime | None = None
-    """Of the transaction's latest event."""
-    last_sequence: int = -1
-    """The highest sequence number of the transaction."""
+    open: OpenTransaction | None = None
     ended: tuple[str, ...] = ()
     """The latest transactions that ended."""
-    import_wh: int | None = None
-    """The highest import register."""
-    export_wh: int | None = None
-    register_at: datetime | None = None
-    """When the newest register was read."""
+    registers: Registers = NO_REGISTERS
     car: CarFacts = NO_FACTS
+
+    @property
+    def transaction(self) -> str | None:
+        """The open transaction's id."""
+        return None if self.open is None else self.open.id
 
     def with_end_of(self, transaction: str) -> ChargerState:
         """The state that remembers a transaction's end; an open one of that name is closed."""
         ended = (*self.ended, transaction)[-_ENDED_KEPT:]
-        if transaction != self.transaction:
-            return replace(self, ended=ended)
-        return replace(self, ended=ended, transaction=None, token=None, last_sequence=-1, transaction_at=None)
+        still_open = None if transaction == self.transaction else self.open
+        return replace(self, ended=ended, open=still_open)
 
     def unplugged(self) -> ChargerState:
         """The state without a car; what it told leaves with it."""
-        return replace(
-            self,
-            plugged=False,
-            transaction=None,
-            token=None,
-            last_sequence=-1,
-            transaction_at=None,
-            car=NO_FACTS,
-        )
+        return replace(self, plugged=False, open=None, car=NO_FACTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +102,12 @@ class Context:
             charge_point=self.point.id,
             at=at,
             plugged=bool(state.plugged),
-            token=state.token,
+            token=None if state.open is None else state.open.token,
             transaction=state.transaction,
         )
 
-    def car(self, state: ChargerState, at: datetime) -> CarReading:
+    def car(self, facts: CarFacts, at: datetime) -> CarReading:
         """The car as far as it has told."""
-        facts = state.car
         silent = facts.soc_fraction is None and facts.capacity_kwh is None
         return CarReading(
             charge_point=self.point.id,
