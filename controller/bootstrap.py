@@ -1,0 +1,270 @@
+"""The composition root: the one file that knows every concrete class and builds what runs.
+
+`run_site` runs a real or simulated neighbourhood over its protocols until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from controller.config import Settings, read_site_file
+from controller.domain.errors import StartUpError
+from controller.domain.ids import AssetId, MemberId
+from controller.domain.ports import SetsPower
+from controller.domain.site import Site
+from controller.domain.time import DomainClock, SystemDomainClock, SystemMachineClock
+from controller.forecast.prices import PriceBook
+from controller.price_file import read_price_file
+from controller.runtime.core import Controller
+from controller.runtime.loops import Loops
+from controller.runtime.ports import Role, TokenRecord
+from controller.runtime.report import controller_report
+from controller.runtime.service import Service, token_hash
+from controller.runtime.solver_process import SolverProcess
+from controller.runtime.trading import Trading
+from controller.storage import SqlStore, open_store
+from drivers.mqtt.clock import FollowedClock, announced_clock
+from drivers.mqtt.meters import MqttMeters
+from drivers.ocpp.endpoint import OcppEndpoint
+from drivers.sunspec.device import SunSpecBattery, SunSpecInverter
+
+CLOCK_TIMEOUT_S = 600.0
+"""How long a controller waits for the simulator's clock, machine time."""
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may keep the interpreter: the web thread must not make the safety loop late."""
+STORAGE_SECRET_KEY = "storage_secret"  # noqa: S105  # the name under which it is kept, not the secret
+DEFAULT_UNIT = 1
+
+_LOG = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """The connected drivers of a site."""
+
+    ocpp: OcppEndpoint
+    modbus: Sequence[SunSpecInverter | SunSpecBattery]
+    mqtt: MqttMeters | None
+
+    def steer(self) -> tuple[SetsPower, ...]:
+        """Those that can set power."""
+        return (self.ocpp, *self.modbus)
+
+    def messages(self) -> Mapping[str, int]:
+        """Messages in and out by protocol."""
+        return {
+            "ocpp": self.ocpp.messages,
+            "modbus": sum(device.messages for device in self.modbus),
+            "mqtt": self.mqtt.messages if self.mqtt is not None else 0,
+        }
+
+
+def price_book(settings: Settings, folder: Path) -> PriceBook:
+    """The day-ahead prices that a site file names; `folder` is the site file's."""
+    if not settings.prices.file:
+        return PriceBook({}, fallback_eur_per_kwh=settings.prices.flat_eur_per_kwh)
+    return PriceBook(read_price_file(folder / settings.prices.file), settings.prices.flat_eur_per_kwh)
+
+
+def database_path(settings: Settings, folder: Path) -> str | Path:
+    """The database as a URL, or as a file next to the site file."""
+    return settings.database if "://" in settings.database else folder / settings.database
+
+
+async def create_token(site_path: Path, *, role: Role, member: str | None, label: str) -> str:
+    """Makes a token in a site's database, without its controller.
+
+    Raises:
+        StartUpError: If a resident's token names no member of the site.
+    """
+    site, settings = read_site_file(site_path)
+    if role is Role.RESIDENT and member not in {known.id for known in site.members}:
+        raise StartUpError(f"--member must name a member of the site for a resident's token, not {member!r}")
+    store = await open_store(database_path(settings, site_path.parent))
+    token = secrets.token_urlsafe(32)
+    record = TokenRecord(
+        token_hash=token_hash(token),
+        role=role,
+        member=MemberId(member) if member is not None else None,
+        label=label,
+        created_at=SystemDomainClock().now(),
+    )
+    try:
+        async with store.unit() as unit:
+            await unit.add_token(record)
+    finally:
+        await store.close()
+    return token
+
+
+async def run_site(site_path: Path, *, report: Path | None = None) -> None:
+    """Runs a site's controller until SIGTERM or SIGINT.
+
+    Args:
+        site_path: The site file.
+        report: Where the controller's part of the demo's summary goes at the end.
+    """
+    site, settings = read_site_file(site_path)
+    prices = price_book(settings, site_path.parent)
+    store = await open_store(database_path(settings, site_path.parent))
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        clock, speed = await _clock(settings)
+        solver = await stack.enter_async_context(SolverProcess())
+        controller = Controller(
+            site=site, settings=settings, clock=clock, store=store, solver=solver, prices=prices
+        )
+        await controller.load()
+        drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock))
+        controller.drivers = drivers.steer()
+        trading = Trading(controller, offload=asyncio.to_thread)
+        await trading.load()
+        service = Service(
+            controller,
+            trading,
+            loop=asyncio.get_running_loop(),
+            speed=speed,
+            messages=drivers.messages,
+        )
+        stack.callback(await _start_web(service, settings, store))
+        # What was built until here lives as long as the process: the collector need not go through it.
+        gc.collect()
+        gc.freeze()
+        try:
+            await _until_stopped(clock, Loops(controller, trading, SystemMachineClock()))
+        finally:
+            if report is not None:
+                figures = json.dumps(await controller_report(controller, drivers.messages()), indent=2)
+                await asyncio.to_thread(report.write_text, figures, encoding="utf-8")
+
+
+async def _start_web(service: Service, settings: Settings, store: SqlStore) -> Callable[[], None]:
+    """Starts the web server on its thread; gives what stops it."""
+    from controller.api.app import create_app
+    from controller.api.server import WebServer
+
+    secret = await _storage_secret(store)
+    server = WebServer(
+        lambda: create_app(service, console=True, storage_secret=secret), settings.web.host, settings.web.port
+    )
+    await asyncio.to_thread(server.start)
+    return server.stop
+
+
+async def _storage_secret(store: SqlStore) -> str:
+    """The secret that signs session cookies: made once and kept, so that a restart logs nobody out."""
+    async with store.unit() as unit:
+        kept = await unit.value(STORAGE_SECRET_KEY)
+        if kept is not None:
+            return kept
+        made = secrets.token_urlsafe(32)
+        await unit.put_value(STORAGE_SECRET_KEY, made)
+        return made
+
+
+async def _clock(settings: Settings) -> tuple[DomainClock, float]:
+    """The domain clock and its speed [domain seconds per second]."""
+    if settings.clock == "system":
+        return SystemDomainClock(), 1.0
+    announced = await announced_clock(settings.mqtt.host, settings.mqtt.port, timeout_s=CLOCK_TIMEOUT_S)
+    return FollowedClock(announced), announced.clock.speed
+
+
+@asynccontextmanager
+async def _drivers(
+    site: Site, settings: Settings, controller: Controller, clock: DomainClock
+) -> AsyncIterator[Drivers]:
+    async with AsyncExitStack() as stack:
+        ocpp = OcppEndpoint(
+            host=settings.ocpp.host,
+            port=settings.ocpp.port,
+            charge_points=site.charge_point_by_id,
+            tokens=frozenset(site.vehicle_by_token),
+            sink=controller.receive,
+            clock=clock,
+            call_timeout_s=settings.ocpp.call_timeout_s,
+        )
+        await stack.enter_async_context(ocpp)
+        mqtt = None
+        if settings.mqtt.host:
+            meters = {str(load.id) for load in site.loads} | {str(node.id) for node in site.network.nodes}
+            mqtt = MqttMeters(
+                host=settings.mqtt.host,
+                port=settings.mqtt.port,
+                sink=controller.receive,
+                clock=clock,
+                meters=meters,
+                on_clock=clock.follow if isinstance(clock, FollowedClock) else None,
+            )
+            await stack.enter_async_context(mqtt)
+        devices = _modbus_devices(site, settings, controller, clock)
+        for device in devices:
+            await stack.enter_async_context(device)
+        yield Drivers(ocpp=ocpp, modbus=devices, mqtt=mqtt)
+
+
+def _modbus_devices(
+    site: Site, settings: Settings, controller: Controller, clock: DomainClock
+) -> list[SunSpecInverter | SunSpecBattery]:
+    kinds: dict[AssetId, tuple[type[SunSpecInverter | SunSpecBattery], float]] = {
+        **{roof.id: (SunSpecInverter, roof.rated_kw) for roof in site.pv},
+        **{b.id: (SunSpecBattery, max(b.charge_kw_max, b.discharge_kw_max)) for b in site.batteries},
+    }
+    devices = []
+    for asset, address in settings.modbus.devices.items():
+        kind, rated_kw = kinds[AssetId(asset)]
+        host, _, rest = address.rpartition(":")
+        port, _, unit = rest.partition("/")
+        devices.append(
+            kind(
+                AssetId(asset),
+                host=host,
+                port=int(port),
+                unit=int(unit) if unit else DEFAULT_UNIT,
+                sink=controller.receive,
+                clock=clock,
+                poll_interval=timedelta(seconds=settings.modbus.poll_s),
+                timeout_s=settings.modbus.timeout_s,
+                rated_kw=rated_kw,
+            )
+        )
+    return devices
+
+
+async def _until_stopped(clock: DomainClock, loops: Loops) -> None:
+    """Runs the loops, once the clock runs, until a signal asks to stop."""
+    stop = asyncio.Event()
+    running = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(name, stop.set)
+
+    async def run() -> None:
+        if isinstance(clock, FollowedClock):
+            await clock.running()
+        await loops.run()
+
+    task = asyncio.create_task(run())
+    asked = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if task in done:
+        asked.cancel()
+        await task
+        return
+    _LOG.info("stopping")
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,338 @@
+"""The market's and the ledger's duties in the running controller.
+
+Before each quarter-hour the gate closes: the residents' orders, the plan's for what it steers, the
+forecast's for what it does not, and the supplier's backstop are cleared inside the network's limits.
+After it, when the meters have reported, trades and meters become postings. Everything is keyed by its
+quarter-hour, so that a controller which was killed half-way does the rest and nothing twice.
+
+A member with orders of their own for a quarter-hour trades on their own: nothing is ordered for what
+is expected of their homes and roofs. What they then use beyond it is settled with the supplier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+
+from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
+from controller.domain.ids import AssetId, Ean, MemberId, NodeId
+from controller.domain.time import QUARTER, QUARTER_H, utc_text
+from controller.domain.units import kwh_to_wh, microeur_per_kwh
+from controller.runtime.core import Controller
+from controller.runtime.plan import ActivePlan
+from controller.runtime.ports import OrderRecord, RegisterRecord, UnitOfWork
+from market.clearing import IntervalResult, clear, envelope_of
+from market.from_plan import ForecastEnergy, PlannedEnergy, QuarterPrices, backstop_orders, orders_from_plan
+from market.orders import AdmissionRules, Order, OrderSource, Refusal, RefusalCode, gate_closes_at, refusals
+from market.settlement import MeteredEnergy, SettlementInputs, SupplierPrices, settle, trades_of
+
+METERS_WAIT = timedelta(minutes=8)
+"""How long after a quarter-hour missing meters are waited for before they are estimated."""
+METERS_FIRST = timedelta(seconds=90)
+"""How long after a quarter-hour the meters are first looked at."""
+
+_LOG = structlog.get_logger(__name__)
+
+
+class Offload(Protocol):
+    """Runs heavy pure work where it holds nobody up."""
+
+    def __call__(self, work: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        """The work's result."""
+        ...
+
+
+async def run_inline(work: Callable[..., Any], *args: Any) -> Any:
+    """Runs the work here and now: direct mode and tests."""
+    return work(*args)
+
+
+class Trading:
+    """Market, settlement and the residents' orders of one controller."""
+
+    def __init__(self, controller: Controller, *, offload: Offload) -> None:
+        self.controller = controller
+        self.latest: IntervalResult | None = None
+        """The newest clearing."""
+        self._offload = offload
+
+    async def load(self) -> None:
+        """Reads where the market stands."""
+        async with self.controller.store.unit() as unit:
+            self.latest = await unit.latest_result()
+
+    async def clear_interval(self, interval: datetime) -> None:
+        """Clears the quarter-hour that starts at `interval`; one that is cleared already stays as it is."""
+        controller = self.controller
+        async with controller.store.unit() as unit:
+            if await unit.result(interval) is not None:
+                return
+            own = list(await unit.orders_of_interval(interval))
+        quarter = self.quarter_prices(interval)
+        orders = [*own, *self._made_orders(quarter, {order.member for order in own})]
+        if not orders:
+            return
+        orders += backstop_orders(quarter, orders)
+        network = controller.site.network
+        limits: dict[NodeId, tuple[float, float]] = {}
+        for node in network.nodes:
+            limit = controller.people.limit_at(network, node.id, interval)
+            limits[node.id] = (limit.import_kw, limit.export_kw)
+        result: IntervalResult = await self._offload(clear, orders, envelope_of(network, limits_kw=limits))
+        async with controller.store.unit() as unit:
+            # An order cancelled while we computed stays in: the gate had closed before it.
+            await unit.add_orders(orders)
+            await unit.add_result(result, controller.clock.now())
+        self.latest = result
+
+    async def keep_registers(self) -> None:
+        """Writes the registers that have come in to the store."""
+        registers = self.controller.take_registers()
+        if registers:
+            async with self.controller.store.unit() as unit:
+                await unit.add_registers(registers)
+
+    async def settle_due(self) -> None:
+        """Settles every quarter-hour whose meters are in, or have been waited for long enough."""
+        await self.keep_registers()
+        now = self.controller.clock.now()
+        async with self.controller.store.unit() as unit:
+            waiting = [
+                start for start in await unit.intervals_to_settle() if start + QUARTER + METERS_FIRST <= now
+            ]
+        for start in waiting:
+            async with self.controller.store.unit() as unit:
+                await self._settle(unit, start, now)
+
+    async def place_order(self, order: Order, member: MemberId | None) -> OrderRecord:
+        """Places a member's own order; the same id with the same content again changes nothing.
+
+        Raises:
+            ForbiddenError: For somebody else.
+            ConflictError: After the gate, or where the id stands for another order.
+            InputProblemsError: Where the order itself is wrong.
+        """
+        if member is None or order.member != member:
+            raise ForbiddenError("an order is placed by the member that it is for")
+        async with self.controller.store.unit() as unit:
+            known = await unit.order(order.order_id)
+            if known is not None:
+                if known.order.member != member:
+                    raise ConflictError(
+                        f"order id {order.order_id!r} is taken: choose another, a UUID for one"
+                    )
+                if replace(known.order, placed_at=None) == replace(order, placed_at=None):
+                    return known
+                raise ConflictError(
+                    f"order {order.order_id!r} stands with other content: cancel it and use a new id"
+                )
+            now = self.controller.clock.now()
+            _raise_refusals(refusals(order, now=now, rules=self._rules(member)), order)
+            placed = replace(order, placed_at=now)
+            await unit.add_orders([placed])
+        return OrderRecord(order=placed, cancelled_at=None, fill=None)
+
+    async def cancel_order(self, order_id: str, member: MemberId | None) -> None:
+        """Cancels an own order whose gate has not closed.
+
+        Raises:
+            NotFoundError: Where the member has no such order.
+            ConflictError: After the gate.
+        """
+        now = self.controller.clock.now()
+        async with self.controller.store.unit() as unit:
+            known = await unit.order(order_id)
+            if known is None or known.order.member != member:
+                raise NotFoundError(f"you have no order {order_id!r}")
+            gate = gate_closes_at(known.order.interval_start, self._gate_lead())
+            if now >= gate:
+                raise ConflictError(f"the gate closed at {utc_text(gate)}: the order stands")
+            if known.cancelled_at is None:
+                await unit.cancel_order(order_id, now)
+
+    def quarter_prices(self, interval: datetime) -> QuarterPrices:
+        """The supplier's prices in a quarter-hour."""
+        controller = self.controller
+        bare = float(controller.forecasts.prices.known(controller.clock.now(), [interval])[0])
+        tariff = controller.site.tariff
+        bought = microeur_per_kwh(bare + tariff.import_adder_eur_per_kwh)
+        sold = microeur_per_kwh(bare + tariff.export_adder_eur_per_kwh)
+        return QuarterPrices(
+            interval_start=interval,
+            import_microeur_per_kwh=max(bought, sold),
+            export_microeur_per_kwh=sold,
+            placed_at=controller.clock.now(),
+        )
+
+    def _gate_lead(self) -> timedelta:
+        return timedelta(seconds=self.controller.settings.market.gate_lead_s)
+
+    def _rules(self, member: MemberId) -> AdmissionRules:
+        site = self.controller.site
+        own = {
+            *(load.node for load in site.loads if load.member == member),
+            *(roof.node for roof in site.pv if roof.member == member),
+            *(battery.node for battery in site.batteries if battery.member == member),
+            *(point.node for point in site.charge_points if point.member == member),
+        }
+        nodes = {node.id for node in site.network.nodes}
+        return AdmissionRules(gate_lead=self._gate_lead(), nodes=nodes, member_nodes=own)
+
+    def _made_orders(self, quarter: QuarterPrices, on_their_own: set[MemberId]) -> list[Order]:
+        plan = self.controller.plan
+        if plan is None or plan.step_at(quarter.interval_start) is None:
+            return []
+        forecast = [
+            one for one in self._forecast(plan, quarter.interval_start) if one.member not in on_their_own
+        ]
+        return orders_from_plan(quarter, list(self._planned(plan, quarter.interval_start)), forecast)
+
+    def _planned(self, plan: ActivePlan, interval: datetime) -> Iterator[PlannedEnergy]:
+        """What the plan wants of chargers and batteries, at what it is worth to them."""
+        step, site = plan.step_at(interval), self.controller.site
+        if step is None:
+            return
+        batteries = {battery.id: battery for battery in site.batteries}
+        for store in plan.horizon.inputs.stores:
+            power_kw = float(plan.result.power_kw[store.id][step])
+            asset, member, node = store.id, None, store.node
+            if store.id in batteries:
+                member = batteries[store.id].member
+            elif store.id in plan.horizon.charge_point_of:
+                point = site.charge_point_by_id[plan.horizon.charge_point_of[store.id]]
+                asset, member, node = point.id, point.member, point.node
+            if member is None:
+                continue
+            water = plan.result.water_value_eur_per_kwh.get(store.id)
+            value = None if water is None else float(water[step])
+            if value is not None:
+                value = (
+                    value * store.efficiency_charge - store.charge_adder_eur_per_kwh
+                    if power_kw > 0.0
+                    else value / store.efficiency_discharge + store.wear_eur_per_kwh_discharged
+                )
+            yield PlannedEnergy(
+                asset=asset,
+                member=member,
+                node=node,
+                energy_wh=kwh_to_wh(power_kw * QUARTER_H),
+                value_eur_per_kwh=value,
+            )
+
+    def _forecast(self, plan: ActivePlan, interval: datetime) -> Iterator[ForecastEnergy]:
+        """What homes and buildings are expected to use and roofs to make: their share of their node's."""
+        step, site = plan.step_at(interval), self.controller.site
+        if step is None:
+            return
+        yearly: dict[NodeId, float] = {}
+        rated: dict[NodeId, float] = {}
+        for load in site.loads:
+            yearly[load.node] = yearly.get(load.node, 0.0) + load.yearly_kwh
+        for roof in site.pv:
+            rated[roof.node] = rated.get(roof.node, 0.0) + roof.rated_kw
+        for load in site.loads:
+            series = plan.horizon.base_kw.get(load.node)
+            if series is not None and yearly[load.node] > 0.0:
+                energy_kwh = max(float(series[step]), 0.0) * QUARTER_H * load.yearly_kwh / yearly[load.node]
+                yield ForecastEnergy(
+                    asset=load.id, member=load.member, node=load.node, energy_wh=kwh_to_wh(energy_kwh)
+                )
+        for roof in site.pv:
+            used = plan.result.power_kw.get(AssetId(f"sun:{roof.node}"))
+            if used is not None and rated[roof.node] > 0.0:
+                energy_kwh = min(float(used[step]), 0.0) * QUARTER_H * roof.rated_kw / rated[roof.node]
+                yield ForecastEnergy(
+                    asset=roof.id, member=roof.member, node=roof.node, energy_wh=kwh_to_wh(energy_kwh)
+                )
+
+    async def _settle(self, unit: UnitOfWork, start: datetime, now: datetime) -> None:
+        end = start + QUARTER
+        result = await unit.result(start)
+        if result is None:
+            return
+        before, after = await unit.registers_at(start), await unit.registers_at(end)
+        points = list(self._allocation_points())
+        missing = [asset for asset, _, _ in points if asset not in before or asset not in after]
+        if missing and now < end + METERS_WAIT:
+            return
+        orders = await unit.orders_of_interval(start)
+        traded_wh = _traded_by_asset(result, orders)
+        quarter = self.quarter_prices(start)
+        settlement = settle(
+            SettlementInputs(
+                interval_start=start,
+                trades=trades_of(result, orders),
+                metered=tuple(_metered(points, before, after, traded_wh)),
+                prices=SupplierPrices(
+                    import_microeur_per_kwh=quarter.import_microeur_per_kwh,
+                    export_microeur_per_kwh=quarter.export_microeur_per_kwh,
+                ),
+            ),
+            booked_at=now,
+        )
+        if missing:
+            _LOG.info("settled with estimates", interval=utc_text(start), meters=len(missing))
+        await unit.add_postings(settlement.postings)
+        await unit.mark_settled(start, now)
+
+    def _allocation_points(self) -> Iterator[tuple[AssetId, MemberId, Ean]]:
+        site = self.controller.site
+        groups: tuple[Sequence[Any], ...] = (site.loads, site.charge_points, site.pv, site.batteries)
+        for group in groups:
+            for asset in group:
+                yield asset.id, asset.member, asset.ean
+
+
+def _traded_by_asset(result: IntervalResult, orders: Sequence[Order]) -> dict[str, int]:
+    """What was traded for each asset [Wh], positive = bought."""
+    filled = {fill.order_id: fill.filled_wh for fill in result.fills}
+    traded: dict[str, int] = {}
+    for order in orders:
+        if order.asset and order.source is not OrderSource.RESIDENT:
+            sign = 1 if order.side.value == "buy" else -1
+            traded[order.asset] = traded.get(order.asset, 0) + sign * filled.get(order.order_id, 0)
+    return traded
+
+
+def _metered(
+    points: Sequence[tuple[AssetId, MemberId, Ean]],
+    before: Mapping[str, RegisterRecord],
+    after: Mapping[str, RegisterRecord],
+    traded_wh: Mapping[str, int],
+) -> Iterator[MeteredEnergy]:
+    """What each allocation point took and fed in.
+
+    A meter that is missing, or that ran backwards, is estimated by what was traded for it: its owner
+    then has no deviation to pay for until the real figures are in.
+    """
+    for asset, member, point in points:
+        first, last = before.get(asset), after.get(asset)
+        if first is not None and last is not None:
+            taken, fed = last.import_wh - first.import_wh, last.export_wh - first.export_wh
+            if taken >= 0 and fed >= 0:
+                yield MeteredEnergy(member=member, ean=point, import_wh=taken, export_wh=fed)
+                continue
+        traded = traded_wh.get(asset, 0)
+        yield MeteredEnergy(
+            member=member, ean=point, import_wh=max(traded, 0), export_wh=max(-traded, 0), estimated=True
+        )
+
+
+def _raise_refusals(found: Sequence[Refusal], order: Order) -> None:
+    reserved = [f"{source.value}/" for source in OrderSource]
+    if any(order.order_id.startswith(prefix) for prefix in reserved):
+        rule = f"must not begin with {', '.join(reserved)}: those are the controller's own"
+        raise InputProblemsError("order", [Problem(place="order_id", rule=rule)])
+    if not found:
+        return
+    codes = {refusal.code for refusal in found}
+    text = "; ".join(f"{refusal.code.value}: {refusal.sentence}" for refusal in found)
+    if codes <= {RefusalCode.GATE_CLOSED, RefusalCode.INTERVAL_PAST, RefusalCode.CREDIT}:
+        raise ConflictError(text)
+    if RefusalCode.NOT_YOURS in codes:
+        raise ForbiddenError(text)
+    raise InputProblemsError("order", [Problem(place=r.code.value, rule=r.sentence) for r in found])
