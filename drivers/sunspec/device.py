@@ -15,7 +15,6 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from controller.domain.errors import WijkstroomError
@@ -95,13 +94,12 @@ class _SunSpecDevice(ABC):
         self._task = self._group.create_task(self._run(), name=f"sunspec {self._asset}")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         """Ends the task and closes the connection."""
         if self._task is not None:
             self._task.cancel()
-        await self._group.__aexit__(kind, error, trace)
+        # The block's own exception goes on as it is; the group adds only what its task raised.
+        await self._group.__aexit__(None, None, None)
 
     async def set_power(self, setpoint: Setpoint) -> Outcome:
         """Sends one setpoint and reads back what the device made of it."""
