@@ -105,8 +105,8 @@ def check(site: Annotated[Path, typer.Argument(help="The site file (TOML).")]) -
         roots = [node.id for node in found.network.nodes if node.parent is None]
         typer.echo(
             f"{site}: {found.name}: {len(found.network.nodes)} nodes under {', '.join(roots)}, "
-            f"{len(found.charge_points)} charge points, {len(found.vehicles)} vehicles, {len(found.pv)} PV roofs, "
-            f"{len(found.batteries)} batteries, {len(found.loads)} loads, {len(found.members)} members; "
+            f"{len(found.charge_points)} charge points, {len(found.vehicles)} vehicles, "
+            f"{len(found.pv)} PV roofs, {len(found.batteries)} batteries, {len(found.loads)} loads, {len(found.members)} members; "
             f"database {settings.database}; no problems"
         )
 

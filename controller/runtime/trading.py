@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -38,12 +38,8 @@ METERS_FIRST = timedelta(seconds=90)
 _LOG = structlog.get_logger(__name__)
 
 
-class Offload(Protocol):
-    """Runs heavy pure work where it holds nobody up."""
-
-    def __call__(self, work: Callable[..., Any], *args: Any) -> Awaitable[Any]:
-        """The work's result."""
-        ...
+type Offload = Callable[..., Awaitable[Any]]
+"""Runs heavy pure work (a callable and its arguments) where it holds nobody up, and gives its result."""
 
 
 async def run_inline(work: Callable[..., Any], *args: Any) -> Any:

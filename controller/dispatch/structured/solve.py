@@ -1,0 +1,128 @@
+"""The door to the structured solver, and its story.
+
+The dispatch problem of formats.md is one linear program per root, but a special one: stores meet only at
+the nodes. A general solver sees some hundred thousand rows and columns; seen by structure there are short
+chains, one per store, and a few node prices per step. The parts:
+
+* `layout`: stores as chains of energies with plain bounds, wishes as hinges.
+* `network`: the tree, without the nodes whose limits cannot bind.
+* `program`: all of it as one vector with costs; the proven lower bound of any multipliers.
+* `interior`: Mehrotra's predictor-corrector. Its Newton step needs, per iteration,
+  - `chains`: per store a tridiagonal solve, and the store's answer to its node's prices, a
+    matrix whose entries are running products (the inverse of a tridiagonal is semiseparable);
+  - `forest`: per node one Cholesky factorisation of steps by steps, children before parents.
+* `stages`: wishes before cost; `directions`: no store charges and discharges at once.
+
+Work per iteration is linear in the stores, iterations hardly grow with them. What comes out is put
+together and figured by the same code as every other plan (`assemble`), and checked by it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.dispatch.assemble import Certificate, assemble
+from controller.dispatch.evaluate import Powers
+from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.result import DispatchResult
+from controller.dispatch.structured.program import Program, build_program
+from controller.dispatch.structured.stages import StageResult, Stages
+from controller.domain.units import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart:
+    """The last plan and what it was made for."""
+
+    inputs: DispatchInputs
+    result: DispatchResult
+
+
+def solve_structured(
+    inputs: DispatchInputs, *, deadline_s: float | None = None, warm: WarmStart | None = None
+) -> DispatchResult | None:
+    """The plan by structure.
+
+    Args:
+        inputs: A problem without `inputs.problems`.
+        deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
+        warm: The last plan; a re-plan that begins from it takes fewer iterations.
+
+    Returns:
+        The plan, or None where this way does not apply (minimum powers) or did not converge in time:
+        the caller has another one.
+    """
+    begun = time.perf_counter()
+    if any(store.has_minimum_power for store in inputs.stores):
+        return None
+    program = build_program(inputs)
+    built = time.perf_counter()
+
+    def stop() -> bool:
+        return deadline_s is not None and time.perf_counter() - begun > deadline_s
+
+    stages = Stages(
+        base=program,
+        price=0.5 * (inputs.import_price_eur_per_kwh + inputs.export_price_eur_per_kwh) * inputs.step_h,
+        weight_eur=_weight_eur(inputs),
+        scale_eur=inputs.cost_scale_eur,
+        stop=stop,
+    )
+    answer = stages.solve()
+    if answer is None:
+        return None
+    certificate = Certificate(
+        method="structured",
+        lower_bound_eur=answer.outcome.bound_eur,
+        node_price_eur_per_kwh=(answer.outcome.point.price / inputs.step_h)[program.tree.kept_of],
+        water_value_eur_per_kwh=_water_values(inputs, answer),
+        build_s=built - begun,
+        solve_s=time.perf_counter() - built,
+    )
+    return assemble(inputs, _powers(inputs, answer), certificate)
+
+
+def _weight_eur(inputs: DispatchInputs) -> float:
+    """A price per kWh above what any kWh could be worth through a few detours over other stores."""
+    prices = [inputs.import_price_eur_per_kwh, inputs.export_price_eur_per_kwh]
+    worth = max(float(np.abs(price).max(initial=0.0)) for price in prices)
+    fees = max(
+        (
+            abs(s.charge_adder_eur_per_kwh)
+            + abs(s.discharge_adder_eur_per_kwh)
+            + s.wear_eur_per_kwh_discharged
+            for s in inputs.stores
+        ),
+        default=0.0,
+    )
+    return max(12.0, 30.0 * (worth + fees))
+
+
+def _powers(inputs: DispatchInputs, answer: StageResult) -> Powers:
+    program: Program = answer.program
+    c, x, m = program.chains, answer.outcome.point.x, program.chain_steps
+    charge = np.zeros((len(inputs.stores), inputs.steps))
+    discharge = np.zeros_like(charge)
+    charge[c.store, c.step] = np.clip(x[:m], 0.0, c.charge_kw_max)
+    discharge[c.store, c.step] = np.clip(x[m : 2 * m], 0.0, c.discharge_kw_max)
+    roofs = program.roofs
+    pv = np.array([roof.available_kw for roof in inputs.pv]).reshape(len(inputs.pv), inputs.steps).copy()
+    pv[roofs.roof, roofs.step] = np.clip(x[3 * m : program.node_from], 0.0, roofs.available_kw)
+    return Powers(charge_kw=charge, discharge_kw=discharge, pv_kw=pv)
+
+
+def _water_values(inputs: DispatchInputs, answer: StageResult) -> FloatArray:
+    """What a kWh more is worth in each store after each step, shape (S, T).
+
+    Between stays it is worth what it will be worth in the next stay, and after the last one nothing
+    but the wishes that it keeps.
+    """
+    c = answer.program.chains
+    value = np.full((len(inputs.stores), inputs.steps), np.nan)
+    value[c.store, c.step] = answer.outcome.point.lam
+    for step in range(inputs.steps - 2, -1, -1):
+        value[:, step] = np.where(np.isnan(value[:, step]), value[:, step + 1], value[:, step])
+    return np.nan_to_num(value)

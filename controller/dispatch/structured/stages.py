@@ -1,0 +1,165 @@
+"""Wishes before cost, in their order, by prices that are high enough.
+
+All wishes and soft limits are hinges with a price. First every kind gets the same high price beside the
+cost: where nothing is short in the answer, nothing can be better and that is the plan; so it is on almost
+every day. Otherwise, from the first kind that is short, each kind's least total is found by itself
+(price 1 for it, much more for the kinds before it, nothing for cost), and the cost stage follows with
+prices that grow with the kind's rank. Prices are exact once they exceed the multipliers of the totals,
+which shows in the totals: where they come out larger than the least ones, prices are raised.
+
+The bound of a priced stage, less prices times the plan's totals, bounds the cost of every plan whose
+totals are no larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.dispatch.structured.directions import fix_directions
+from controller.dispatch.structured.interior import Outcome, Point, cold_start, run
+from controller.dispatch.structured.program import Program, totals, with_weights
+from controller.domain.units import FloatArray
+
+type Four = tuple[float, float, float, float]
+"""Per kind: excess, departure, final, minimum."""
+
+SHORT_KWH = 5e-7
+"""Totals below this are none; formats.md compares to 1e-6."""
+FIRST_RATIO, RAISE, RAISES = 4.0, 5.0, 3
+"""Ratio between the prices of kinds that follow each other; how it grows; how often before giving up."""
+FIRST_GAP = 1e-4
+"""Gap at which directions are fixed, relative to the cost's scale."""
+LAST_GAP = 1e-6
+"""Gap of the finished plan, a thousandth of what counts as optimal."""
+STAGE_GAP_KWH = 1e-7
+"""Gap of a stage that looks for a least total."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """The cost stage's answer."""
+
+    program: Program
+    outcome: Outcome
+    weights: Four
+    """EUR per kWh of each kind."""
+    totals_kwh: Four
+    """Beyond what was unavoidable from the start."""
+    iterations: int
+    """Of all stages together."""
+
+
+@dataclass(kw_only=True)
+class Stages:
+    """All stages of one problem."""
+
+    base: Program
+    price: FloatArray
+    """A first guess of the node prices times step length, shape (T,)."""
+    weight_eur: float
+    """A price per kWh above all that a kWh could be worth."""
+    scale_eur: float
+    """What gaps are taken of."""
+    stop: Callable[[], bool]
+    iterations: int = 0
+
+    def solve(self, start: Callable[[Program], Point] | None = None) -> StageResult | None:
+        """The plan, or None where it did not converge or the stop came first.
+
+        Args:
+            start: Makes the first stage's starting point; a cold one by default.
+        """
+        w = self.weight_eur
+        first = self._cost_stage((w, w, w, w), start)
+        if first is None:
+            return None
+        short = [kind for kind, kwh in enumerate(first.totals_kwh) if kwh > SHORT_KWH]
+        if not short:
+            return first
+        least = self._least_totals(short[0])
+        for raised in range(RAISES):
+            if least is None:
+                return None
+            ranks = self._ranks(raised)
+            answer = self._cost_stage((w * ranks[0], w * ranks[1], w * ranks[2], w * ranks[3]), None)
+            if answer is None:
+                return None
+            if _no_more(answer.totals_kwh, least):
+                return answer
+        return None
+
+    def _cost_stage(self, weights: Four, start: Callable[[Program], Point] | None) -> StageResult | None:
+        program = with_weights(self.base, weights, cost=True)
+        point = start(program) if start is not None else cold_start(program, self.price)
+        outcome = self._run(program, point, FIRST_GAP * self.scale_eur)
+        if not outcome.converged:
+            return None
+        fixed = fix_directions(program, point)
+        bound = outcome.bound_eur
+        outcome = self._run(fixed, point, LAST_GAP * self.scale_eur)
+        if not outcome.converged:
+            return None
+        found = totals(program, point.x)
+        paid = float(np.dot(weights, found))
+        bound = max(bound, program.bound(point.lam, point.price, point.omega))
+        return StageResult(
+            program=fixed,
+            outcome=Outcome(
+                point=point,
+                cost_eur=outcome.cost_eur - paid,
+                bound_eur=bound - paid,
+                off=outcome.off,
+                iterations=outcome.iterations,
+                converged=True,
+            ),
+            weights=weights,
+            totals_kwh=found,
+            iterations=self.iterations,
+        )
+
+    def _least_totals(self, first: int) -> Four | None:
+        """The least total of each kind, given those before it; kinds before `first` are known to be 0."""
+        least = [0.0, 0.0, 0.0, 0.0]
+        for kind in range(first, 4):
+            if not (self.base.kind == kind).any():
+                continue
+            found = self._least_total(kind, (least[0], least[1], least[2], least[3]))
+            if found is None:
+                return None
+            least[kind] = found
+        return (least[0], least[1], least[2], least[3])
+
+    def _least_total(self, kind: int, least: Four) -> float | None:
+        for raised in range(RAISES):
+            ranks = self._ranks(raised)
+            weights = [ranks[k] / ranks[kind] if k <= kind else 0.0 for k in range(4)]
+            program = with_weights(self.base, (weights[0], weights[1], weights[2], weights[3]), cost=False)
+            outcome = self._run(program, cold_start(program, np.zeros_like(self.price)), STAGE_GAP_KWH)
+            if not outcome.converged:
+                return None
+            found = totals(program, outcome.point.x)
+            if all(f <= t + SHORT_KWH for f, t in zip(found[:kind], least[:kind], strict=True)):
+                return found[kind]
+        return None
+
+    def _ranks(self, raised: int) -> Four:
+        """What a kWh of each kind is worth in kWh of the last kind.
+
+        A kWh below the minimum counts in every step that it lasts, so one of another kind must outweigh
+        as many as there are steps.
+        """
+        ratio = FIRST_RATIO * RAISE**raised
+        steps = float(self.base.steps)
+        return (ratio**3 * steps, ratio**2 * steps, ratio * steps, 1.0)
+
+    def _run(self, program: Program, point: Point, gap: float) -> Outcome:
+        outcome = run(program, point, gap_eur=gap, stop=self.stop)
+        self.iterations += outcome.iterations
+        return outcome
+
+
+def _no_more(found: Four, least: Four) -> bool:
+    return all(f <= t + 2.0 * SHORT_KWH for f, t in zip(found, least, strict=True))
