@@ -20,6 +20,8 @@ from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX, amount_na
 
 OUTSIDE = NodeId("")
 """The grid outside every root of the network; orders there load no node."""
+BOOKABLE_NANOEUR_MAX = 2**61
+"""The largest amount of one order that is taken for trading: sums of some still fit a ledger's 64 bits."""
 SUPPLIER = MemberId("supplier")
 """The member whose orders are the backstop; its money goes to the supplier's account."""
 
@@ -183,6 +185,13 @@ def refusals(order: Order, *, now: datetime, rules: AdmissionRules) -> list[Refu
         )
         for problem in validate(order)
     ]
+    if abs(amount_nanoeur(order.limit_price_microeur_per_kwh, order.quantity_wh)) > BOOKABLE_NANOEUR_MAX:
+        refused.append(
+            Refusal(
+                code=RefusalCode.BAD_QUANTITY,
+                sentence="price times quantity is beyond what the ledger can book",
+            )
+        )
     return refused + _when(order, now, rules) + _where(order, rules) + _credit(order, rules)
 
 
