@@ -25,7 +25,7 @@ from controller.dispatch.highs import Deadline, Failed, OutOfTime, Runner
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import Layout, layout_of
 from controller.dispatch.problem import build, charge_high_kw, discharge_high_kw, per_slot
-from controller.dispatch.rounding import round_on
+from controller.dispatch.rounding import Decisions, group, repair
 from controller.dispatch.stages import CAP_SLACK_KWH, Staged, cost_stage, run_priced, run_stages
 from controller.domain.units import BoolArray, FloatArray, IntArray
 
@@ -38,6 +38,21 @@ RELATIVE_COST_NOISE = 1e-7
 BELOW_KWH = 1e-6
 """How far below a least total the prices are taken (`run_priced`)."""
 FIXING_ROUNDS = 6
+QUICK_BINARIES = 40
+"""The same where a plan is needed often and will soon be made anew."""
+MIXED_S = 120.0
+"""Longest that one mixed-integer problem may take where no deadline says so [s]."""
+MIXED_SHARE = 0.6
+"""Of what is left of the deadline, what it may take; the rest is for rounding if it comes to nothing."""
+DIVE_ROUNDS = 40
+QUICK_DIVE_ROUNDS = 6
+REPAIR_ROUNDS = 8
+MOST_KERNEL_BINARIES = 1500
+"""Up to here a rounded plan is improved by deciding exactly among the slots that it used."""
+KERNEL_GAP = 4e-4
+"""Where that may stop, of the cost's scale: under half of the gap that counts as optimal."""
+KERNEL_NODES = 2000
+"""A limit in nodes, not seconds, so that two runs give the same plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +83,8 @@ class _Slots:
 class RootSolver:
     """One root, its layout and its relaxed model."""
 
-    def __init__(self, inputs: DispatchInputs, deadline: Deadline) -> None:
-        self.inputs, self.deadline = inputs, deadline
+    def __init__(self, inputs: DispatchInputs, deadline: Deadline, *, thorough: bool = True) -> None:
+        self.inputs, self.deadline, self.thorough = inputs, deadline, thorough
         self.layout: Layout = layout_of(inputs)
         self.runner = Runner(build(inputs, self.layout))
         self.mixed_s = 0.0
@@ -160,13 +175,14 @@ class RootSolver:
     def _decided_exactly(self, offending: BoolArray, relaxed: Staged) -> RootPlan | OutOfTime | Failed | None:
         """Adds binaries where rules are broken until none is; None where that takes too many or too long."""
         mask, caps = offending.copy(), relaxed.caps_kwh
+        most = MOST_BINARIES if self.thorough else QUICK_BINARIES
         for attempt in range(len(mask) + 1):
             binaries = np.flatnonzero(mask).astype(np.int64)
-            if np.count_nonzero(mask) + np.count_nonzero(self.high_out[mask] > 0.0) > MOST_BINARIES:
+            if np.count_nonzero(mask) + np.count_nonzero(self.high_out[mask] > 0.0) > most:
                 return None
             runner = Runner(build(self.inputs, self.layout, binaries))
             self._copy_bounds(runner)
-            staged = run_stages(runner, self.deadline, caps)
+            staged = run_stages(runner, self.deadline.part(MIXED_SHARE, MIXED_S), caps)
             self.mixed_s += runner.solve_s
             if not isinstance(staged, Staged):
                 return None
@@ -197,8 +213,8 @@ class RootSolver:
         for name in ("charge_high", "discharge_high"):
             runner.model.set(**{name: self.runner.model.value(name)})
 
-    def _fix_decided(self, runner: Runner, binaries: IntArray) -> None:
-        """Turns the binaries into bounds of the relaxed model."""
+    def _fix_decided(self, runner: Runner, binaries: IntArray, closed: BoolArray | None = None) -> None:
+        """Turns the binaries into bounds of the relaxed model; minimum-power slots in `closed` stay off."""
         on = np.ones(self.layout.store.size, dtype=np.bool_)
         on_out = on.copy()
         decided = np.zeros(on.size, dtype=np.bool_)
@@ -208,6 +224,9 @@ class RootSolver:
         if "discharging" in runner.model.variables:
             can = np.isin(binaries, self.layout.discharge_slot)
             on_out[binaries[can]] = np.asarray(runner.model.variables["discharging"].value).reshape(-1) > 0.5
+        if closed is not None:
+            on &= ~(closed & (self.low > 0.0))
+            on_out &= ~(closed & (self.low_out > 0.0))
         self._set_on(on, on_out, decided)
 
     def _set_on(self, on: BoolArray, on_out: BoolArray, decided: BoolArray) -> None:
@@ -253,30 +272,119 @@ class RootSolver:
         )
 
     def _rounded(self, relaxed: Staged) -> RootPlan | OutOfTime | Failed:
-        """Decides by rounding; the relaxed cost is the bound as long as the totals stay the same."""
-        slots = self._values()
-        on, on_out = round_on(self.inputs, self.layout, slots.charge, slots.discharge)
-        self._set_on(on & (self.high > 0.0), on_out & (self.high_out > 0.0), np.ones(on.size, dtype=np.bool_))
-        staged = run_stages(self.runner, self.deadline, relaxed.caps_kwh)
+        """Decides by rounding; where there is time, a small mixed-integer problem improves on it."""
+        decisions, touched = self._dive(relaxed)
+        staged = self._repaired(decisions, relaxed)
         if not isinstance(staged, Staged):
             return staged
         plan = self._finished(staged, self._values(), "rounded", relaxed.bound_eur)
+        if self.thorough:
+            better = self._kernel(relaxed, staged, touched)
+            if better is not None:
+                staged, plan = better
         if (staged.caps_kwh <= relaxed.caps_kwh + CAP_SLACK_KWH).all():
             return plan
         # Larger totals allow cheaper plans, so the bound is taken anew, at those totals without the rounding.
-        out = self.layout.discharge_slot
-        zeros = np.zeros(self.high.size)
-        self.runner.model.set(
-            charge_low=zeros,
-            charge_high=self.high,
-            discharge_low=zeros[out],
-            discharge_high=self.high_out[out],
-        )
+        self._set_decisions(Decisions.open(self.high.size))
         again = cost_stage(self.runner, self.deadline, staged.caps_kwh)
         bound = again.bound_eur if isinstance(again, Staged) else -np.inf
         return replace(
             plan, bound_eur=bound, totals_are_least=False, solve_s=self.runner.solve_s + self.mixed_s
         )
+
+    def _dive(self, relaxed: Staged) -> tuple[Decisions, BoolArray]:
+        """Decides the offending slots round by round; also says which slots ever charged or discharged."""
+        decisions = Decisions.open(self.high.size)
+        touched = np.zeros(self.high.size, dtype=np.bool_)
+        for _ in range(DIVE_ROUNDS if self.thorough else QUICK_DIVE_ROUNDS):
+            slots = self._values()
+            touched |= (slots.charge > POWER_NOISE_KW) | (slots.discharge > POWER_NOISE_KW)
+            offending = self._offending(slots)
+            if not offending.any():
+                break
+            self._decide_round(decisions, slots, offending)
+            self._set_decisions(decisions)
+            if not run_priced(self.runner, self.deadline, relaxed.caps_kwh, 0.0):
+                break
+        slots = self._values()
+        self._decide_round(decisions, slots, self._offending(slots))
+        running, running_out = self.low > 0.0, self.low_out > 0.0
+        charges = slots.charge >= np.maximum(self.low - POWER_NOISE_KW, POWER_NOISE_KW)
+        decisions.turn_on(running & charges & ~decisions.off)
+        decisions.turn_off(running & ~decisions.on)
+        discharges = slots.discharge >= np.maximum(self.low_out - POWER_NOISE_KW, POWER_NOISE_KW)
+        decisions.on_out |= running_out & discharges & ~decisions.on & ~decisions.off_out
+        decisions.off |= decisions.on_out
+        decisions.off_out |= running_out & ~decisions.on_out
+        return decisions, touched
+
+    def _decide_round(self, decisions: Decisions, slots: _Slots, offending: BoolArray) -> None:
+        """Offenders that charge on balance form groups; of the others the smaller direction is closed."""
+        net = self.into * slots.charge - slots.discharge / self.out
+        below = np.flatnonzero(offending & (net > 0.0) & (slots.charge < self.low - POWER_NOISE_KW))
+        runs = np.zeros(self.high.size, dtype=np.bool_)
+        runs[below] = group(self.layout.step[below], slots.charge[below], self.low[below])
+        waits = np.zeros(self.high.size, dtype=np.bool_)
+        waits[below] = True
+        decisions.turn_on(runs)
+        decisions.turn_off(waits & ~runs)
+        decisions.off_out |= offending & (net > 0.0)
+        decisions.turn_off(offending & (net <= 0.0))
+        decisions.off_out |= offending & (net <= 0.0) & (slots.discharge < self.low_out / 2.0)
+
+    def _set_decisions(self, decisions: Decisions) -> None:
+        out = self.layout.discharge_slot
+        high = np.where(decisions.off, 0.0, self.high)
+        high_out = np.where(decisions.off_out, 0.0, self.high_out)
+        self.runner.model.set(
+            charge_low=np.where(decisions.on, np.minimum(self.low, high), 0.0),
+            charge_high=high,
+            discharge_low=np.where(decisions.on_out, np.minimum(self.low_out, high_out), 0.0)[out],
+            discharge_high=high_out[out],
+        )
+
+    def _repaired(self, decisions: Decisions, relaxed: Staged) -> Staged | OutOfTime | Failed:
+        """The best plan with these decisions, after repairing what they spoilt."""
+        staged: Staged | OutOfTime | Failed = OutOfTime()
+        for last in (*(False,) * REPAIR_ROUNDS, True):
+            self._set_decisions(decisions)
+            staged = run_stages(self.runner, self.deadline, relaxed.caps_kwh)
+            if not isinstance(staged, Staged):
+                return staged
+            slots = self._values()
+            offending = self._offending(slots)
+            if offending.any():
+                self._decide_round(decisions, slots, offending)
+                continue
+            if last or (staged.caps_kwh <= relaxed.caps_kwh + CAP_SLACK_KWH).all():
+                break
+            figures = evaluate(self.inputs, self._powers(slots))
+            least = float(relaxed.caps_kwh[0])
+            if not repair(self.inputs, self.layout, decisions, figures, slots.charge, least_excess_kwh=least):
+                break
+        return staged
+
+    def _kernel(self, relaxed: Staged, best: Staged, touched: BoolArray) -> tuple[Staged, RootPlan] | None:
+        """Decides exactly among the slots that the rounding ever used; None where that is no better."""
+        binaries = np.flatnonzero(touched).astype(np.int64)
+        if binaries.size > MOST_KERNEL_BINARIES:
+            return None
+        runner = Runner(build(self.inputs, self.layout, binaries))
+        out = self.layout.discharge_slot
+        runner.model.set(
+            charge_high=np.where(touched | (self.low <= 0.0), self.high, 0.0),
+            discharge_high=np.where(touched | (self.low_out <= 0.0), self.high_out, 0.0)[out],
+        )
+        runner.set_option("mip_abs_gap", KERNEL_GAP * self.inputs.cost_scale_eur)
+        runner.set_option("mip_max_nodes", KERNEL_NODES)
+        staged = run_stages(runner, self.deadline.part(MIXED_SHARE, MIXED_S), relaxed.caps_kwh)
+        self.mixed_s += runner.solve_s
+        if not isinstance(staged, Staged) or not _better(staged, best):
+            return None
+        self._set_decisions(Decisions.open(self.high.size))
+        self._fix_decided(runner, binaries, closed=~touched)
+        plan = self._last_linear(staged, "rounded, improved", relaxed.bound_eur)
+        return (staged, plan) if isinstance(plan, RootPlan) else None
 
     def _finished(self, staged: Staged, slots: _Slots, method: str, bound_eur: float) -> RootPlan:
         """The plan in the model, with the prices that its duals give."""
@@ -317,3 +425,12 @@ class RootSolver:
         for t in range(values.shape[1] - 2, -1, -1):
             values[:, t] = np.where(known[:, t], values[:, t], values[:, t + 1])
         return values
+
+
+def _better(one: Staged, other: Staged) -> bool:
+    """Whether smaller totals, in their order, or else a smaller cost."""
+    differ = np.abs(one.caps_kwh - other.caps_kwh) > 10 * CAP_SLACK_KWH
+    if differ.any():
+        first = int(np.argmax(differ))
+        return bool(one.caps_kwh[first] < other.caps_kwh[first])
+    return one.cost_eur < other.cost_eur

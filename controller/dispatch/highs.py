@@ -9,6 +9,8 @@ solve) whenever a stage is infeasible.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +67,10 @@ class Deadline:
         """What is left [s]; infinity without a deadline."""
         return float("inf") if self._end is None else self._end - time.monotonic()
 
+    def part(self, share: float, most_s: float) -> Deadline:
+        """An earlier one: a share of what is left, at most `most_s` [s]."""
+        return Deadline(min(share * self.left_s(), most_s))
+
 
 class Runner:
     """One model on one HiGHS instance."""
@@ -88,6 +94,16 @@ class Runner:
     def set_option(self, name: str, value: Any) -> None:
         """Sets an option of HiGHS."""
         self._highs.setOptionValue(name, value)
+
+    @contextmanager
+    def options(self, **values: Any) -> Iterator[None]:
+        """Sets options of HiGHS for a while."""
+        before = {name: self._highs.getOptionValue(name)[1] for name in values}
+        for name, value in values.items():
+            self._highs.setOptionValue(name, value)
+        yield
+        for name, value in before.items():
+            self._highs.setOptionValue(name, value)
 
     def run(self, deadline: Deadline) -> Outcome:
         """Solves with the parameters as they stand; a solution's values and duals are then in the model."""

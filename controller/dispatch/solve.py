@@ -40,13 +40,23 @@ def solve(
     return solve_exact(inputs, deadline_s=deadline_s)
 
 
-def solve_exact(inputs: DispatchInputs, *, deadline_s: float | None = None) -> DispatchResult:
+def solve_quick(
+    inputs: DispatchInputs, *, deadline_s: float | None = None, warm: DispatchResult | None = None
+) -> DispatchResult:
+    """A plan for the running controller, which soon makes a new one: less effort on minimum powers."""
+    del warm
+    return solve_exact(inputs, deadline_s=deadline_s, thorough=False)
+
+
+def solve_exact(
+    inputs: DispatchInputs, *, deadline_s: float | None = None, thorough: bool = True
+) -> DispatchResult:
     """The same by the cvxpy model alone."""
     deadline = Deadline(None if deadline_s is None else deadline_s - FALLBACK_RESERVE_S)
     start = time.perf_counter()
     plans: list[tuple[DispatchInputs, RootPlan]] = []
     for part in split_by_root(inputs):
-        outcome = RootSolver(part, deadline).solve()
+        outcome = RootSolver(part, deadline, thorough=thorough).solve()
         if not isinstance(outcome, RootPlan):
             late = isinstance(outcome, OutOfTime)
             return fallback(inputs, "the deadline came first" if late else f"the solver gave up: {outcome}")

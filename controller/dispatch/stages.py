@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.dispatch.highs import Deadline, Failed, Infeasible, OutOfTime, Runner, Solved
+from controller.dispatch.highs import (
+    MIP_GAP_ABSOLUTE,
+    Deadline,
+    Failed,
+    Infeasible,
+    OutOfTime,
+    Runner,
+    Solved,
+)
 from controller.dispatch.problem import NO_CAP_KWH
 from controller.domain.units import FloatArray
 
@@ -66,14 +74,25 @@ def run_stages(runner: Runner, deadline: Deadline, first_caps_kwh: FloatArray | 
 
 def _least_totals(runner: Runner, deadline: Deadline, certain: FloatArray) -> FloatArray | OutOfTime | Failed:
     """Makes the totals small one after the other; returns what each reached [kWh], shape (4,)."""
-    model, caps = runner.model, np.full(4, NO_CAP_KWH)
+    caps = np.full(4, NO_CAP_KWH)
     reached = certain.copy()
+    # A relative gap would leave a large total short of the precision that formats.md asks for.
+    with runner.options(mip_rel_gap=0.0, mip_abs_gap=MIP_GAP_ABSOLUTE):
+        return _one_by_one(runner, deadline, certain, reached, caps)
+
+
+def _one_by_one(
+    runner: Runner, deadline: Deadline, certain: FloatArray, reached: FloatArray, caps: FloatArray
+) -> FloatArray | OutOfTime | Failed:
+    model = runner.model
     for k in range(4):
         weights = np.zeros(4)
         weights[k] = 1.0
         model.set(total_weights=weights, cost_weight=np.zeros(1), caps=caps)
         outcome = runner.run(deadline)
         match outcome:
+            case Solved(proven=False):
+                return OutOfTime()  # A total that may not be the least is no cap for the ones after it.
             case Solved(value=value):
                 reached[k] = max(value, float(certain[k]))
                 caps[k] = reached[k] + CAP_SLACK_KWH
