@@ -1,0 +1,61 @@
+"""The car-sharing fleet: tells the controller each booking as soon as it is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from controller.domain.assets import Booking
+from controller.domain.time import utc_text
+from sim.endpoints.api_client import ApiClient
+
+_PATH = "/api/fleet/bookings"
+
+
+def booking_body(booking: Booking) -> dict[str, Any]:
+    """A booking as `POST /api/fleet/bookings` wants it."""
+    body: dict[str, Any] = {
+        "id": booking.id,
+        "vehicle_id": str(booking.vehicle),
+        "from_utc": utc_text(booking.from_utc),
+        "to_utc": utc_text(booking.to_utc),
+        "energy_kwh": booking.energy_kwh,
+    }
+    if booking.departure_min_kwh is not None:
+        body["departure_min_kwh"] = booking.departure_min_kwh
+    return body
+
+
+class Fleet:
+    """Posts bookings one after another; while the controller is away they wait."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+        self._waiting: deque[Booking] = deque()
+        self._news = asyncio.Event()
+        self._told = asyncio.Event()
+        self._told.set()
+
+    def announce(self, bookings: Iterable[Booking]) -> None:
+        """Queues bookings."""
+        self._waiting.extend(bookings)
+        if self._waiting:
+            self._told.clear()
+            self._news.set()
+
+    async def told(self) -> None:
+        """Waits until the controller knows everything that was announced."""
+        await self._told.wait()
+
+    async def run(self) -> None:
+        """Posts until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                # It stays in the queue until it was answered: a booking must not get lost half-way.
+                await self._api.request("POST", _PATH, booking_body(self._waiting[0]))
+                self._waiting.popleft()
+            self._told.set()
