@@ -40,7 +40,9 @@ ALARMS: Mapping[str, AlarmText] = MappingProxyType(
         ),
         "plan_fallback": AlarmText(
             title=mark("Planning by simple rules"),
-            advice=mark("All limits hold, it only costs more. If it lasts over an hour, restart the planner."),
+            advice=mark(
+                "All limits hold, it only costs more. If it lasts over an hour, restart the planner."
+            ),
         ),
         "departure_at_risk": AlarmText(
             title=mark("A car will not have enough energy at departure"),

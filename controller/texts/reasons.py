@@ -20,7 +20,7 @@ SENTENCES: Mapping[ReasonCode, str] = MappingProxyType(
         ReasonCode.NO_OPT_IN: mark("The owner has not agreed to giving back power"),
         ReasonCode.DEPARTURE: mark("Charging now, to leave on time with enough energy"),
         ReasonCode.CHARGE_NOW: mark("The driver asked to charge now"),
-        ReasonCode.PLAN: mark("This is the cheapest moment for all of us"),
+        ReasonCode.PLAN: mark("It follows the plan that is cheapest for all of us"),
         ReasonCode.FALLBACK: mark("Simple rules are in use until there is a new plan"),
         ReasonCode.NO_DATA: mark("A measurement is missing, so we keep to the safe side"),
         ReasonCode.NOT_CONNECTED: mark("Nothing is connected, or the device is silent"),

@@ -70,6 +70,8 @@ class Translator:
 
     def quantity(self, value: float | None, unit: str, *, digits: int = 1) -> str:
         """A number with its unit, kept together by a no-break space."""
+        if value is None or value != value:  # noqa: PLR0124  # NaN is the one that differs from itself
+            return UNKNOWN
         return f"{self.number(value, digits=digits)}\N{NO-BREAK SPACE}{unit}"
 
     def power(self, power_kw: float | None) -> str:

@@ -1,0 +1,131 @@
+"""The web application: four doors, a health check, the figures for Prometheus, and the console on top.
+
+The doors' routers are put flat into the application's list of routes, so that one walk over
+`app.routes` sees every one of them; the tests hold each against the rules of rights.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.openapi.utils import get_openapi
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from controller.api import wire
+from controller.api.fleet.routes import router as fleet_router
+from controller.api.grid.routes import router as grid_router
+from controller.api.models import Out, ProblemDocument
+from controller.api.operator.routes import metrics_router
+from controller.api.operator.routes import router as operator_router
+from controller.api.problems import install
+from controller.api.resident.routes import router as resident_router
+from controller.api.security import Caller
+from controller.runtime.door import Door
+
+_SESSION_S = 12 * 3600
+"""How long a browser stays signed in [s]."""
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_SAFE_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # The ready link carries a token in its query: no other site may learn it.
+    "referrer-policy": "no-referrer",
+}
+
+
+class Health(Out):
+    """The web server answers."""
+
+    status: str
+
+
+class _SafeHeaders:
+    """Adds the headers that keep a browser from guessing, framing and telling."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def create_app(door: Door, *, console: bool = True, storage_secret: str) -> FastAPI:
+    """Builds the web application.
+
+    Args:
+        door: The running controller.
+        console: Whether the console's pages are on it; without, the API alone.
+        storage_secret: Signs the session cookies.
+
+    Returns:
+        An ASGI application; the console keeps global state of its library, so one with a console a process.
+    """
+    app = FastAPI(
+        title="Wijkstroom",
+        version=version("wijkstroom"),
+        summary="The electricity of one neighbourhood: four doors to its controller",
+        # The bundled documentation pages load scripts from elsewhere; the schema itself is here.
+        docs_url=None,
+        redoc_url=None,
+        strict_content_type=False,
+    )
+    app.state.door = door
+    install(app)
+    app.add_middleware(_SafeHeaders)
+    app.add_middleware(SessionMiddleware, secret_key=storage_secret, max_age=_SESSION_S, same_site="lax")
+    for router in (operator_router, metrics_router, grid_router, resident_router, fleet_router):
+        app.router.routes.extend(router.routes)
+
+    @app.get("/api/health", summary="Whether the server answers", tags=["health"], response_model=Health)
+    async def health() -> Response:
+        """Needs no token and tells nothing else."""
+        return wire.reply({"status": "ok"})
+
+    app.add_api_route("/api/{path:path}", _nothing_here, methods=_METHODS, include_in_schema=False)
+    if console:
+        from controller.console.mount import mount_console
+
+        mount_console(app, door)
+    _complete_schema(app)
+    return app
+
+
+async def _nothing_here(request: Request, who: Caller) -> Response:  # noqa: ARG001  # rights come first
+    """What no other API route takes: 405 where the path exists with another method, else 404."""
+    allowed: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is Match.PARTIAL:
+            allowed |= route.methods
+    if allowed:
+        names = ", ".join(sorted(allowed))
+        raise HTTPException(405, f"only {names} here", {"Allow": names})
+    raise HTTPException(404, f"there is no {request.url.path}")
+
+
+def _complete_schema(app: FastAPI) -> None:
+    """Puts the problem document, which the routes refer to, into the OpenAPI schema."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+            components = schema.setdefault("components", {}).setdefault("schemas", {})
+            components.update(problem.pop("$defs", {}))
+            components["ProblemDocument"] = problem
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema

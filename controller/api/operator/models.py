@@ -1,0 +1,215 @@
+"""What the operator's door takes and gives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from controller.api.models import Identifier, In, OrderOut, Out, PostingOut, ReasonOut
+
+
+class NodeOut(Out):
+    """One node now."""
+
+    id: str
+    parent: str | None
+    kind: str
+    power_kw: float | None
+    """Measured, else estimated; null: unknown."""
+    estimated: bool
+    import_limit_kw: float | None
+    """In force now; null: no limit."""
+    export_limit_kw: float | None
+    limited_by_grid_operator: bool
+    discharge_locked_out: bool
+    observed_fraction: float
+    """How much of the power under it is metered and live, 0 to 1."""
+    voltage_v: tuple[float, float, float] | None
+    price_eur_per_kwh: float | None
+    comparison_kw: dict[str, float]
+    """What the demo's baselines draw here now."""
+
+
+class ChargerOut(Out):
+    """One charge point, and the car on it."""
+
+    id: str
+    node: str
+    connected: bool
+    plugged: bool
+    vehicle: str | None
+    soc_fraction: float | None
+    energy_kwh: float | None
+    capacity_kwh: float | None
+    power_kw: float | None
+    """Measured; positive charges."""
+    setpoint_kw: float | None
+    reason: ReasonOut
+    departure_utc: datetime | None
+    departure_kwh: float | None
+    at_risk_kwh: float
+    """What will be missing at departure; 0 where it is kept."""
+
+
+class SourceOut(Out):
+    """A PV roof or a battery."""
+
+    id: str
+    node: str
+    kind: str
+    connected: bool
+    power_kw: float | None
+    rated_kw: float
+    soc_fraction: float | None
+    setpoint_kw: float | None
+    reason: ReasonOut | None
+
+
+class AlarmOut(Out):
+    """Something an operator should know, and what to do."""
+
+    id: str
+    urgency: str
+    """now, today or note."""
+    code: str
+    subject: str
+    since_utc: datetime
+    value: float | None
+    unit: str
+    title: str
+    advice: str
+
+
+class ClearingOut(Out):
+    """A cleared quarter-hour."""
+
+    interval_start_utc: datetime
+    price_microeur_per_kwh: dict[str, int | None]
+    """By node; the empty name is the grid outside."""
+    orders: int
+    filled_wh: int
+    """Of all orders, bought and sold together."""
+    congestion_rent_nanoeur: int
+    welfare_nanoeur: int
+
+
+class StateOut(Out):
+    """The neighbourhood now."""
+
+    site: str
+    now_utc: datetime
+    speed: float
+    """Domain seconds per machine second."""
+    load_kw: float | None
+    pv_kw: float | None
+    charging_kw: float
+    discharging_kw: float
+    discharge_stopped: bool
+    safety_cycles: int
+    late_safety_cycles: int
+    messages: dict[str, int]
+    nodes: list[NodeOut]
+    chargers: list[ChargerOut]
+    sources: list[SourceOut]
+    alarms: list[AlarmOut]
+    """The most urgent first."""
+    latest_clearing: ClearingOut | None
+
+
+class PlanOut(Out):
+    """The plan in force."""
+
+    made_at_utc: datetime | None
+    status: str
+    cost_eur: float | None
+    lower_bound_eur: float | None
+    seconds: float | None
+    """How long the solver took, machine time."""
+    starts_utc: list[datetime]
+    node_power_kw: dict[str, list[float]]
+    asset_power_kw: dict[str, list[float]]
+    price_eur_per_kwh: dict[str, list[float]]
+    import_price_eur_per_kwh: list[float]
+
+
+class NodePointOut(Out):
+    """One node in one quarter-hour of the day."""
+
+    start_utc: datetime
+    power_kw: float | None
+    import_limit_kw: float | None
+    export_limit_kw: float | None
+    comparison_kw: dict[str, float]
+
+
+class BalanceOut(Out):
+    """The balance of one account; debits are positive."""
+
+    account: str
+    balance_nanoeur: int
+    eur: str
+
+
+class LedgerOut(Out):
+    """The ledger: balances that sum to 0, and a page of postings."""
+
+    balances: list[BalanceOut]
+    sum_nanoeur: int
+    """Exactly 0."""
+    postings: list[PostingOut]
+
+
+class OrderBookOut(Out):
+    """All orders of a quarter-hour."""
+
+    orders: list[OrderOut]
+
+
+class EventOut(Out):
+    """Who did what."""
+
+    at_utc: datetime
+    who: str
+    what: str
+    subject: str
+
+
+class DischargeStopIn(In):
+    """Stops all discharge, or allows it again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"stopped": True}]})
+
+    stopped: bool
+
+
+class DischargeStopOut(Out):
+    """Whether discharge is stopped."""
+
+    stopped: bool
+
+
+class TokenIn(In):
+    """A token to give out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"role": "resident", "member": "home-7", "label": "the phone of home 7"}]
+        }
+    )
+
+    role: Literal["operator", "grid", "resident", "fleet"]
+    member: Identifier | None = None
+    """Whose data a resident's token opens."""
+    label: Annotated[str, Field(min_length=1, max_length=200)]
+    """What people call it."""
+
+
+class TokenOut(Out):
+    """A new token; it is shown this once."""
+
+    token: str
+    role: str
+    member: str | None
+    label: str

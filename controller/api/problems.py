@@ -1,0 +1,141 @@
+"""Every error leaves as a problem document (RFC 9457), in the reader's language.
+
+422 is for the form of a request (all mistakes at once), 404 and 409 for the state of things, 401 and 403
+for rights. An unforeseen error is 500 without details; the log has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from controller.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InputProblemsError,
+    NotFoundError,
+    Problem,
+)
+from controller.texts import Translator, negotiate, translator
+from controller.texts.problems import rule_text, status_title
+
+MEDIA_TYPE = "application/problem+json"
+_SLUGS: Mapping[int, str] = {
+    400: "unreadable",
+    401: "not-authenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    409: "conflict",
+    422: "invalid",
+    500: "internal",
+}
+
+
+def words_of(request: Request) -> Translator:
+    """The translator for who sent the request: `?lang=`, else `Accept-Language`, else Dutch."""
+    return translator(
+        negotiate(
+            chosen=request.query_params.get("lang"), accept_language=request.headers.get("accept-language")
+        )
+    )
+
+
+def problem_response(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    problems: Sequence[Problem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document as a response.
+
+    Args:
+        request: What was asked; its path is the instance.
+        status: HTTP status.
+        detail: What is wrong this time.
+        problems: All mistakes of a form.
+        headers: Further headers.
+    """
+    words = words_of(request)
+    document: dict[str, object] = {
+        "type": f"urn:wijkstroom:problem:{_SLUGS.get(status, 'other')}",
+        "title": status_title(status, words),
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+    }
+    if problems is not None:
+        document["problems"] = [
+            {"place": problem.place, "rule": problem.rule, "way_out": problem.way_out} for problem in problems
+        ]
+    all_headers = {"Content-Language": words.language.value, **(headers or {})}
+    return Response(orjson.dumps(document), status, all_headers, media_type=MEDIA_TYPE)
+
+
+def form_problems(error: RequestValidationError, words: Translator) -> list[Problem]:
+    """Every mistake that was found in a form, in the reader's language."""
+    problems = []
+    for item in error.errors():
+        place = [str(part) for part in item["loc"]]
+        # The body is what people mean when they name a field; path and query say so.
+        path = ".".join(place[1:] if place[:1] == ["body"] and len(place) > 1 else place)
+        problems.append(Problem(place=path, rule=rule_text(item["type"], item.get("ctx") or {}, words)))
+    return problems
+
+
+def install(app: FastAPI) -> None:
+    """Gives the app its answers to every kind of error."""
+    for kind, status in ((NotFoundError, 404), (ConflictError, 409), (ForbiddenError, 403)):
+        app.add_exception_handler(kind, _plain(status))
+    app.add_exception_handler(InputProblemsError, _input)
+    app.add_exception_handler(RequestValidationError, _form)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _plain(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return problem_response(request, status, str(error))
+
+    return handle
+
+
+async def _input(request: Request, error: Exception) -> Response:
+    assert isinstance(error, InputProblemsError)  # noqa: S101  # the handler is registered for it only
+    return _listed(request, error.problems)
+
+
+async def _form(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # the handler is registered for it only
+    return _listed(request, form_problems(error, words_of(request)))
+
+
+def _listed(request: Request, problems: Sequence[Problem]) -> Response:
+    return problem_response(request, 422, "; ".join(map(str, problems)), problems=problems)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # the handler is registered for it only
+    return problem_response(request, error.status_code, str(error.detail), headers=error.headers)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:  # noqa: ARG001  # the log has it
+    return problem_response(request, 500, "the log of the controller says more")
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """The entries of OpenAPI for the problems that a route may answer with, 401 and 403 always."""
+    return {
+        status: {
+            "description": _SLUGS[status],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+        }
+        for status in sorted({401, 403, *statuses})
+    }

@@ -1,0 +1,1 @@
+"""The door of a resident: what is theirs and nothing else."""

@@ -1,0 +1,168 @@
+"""What a resident's door takes and gives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from controller.api.models import ClockTime, Identifier, In, Instant, Magnitude, Out, Quarter, ReasonOut
+from controller.api.operator.models import ChargerOut
+from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX
+
+
+class OrderIn(In):
+    """An order for one quarter-hour. The same `order_id` with the same content again changes nothing."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "order_id": "home-7-2026-01-15T16:15-a",
+                    "side": "buy",
+                    "quantity_wh": 500,
+                    "limit_price_microeur_per_kwh": 220000,
+                    "interval_start_utc": "2026-01-15T16:15:00Z",
+                }
+            ]
+        }
+    )
+
+    order_id: Identifier
+    """Made and kept by you: it makes sure that an order counts once."""
+    side: Literal["buy", "sell"]
+    quantity_wh: Annotated[int, Field(gt=0, le=QUANTITY_WH_MAX)]
+    limit_price_microeur_per_kwh: Annotated[
+        int, Field(ge=-PRICE_MICROEUR_PER_KWH_MAX, le=PRICE_MICROEUR_PER_KWH_MAX)
+    ]
+    """The most you pay, or the least you take; may be negative."""
+    interval_start_utc: Quarter
+    min_fill_wh: Annotated[int, Field(ge=0)] = 0
+    """Rather nothing than less than this."""
+    node: str | None = None
+    """Where in the network; absent: your own connection."""
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.min_fill_wh > self.quantity_wh:
+            raise PydanticCustomError("not_above", "must not be more than {other}", {"other": "quantity_wh"})
+        return self
+
+
+class DepartureIn(In):
+    """When the car should leave, and with what."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"at_local": "07:30", "soc_fraction": 0.8},
+                {"at_utc": "2026-01-16T06:30:00Z", "energy_kwh": 40.0},
+            ]
+        }
+    )
+
+    at_utc: Instant | None = None
+    at_local: ClockTime | None = None
+    """The next time it is that late in Amsterdam."""
+    energy_kwh: Magnitude | None = None
+    soc_fraction: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        for first, second in (("at_utc", "at_local"), ("energy_kwh", "soc_fraction")):
+            if (getattr(self, first) is None) == (getattr(self, second) is None):
+                raise PydanticCustomError(
+                    "one_of_two",
+                    "give exactly one of {first} and {second}",
+                    {"first": first, "second": second},
+                )
+        return self
+
+
+class ModeIn(In):
+    """The buttons: charge now, pause, or neither."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"mode": "charge_now"}]})
+
+    mode: Literal["none", "charge_now", "pause"]
+
+
+class NeverDischargeIn(In):
+    """Whether the car may never give power back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"never": True}]})
+
+    never: bool
+
+
+class DepartureOut(Out):
+    """A departure that was asked for."""
+
+    vehicle: str
+    at_utc: datetime
+    energy_kwh: float
+
+
+class WishesOut(Out):
+    """What a person asked of one thing; it stands above the plan."""
+
+    asset: str
+    mode: str
+    never_discharge: bool
+    departure: DepartureOut | None
+
+
+class AssetOut(Out):
+    """One of your own things."""
+
+    id: str
+    kind: str
+    """vehicle, charge_point, pv, battery, home or public_building."""
+    node: str | None
+    power_kw: float | None
+    soc_fraction: float | None
+    charger: ChargerOut | None
+    """Where a car is plugged in."""
+    wishes: WishesOut
+    reason: ReasonOut | None
+
+
+class AssetReasonOut(Out):
+    """Why one of your things does what it does."""
+
+    id: str
+    kind: str
+    reason: ReasonOut | None
+    at_risk_kwh: float
+    """What will be missing at departure; 0 where the promise is kept."""
+
+
+class TradeOut(Out):
+    """What one of your orders got."""
+
+    order_id: str
+    interval_start_utc: datetime
+    side: str
+    node: str
+    quantity_wh: int
+    filled_wh: int
+    price_microeur_per_kwh: int | None
+    amount_nanoeur: int
+    """What you pay (negative: receive)."""
+    eur: str
+
+
+class MemberBalanceOut(Out):
+    """What you have to receive (positive) or to pay (negative)."""
+
+    member: str
+    balance_nanoeur: int
+    eur: str
+
+
+class CancelledOut(Out):
+    """The order that was cancelled."""
+
+    cancelled: str

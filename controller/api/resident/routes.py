@@ -1,0 +1,228 @@
+"""The resident's routes: own things, wishes, orders, trades and balance; nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from controller.api import wire
+from controller.api.models import OrderOut, PostingOut
+from controller.api.problems import documented, words_of
+from controller.api.resident.models import (
+    AssetOut,
+    AssetReasonOut,
+    CancelledOut,
+    DepartureIn,
+    MemberBalanceOut,
+    ModeIn,
+    NeverDischargeIn,
+    OrderIn,
+    TradeOut,
+    WishesOut,
+)
+from controller.api.security import TheDoor, allow, own_member
+from controller.domain.assets import WishKind
+from controller.domain.errors import InputProblemsError, NotFoundError, Problem
+from controller.domain.ids import AssetId, MemberId, NodeId
+from controller.runtime.door import AssetView, Door, Principal
+from controller.runtime.ports import Role
+from controller.texts.clocks import next_local
+from market.orders import Order, OrderSource, Side, validate
+
+_resident = allow(Role.RESIDENT)
+Resident = Annotated[Principal, Depends(_resident)]
+"""A resident, a tenant, a public building: the member of the token."""
+
+router = APIRouter(
+    prefix="/api/resident", tags=["resident"], dependencies=[Depends(_resident)], responses=documented()
+)
+
+
+@router.get("/assets", summary="Your things", response_model=list[AssetOut])
+async def get_assets(request: Request, door: TheDoor, who: Resident) -> Response:
+    """Cars, charge points, roofs, batteries and connections of your own, with what they do and why."""
+    words = words_of(request)
+    return wire.reply([wire.asset(view, words) for view in await door.assets(own_member(who))])
+
+
+@router.get("/reasons", summary="Why your things do what they do", response_model=list[AssetReasonOut])
+async def get_reasons(request: Request, door: TheDoor, who: Resident) -> Response:
+    """The reason of each of your things in plain words, and what will be missing at a departure."""
+    words = words_of(request)
+    return wire.reply(
+        [
+            {
+                "id": view.id,
+                "kind": view.kind,
+                "reason": wire.reason(
+                    view.charger.reason if view.reason is None and view.charger else view.reason, words
+                ),
+                "at_risk_kwh": 0.0 if view.charger is None else view.charger.at_risk_kwh,
+            }
+            for view in await door.assets(own_member(who))
+        ]
+    )
+
+
+@router.put(
+    "/assets/{asset_id}/departure",
+    summary="When the car leaves, and with what",
+    response_model=WishesOut,
+    responses=documented(404, 409, 422),
+)
+async def put_departure(door: TheDoor, who: Resident, asset_id: str, body: DepartureIn) -> Response:
+    """Asks for energy at a moment; where that cannot be you hear it in time, with the reason."""
+    at_utc = body.at_utc
+    if at_utc is None:
+        assert body.at_local is not None  # noqa: S101  # the model has exactly one of the two
+        at_utc = next_local(body.at_local, (await door.state()).now)
+    wishes = await door.set_departure(
+        asset=AssetId(asset_id),
+        at_utc=at_utc,
+        energy_kwh=body.energy_kwh,
+        soc_fraction=body.soc_fraction,
+        who=who,
+    )
+    return wire.reply(wire.wishes(wishes))
+
+
+@router.put(
+    "/assets/{asset_id}/mode",
+    summary="Charge now, pause, or neither",
+    response_model=WishesOut,
+    responses=documented(404, 409, 422),
+)
+async def put_mode(door: TheDoor, who: Resident, asset_id: str, body: ModeIn) -> Response:
+    """The buttons of a car; they stand above the plan."""
+    return wire.reply(
+        wire.wishes(await door.set_mode(asset=AssetId(asset_id), mode=WishKind(body.mode), who=who))
+    )
+
+
+@router.put(
+    "/assets/{asset_id}/never-discharge",
+    summary="Never discharge this car, or allow it again",
+    response_model=WishesOut,
+    responses=documented(404, 409, 422),
+)
+async def put_never_discharge(
+    door: TheDoor, who: Resident, asset_id: str, body: NeverDischargeIn
+) -> Response:
+    """No car is discharged without its owner's opt-in, and the owner can take it back at any time."""
+    wishes = await door.set_never_discharge(asset=AssetId(asset_id), never=body.never, who=who)
+    return wire.reply(wire.wishes(wishes))
+
+
+@router.get("/orders", summary="Your orders", response_model=list[OrderOut])
+async def get_orders(door: TheDoor, who: Resident) -> Response:
+    """Your orders and what became of them, the newest interval first."""
+    return wire.reply([wire.order(record) for record in await door.orders(own_member(who))])
+
+
+@router.post(
+    "/orders",
+    summary="Place an order",
+    status_code=201,
+    response_model=OrderOut,
+    responses=documented(404, 409, 422),
+)
+async def post_order(door: TheDoor, who: Resident, body: OrderIn) -> Response:
+    """Buys or sells energy of one quarter-hour; its gate closes before the quarter-hour starts."""
+    member = own_member(who)
+    order = Order(
+        order_id=body.order_id,
+        member=member,
+        node=NodeId(body.node) if body.node is not None else await _own_node(door, member),
+        side=Side(body.side),
+        quantity_wh=body.quantity_wh,
+        limit_price_microeur_per_kwh=body.limit_price_microeur_per_kwh,
+        interval_start=body.interval_start_utc,
+        min_fill_wh=body.min_fill_wh,
+        source=OrderSource.RESIDENT,
+    )
+    if problems := validate(order):
+        raise InputProblemsError("order", problems)
+    record = await door.place_order(order, who)
+    return wire.reply(wire.order(record), 201, {"Location": f"/api/resident/orders/{order.order_id}"})
+
+
+async def _own_node(door: Door, member: MemberId) -> NodeId:
+    """Where a member's own connection hangs.
+
+    Raises:
+        InputProblemsError: If the member has none, so that the order has to name a node.
+    """
+    node = own_node(await door.assets(member))
+    if node is None:
+        raise InputProblemsError(
+            "order",
+            [Problem(place="node", rule="you have no connection of your own", way_out="name a node")],
+        )
+    return node
+
+
+def own_node(assets: Sequence[AssetView]) -> NodeId | None:
+    """The node of a member's home or building, else of anything of theirs that has a fixed place."""
+    ranks = {"home": 0, "public_building": 0, "vehicle": 2}
+    placed = [(ranks.get(view.kind, 1), view.node) for view in assets if view.node is not None]
+    return min(placed, key=lambda pair: pair[0])[1] if placed else None
+
+
+@router.get(
+    "/orders/{order_id}", summary="One of your orders", response_model=OrderOut, responses=documented(404)
+)
+async def get_order(door: TheDoor, who: Resident, order_id: str) -> Response:
+    """One order and what became of it."""
+    for record in await door.orders(own_member(who)):
+        if record.order.order_id == order_id:
+            return wire.reply(wire.order(record))
+    raise NotFoundError(f"you have no order {order_id!r}")
+
+
+@router.delete(
+    "/orders/{order_id}",
+    summary="Cancel an order",
+    response_model=CancelledOut,
+    responses=documented(404, 409),
+)
+async def delete_order(door: TheDoor, who: Resident, order_id: str) -> Response:
+    """Cancels an order whose gate has not closed."""
+    own_member(who)
+    await door.cancel_order(order_id=order_id, who=who)
+    return wire.reply({"cancelled": order_id})
+
+
+@router.delete(
+    "/orders",
+    summary="Cancel an order (named in the query)",
+    response_model=CancelledOut,
+    responses=documented(404, 409, 422),
+)
+async def delete_order_by_query(
+    door: TheDoor, who: Resident, order_id: Annotated[str, Query(min_length=1)]
+) -> Response:
+    """The same as DELETE on the order itself, for ids that do not fit into a path."""
+    return await delete_order(door, who, order_id)
+
+
+@router.get("/trades", summary="Your trades", response_model=list[TradeOut])
+async def get_trades(door: TheDoor, who: Resident) -> Response:
+    """What your orders got, at which price."""
+    return wire.reply([wire.trade(view) for view in await door.trades(own_member(who))])
+
+
+@router.get("/balance", summary="Your balance", response_model=MemberBalanceOut)
+async def get_balance(door: TheDoor, who: Resident) -> Response:
+    """What you have to receive (positive) or to pay (negative)."""
+    member = own_member(who)
+    amount = await door.balance_nanoeur(member)
+    return wire.reply({"member": member, "balance_nanoeur": amount, "eur": wire.euro_text(amount)})
+
+
+@router.get("/postings", summary="Your postings", response_model=list[PostingOut])
+async def get_postings(door: TheDoor, who: Resident) -> Response:
+    """Every posting that made your balance."""
+    return wire.reply([wire.posting(row, value) for row, value in await door.postings(own_member(who))])

@@ -1,0 +1,59 @@
+"""One look at the controller for all browsers that watch: however many are open, the state is made once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from controller.domain.time import MachineClock, SystemMachineClock
+from controller.runtime.door import Door, LedgerView, StateView
+from market.ledger import Posting
+
+_FRESH_S = 0.5
+"""Half of the pages' period [s]: nobody sees a state older than that, two browsers share one."""
+_TAIL_ROWS = 12
+"""How many of the newest postings a page shows."""
+_PAGE_ROWS = 2000
+"""How many postings are read at once on the way to the newest."""
+
+
+class Feed:
+    """The door's state, kept for half a second.
+
+    Args:
+        door: The running controller.
+        clock: The machine clock; injected by tests.
+    """
+
+    def __init__(self, door: Door, clock: MachineClock | None = None) -> None:
+        self.door = door
+        """The running controller, for everything else."""
+        self._clock = clock or SystemMachineClock()
+        self._lock: asyncio.Lock = asyncio.Lock()
+        self._state: StateView | None = None
+        self._taken_s = 0.0
+        self._tail: deque[tuple[int, Posting]] = deque(maxlen=_TAIL_ROWS)
+        self._last_row = 0
+
+    async def state(self) -> StateView:
+        """The neighbourhood now, or at most half a second ago."""
+        async with self._lock:
+            now_s = self._clock.monotonic_s()
+            if self._state is None or now_s - self._taken_s > _FRESH_S:
+                self._state = await self.door.state()
+                self._taken_s = now_s
+            return self._state
+
+    def forget(self) -> None:
+        """After somebody changed something: the next look is a new one."""
+        self._state = None
+
+    async def ledger_tail(self) -> LedgerView:
+        """Balances and the newest postings: the ledger only grows, so only what is new is read."""
+        async with self._lock:
+            while True:
+                view = await self.door.ledger(account=None, after_row=self._last_row, limit=_PAGE_ROWS)
+                self._tail.extend(view.postings)
+                self._last_row = max([self._last_row, *(row for row, _ in view.postings)])
+                if len(view.postings) < _PAGE_ROWS:
+                    return LedgerView(balances_nanoeur=view.balances_nanoeur, postings=tuple(self._tail))
