@@ -13,6 +13,7 @@ scenario, weather, start, seed and requests are identical.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -446,12 +447,12 @@ class World:
         self.node_export_wh += np.maximum(-node_kw, 0.0) * wh
 
 
-def _ints(values: object) -> IntArray:
-    return np.array(list(values), dtype=np.int64)  # type: ignore[call-overload]
+def _ints(values: Iterable[int]) -> IntArray:
+    return np.array(list(values), dtype=np.int64)
 
 
-def _floats(values: object) -> FloatArray:
-    return np.array(list(values), dtype=np.float64)  # type: ignore[call-overload]
+def _floats(values: Iterable[float]) -> FloatArray:
+    return np.array(list(values), dtype=np.float64)
 
 
 def _by_place(place: IntArray, phase_kw: FloatArray, places: int) -> FloatArray:

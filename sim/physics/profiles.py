@@ -59,6 +59,16 @@ _ENERGY_PUBLIC_KWH = (
 )  # fmt: skip
 """Energy [kWh] that 0, 5, 10, .. 100% of the sessions exceed."""
 
+_MEAN_PRIVATE_KWH = (
+    31.4, 32.5, 28.0, 24.8, 21.3, 21.5, 21.1, 18.1, 13.3, 14.5, 14.6, 14.8,
+    15.5, 16.2, 17.9, 19.5, 21.9, 22.4, 24.7, 27.4, 29.1, 29.1, 30.2, 30.8,
+)  # fmt: skip
+_MEAN_PUBLIC_KWH = (
+    20.9, 21.2, 21.4, 21.3, 20.1, 20.0, 18.9, 15.9, 13.0, 12.5, 12.7, 12.8,
+    12.9, 13.2, 14.2, 15.5, 16.5, 16.5, 16.5, 17.7, 19.1, 20.4, 20.4, 20.5,
+)  # fmt: skip
+"""Mean energy [kWh] of a session by the local hour in which it begins."""
+
 
 def e1a_fraction_of_year(day: date) -> FloatArray:
     """The part of a year's use that a household takes per quarter-hour, shape (24,), by local hour.
@@ -83,10 +93,19 @@ def arrivals_by_hour(day: date) -> FloatArray:
     return np.asarray(both / both.sum(), dtype=np.float64)
 
 
-def session_energy_kwh(quantile: float, *, public: bool) -> float:
-    """The energy [kWh] of a charging session at a quantile in [0, 1]; 0 is the smallest session."""
+def session_energy_kwh(quantile: float, arrival_hour: int, *, public: bool) -> float:
+    """The energy [kWh] of a charging session.
+
+    Args:
+        quantile: In [0, 1]; 0 is the smallest session.
+        arrival_hour: Local; who comes in the evening needs more than who comes at noon.
+        public: Public or private charging.
+    """
     table = _ENERGY_PUBLIC_KWH if public else _ENERGY_PRIVATE_KWH
-    return float(np.interp(quantile, np.linspace(0.0, 1.0, len(table)), np.asarray(table[::-1])))
+    means = np.asarray(_MEAN_PUBLIC_KWH if public else _MEAN_PRIVATE_KWH)
+    arrivals = np.asarray(_ARRIVAL_WEEKDAY_PUBLIC if public else _ARRIVAL_WEEKDAY_PRIVATE)
+    of_hour = means[arrival_hour] * arrivals.sum() / float(means @ arrivals)
+    return float(of_hour * np.interp(quantile, np.linspace(0.0, 1.0, len(table)), np.asarray(table[::-1])))
 
 
 def _e1a_scale() -> float:

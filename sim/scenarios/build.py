@@ -60,25 +60,7 @@ def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
     pv, pv_point, peak_kw = _roofs(spec, loads, rng)
     batteries, battery_point = _batteries(spec, tree)
     vehicles, cars = _vehicles(spec, points, rng)
-    site = Site(
-        name=spec.name,
-        network=Network(tree.nodes),
-        members=(
-            Member(id=COOPERATIVE, name="Energy cooperative", kind="cooperative"),
-            Member(id=FLEET, name="Shared cars", kind="fleet"),
-            *loads.members,
-        ),
-        charge_points=points,
-        vehicles=vehicles,
-        pv=pv,
-        batteries=batteries,
-        loads=loads.loads,
-        tariff=Tariff(
-            import_adder_eur_per_kwh=spec.tariff.import_adder_eur_per_kwh,
-            export_adder_eur_per_kwh=spec.tariff.export_adder_eur_per_kwh,
-            source="scenario",
-        ),
-    )
+    site = _site(spec, tree, loads, points, vehicles, pv, batteries)
     electrical = Electrical(
         transformers=tree.transformers,
         feeders=tree.feeders,
@@ -101,6 +83,37 @@ def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
         high_load_kw=high_load,
         publish=PublishIntervals(**dataclasses.asdict(spec.publish)),
         spec_text=json.dumps(dataclasses.asdict(spec), sort_keys=True),
+    )
+
+
+def _site(
+    spec: ScenarioSpec,
+    tree: Tree,
+    loads: LoadsBuilt,
+    points: tuple[ChargePoint, ...],
+    vehicles: tuple[Vehicle, ...],
+    pv: tuple[PvRoof, ...],
+    batteries: tuple[Battery, ...],
+) -> Site:
+    """What the controller is told."""
+    return Site(
+        name=spec.name,
+        network=Network(tree.nodes),
+        members=(
+            Member(id=COOPERATIVE, name="Energy cooperative", kind="cooperative"),
+            Member(id=FLEET, name="Shared cars", kind="fleet"),
+            *loads.members,
+        ),
+        charge_points=points,
+        vehicles=vehicles,
+        pv=pv,
+        batteries=batteries,
+        loads=loads.loads,
+        tariff=Tariff(
+            import_adder_eur_per_kwh=spec.tariff.import_adder_eur_per_kwh,
+            export_adder_eur_per_kwh=spec.tariff.export_adder_eur_per_kwh,
+            source="scenario",
+        ),
     )
 
 

@@ -21,6 +21,8 @@ from sim.physics.profiles import arrivals_by_hour, session_energy_kwh
 from sim.scenarios.scenario import Scenario, TrueTrip
 
 MOST_PER_DAY = 3
+_CANDIDATES = 8
+"""So many are drawn to find as many as wanted that do not overlap."""
 GAP = timedelta(minutes=120)
 """At least this lies between two bookings of a car: the latest return and the longest forgetting fit in."""
 WARM_UP = timedelta(days=1)
@@ -63,8 +65,8 @@ class TripBook:
     def _draw_day(self, day: date) -> None:
         rng = np.random.default_rng((self._scenario.seed, 41, day.toordinal()))
         cars = len(self._scenario.site.vehicles)
-        shape = (cars, MOST_PER_DAY)
-        wanted = rng.random(shape) < self._scenario.cars.bookings_per_day / MOST_PER_DAY
+        shape = (cars, _CANDIDATES)
+        wanted = rng.binomial(MOST_PER_DAY, self._scenario.cars.bookings_per_day / MOST_PER_DAY, cars)
         hour = np.searchsorted(np.cumsum(arrivals_by_hour(day)), rng.random(shape), side="right")
         draws = {
             "return_h": np.minimum(hour, 23) + rng.random(shape),
@@ -79,50 +81,57 @@ class TripBook:
             "energy_factor": np.clip(rng.lognormal(0.0, 0.12, shape), 0.6, 1.3),
             "ahead_h": rng.uniform(12.0, 48.0, shape),
         }
-        for car in range(cars):
-            order = sorted(
-                (i for i in range(MOST_PER_DAY) if wanted[car, i]), key=lambda i: draws["return_h"][car, i]
-            )
-            for i in order:
-                trip = self._trip(day, car, i, {name: float(value[car, i]) for name, value in draws.items()})
-                if trip is not None:
-                    self.trips.append(trip)
+        for car in np.flatnonzero(wanted):
+            taken: list[tuple[datetime, datetime, dict[str, float]]] = []
+            for i in range(_CANDIDATES):
+                draw = {name: float(value[car, i]) for name, value in draws.items()}
+                begin, end = _booked(day, draw)
+                free = begin >= self._free_from[car]
+                if free and all(begin >= other[1] + GAP or end + GAP <= other[0] for other in taken):
+                    taken.append((begin, end, draw))
+                if len(taken) == wanted[car]:
+                    break
+            for number, (begin, end, draw) in enumerate(sorted(taken, key=lambda item: item[0])):
+                self._add(f"{day:%Y%m%d}-{number + 1}", int(car), begin, end, draw)
 
-    def _trip(self, day: date, car: int, number: int, draw: dict[str, float]) -> TrueTrip | None:
-        """One trip, or None where the car is still away or the trip was over before the start."""
-        start = self._since
-        midnight = datetime(day.year, day.month, day.day, tzinfo=AMSTERDAM)
-        booked_to = quarter_start((midnight + timedelta(hours=draw["return_h"])).astimezone(UTC))
-        booked_from = quarter_start(booked_to - timedelta(hours=draw["duration_h"]))
-        if booked_from < self._free_from[car]:
-            return None
+    def _add(self, name: str, car: int, begin: datetime, end: datetime, draw: dict[str, float]) -> None:
+        """Writes a booking down with what happens, unless it was all over before anyone looks."""
+        self._free_from[car] = end + GAP
         vehicle = self._scenario.site.vehicles[car]
-        hours = (booked_to - booked_from) / timedelta(hours=1)
-        energy = session_energy_kwh(draw["quantile"], public=bool(draw["public"]))
+        hours = (end - begin) / timedelta(hours=1)
+        energy = session_energy_kwh(draw["quantile"], int(draw["return_h"]), public=bool(draw["public"]))
         energy = max(1.0, min(energy, _MOST_OF_CAPACITY * vehicle.capacity_kwh, _KW_DRIVING * hours))
         need = min(_NEED_FACTOR * energy + vehicle.min_kwh, _NEED_MOST_OF_CAPACITY * vehicle.capacity_kwh)
-        leaves = _second(booked_from + timedelta(minutes=draw["leave_min"]))
-        returns = _second(max(booked_to + timedelta(minutes=draw["return_min"]), leaves + QUARTER))
+        leaves = _second(begin + timedelta(minutes=draw["leave_min"]))
+        returns = _second(max(end + timedelta(minutes=draw["return_min"]), leaves + QUARTER))
         plugs = _second(returns + timedelta(minutes=draw["plug_min"]))
-        self._free_from[car] = booked_to + GAP
-        if plugs <= start:
-            return None
-        return TrueTrip(
-            vehicle=car,
-            booking=Booking(
-                id=f"booking-{vehicle.id}-{day:%Y%m%d}-{number + 1}",
-                vehicle=vehicle.id,
-                from_utc=booked_from,
-                to_utc=booked_to,
-                energy_kwh=round(energy, 2),
-                departure_min_kwh=round(need, 2),
-            ),
-            announced_utc=max(start, _second(booked_from - timedelta(hours=draw["ahead_h"]))),
-            leaves_utc=leaves,
-            returns_utc=returns,
-            plugs_utc=plugs,
-            energy_kwh=round(energy * draw["energy_factor"], 3),
+        if plugs <= self._since:
+            return
+        self.trips.append(
+            TrueTrip(
+                vehicle=car,
+                booking=Booking(
+                    id=f"booking-{vehicle.id}-{name}",
+                    vehicle=vehicle.id,
+                    from_utc=begin,
+                    to_utc=end,
+                    energy_kwh=round(energy, 2),
+                    departure_min_kwh=round(need, 2),
+                ),
+                announced_utc=max(self._since, _second(begin - timedelta(hours=draw["ahead_h"]))),
+                leaves_utc=leaves,
+                returns_utc=returns,
+                plugs_utc=plugs,
+                energy_kwh=round(energy * draw["energy_factor"], 3),
+            )
         )
+
+
+def _booked(day: date, draw: dict[str, float]) -> tuple[datetime, datetime]:
+    """From when to when a candidate books the car, UTC, on quarter-hours."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=AMSTERDAM)
+    end = quarter_start((midnight + timedelta(hours=draw["return_h"])).astimezone(UTC))
+    return quarter_start(end - timedelta(hours=draw["duration_h"])), end
 
 
 def _second(at: datetime) -> datetime:
