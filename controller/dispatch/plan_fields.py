@@ -137,7 +137,7 @@ class Reader:
         for path, asset in assets:
             if counts[asset.id] > 1:
                 self._wrong(f"{path}.id", f"{asset.id!r} is there more than once")
-            if asset.node and asset.node not in known:
+            if asset.node and known and asset.node not in known:
                 self._wrong(f"{path}.node", f"there is no node {asset.node!r}")
 
     def _node(self, path: str, item: Any) -> NodeInput | None:

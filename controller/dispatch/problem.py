@@ -66,6 +66,11 @@ class Model:
         for name, value in values.items():
             self.parameters[name].value = value
 
+    def follows_dpp(self) -> bool:
+        """Whether setting parameters needs no new compilation."""
+        problem: Any = self.problem
+        return bool(problem.is_dcp(dpp=True))
+
     def value(self, name: str) -> FloatArray:
         """What a parameter is set to."""
         return np.asarray(self.parameters[name].value, dtype=np.float64)
