@@ -122,6 +122,11 @@ class FileDatabase:
             return running.result()
         except DBAPIError as error:
             raise _translated(error, self._address) from error
+        except OverflowError as error:
+            # SQLite's driver refuses such an integer before SQLAlchemy can give the error a name.
+            raise StoreError(
+                f"the database {self._address.shown} keeps no integers beyond 64 bits: nothing is kept"
+            ) from error
 
 
 class _FileTransaction:

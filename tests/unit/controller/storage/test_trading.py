@@ -12,7 +12,7 @@ import pytest
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId, NodeId
 from controller.runtime.ports import OrderRecord
-from controller.storage import SqlStore
+from controller.storage import SqlStore, StoreError
 from market.orders import OrderSource
 from tests.support.storage import QUARTER, START, make_fill, make_order, make_posting, make_result, opened
 
@@ -134,6 +134,16 @@ async def test_result_is_kept_once(store: SqlStore) -> None:
             with pytest.raises(ConflictError, match="2024-01-15T16:00:00Z was cleared with another result"):
                 await unit.add_result(other, START)
         assert await unit.result(START) == one
+
+
+async def test_figure_beyond_64_bits_is_refused_and_nothing_of_it_kept(store: SqlStore) -> None:
+    """An order may ask for a million euro per kWh; what does not fit must not wrap around."""
+    too_large = replace(make_result(make_fill("o1")), welfare_nanoeur=2**63)
+    async with store.unit() as unit:
+        with pytest.raises(StoreError, match="no integers beyond 64 bits"):
+            await unit.add_result(too_large, START)
+        await unit.add_result(replace(too_large, welfare_nanoeur=2**63 - 1), START)
+        assert await unit.result(START) == replace(too_large, welfare_nanoeur=2**63 - 1)
 
 
 async def test_latest_result_is_that_of_the_newest_interval(store: SqlStore) -> None:
