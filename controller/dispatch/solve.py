@@ -24,7 +24,11 @@ FALLBACK_RESERVE_S = 0.3
 
 
 def solve(
-    inputs: DispatchInputs, *, deadline_s: float | None = None, warm: DispatchResult | None = None
+    inputs: DispatchInputs,
+    *,
+    deadline_s: float | None = None,
+    warm: DispatchResult | None = None,
+    thorough: bool = True,
 ) -> DispatchResult:
     """The best plan that can be had in time; always one that keeps the hard constraints.
 
@@ -32,20 +36,20 @@ def solve(
         inputs: A problem without `inputs.problems`.
         deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
         warm: The last plan; the exact method has no use for it.
+        thorough: Whether to spend time on deciding minimum powers and directions exactly.
 
     Returns:
         A plan with status `optimal`, `feasible` or `fallback`.
     """
     del warm
-    return solve_exact(inputs, deadline_s=deadline_s)
+    return solve_exact(inputs, deadline_s=deadline_s, thorough=thorough)
 
 
 def solve_quick(
     inputs: DispatchInputs, *, deadline_s: float | None = None, warm: DispatchResult | None = None
 ) -> DispatchResult:
     """A plan for the running controller, which soon makes a new one: less effort on minimum powers."""
-    del warm
-    return solve_exact(inputs, deadline_s=deadline_s, thorough=False)
+    return solve(inputs, deadline_s=deadline_s, warm=warm, thorough=False)
 
 
 def solve_exact(
