@@ -32,6 +32,9 @@ _RULE_CODES = {
 """Part 4, section 4.3: which code tells which kind of fault."""
 _NOT_NEEDED = frozenset({"description", "javaType", "comment", "$id", "$schema", "default", "definitions"})
 
+_DATE_TIME = r"^\d{4}-\d\d-\d\d[tT]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|[zZ])\Z"
+"""RFC 3339's form. Whether a calendar has the day is the codec's business, which puts our time in place."""
+
 
 class PayloadError(WijkstroomError):
     """A payload breaks its schema."""
@@ -79,7 +82,9 @@ def _validator(version: str, name: str) -> Callable[[Payload], Payload]:
     schema = orjson.loads(text.decode("utf-8-sig"))
     # Defaults stay out of the payload: an absent unit must remain visibly absent to the codec.
     compiled: Callable[[Payload], Payload] = fastjsonschema.compile(
-        _flat(schema, schema.get("definitions", {})), use_default=False
+        _flat(schema, schema.get("definitions", {})),
+        use_default=False,
+        formats={"date-time": _DATE_TIME},
     )
     return compiled
 
