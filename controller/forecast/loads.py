@@ -27,13 +27,13 @@ HIGH_MARGIN = 0.3
 """A load without a live meter counts with this on top of its forecast: about the 90% quantile of a feeder."""
 
 _WINTER_WEEKDAY = (
-    0.75, 0.60, 0.55, 0.53, 0.53, 0.57, 0.76, 1.09, 1.15, 1.04, 1.02, 1.05,
-    1.10, 1.06, 1.04, 1.07, 1.26, 1.71, 1.93, 1.87, 1.75, 1.65, 1.44, 1.06,
+    1.01, 0.81, 0.70, 0.64, 0.62, 0.63, 0.74, 0.94, 1.07, 1.10, 1.09, 1.04,
+    1.04, 1.00, 0.99, 1.02, 1.14, 1.58, 1.84, 1.76, 1.68, 1.55, 1.43, 1.25,
 )  # fmt: skip
-"""Mean power over the year's mean, per local hour: profile E1A, January."""
+"""Mean power over the year's mean, per local hour: standard profile E1A, January 2021."""
 _WINTER_WEEKEND = (
-    0.83, 0.66, 0.57, 0.53, 0.52, 0.52, 0.57, 0.72, 1.00, 1.27, 1.40, 1.43,
-    1.43, 1.37, 1.31, 1.32, 1.46, 1.82, 1.93, 1.80, 1.66, 1.55, 1.37, 1.08,
+    1.02, 0.81, 0.69, 0.63, 0.61, 0.62, 0.69, 0.84, 1.03, 1.17, 1.23, 1.20,
+    1.19, 1.15, 1.12, 1.14, 1.22, 1.60, 1.86, 1.82, 1.74, 1.58, 1.43, 1.23,
 )  # fmt: skip
 SUMMER_FACTOR = 0.72
 """A household in July against January, without sun on its own roof."""
