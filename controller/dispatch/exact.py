@@ -37,7 +37,6 @@ RELATIVE_COST_NOISE = 1e-7
 """Costs this close count as equal, a thousandth of the gap that formats.md asks for."""
 BELOW_KWH = 1e-6
 """How far below a least total the prices are taken (`run_priced`)."""
-FIXING_ROUNDS = 6
 QUICK_BINARIES = 40
 """The same where a plan is needed often and will soon be made anew."""
 MIXED_S = 120.0
@@ -190,7 +189,7 @@ class RootSolver:
             fresh = self._offending(self._netted_where(slots, ~mask)) & ~mask
             if not fresh.any():
                 self._fix_decided(runner, binaries)
-                return self._last_linear(staged, "binaries", staged.bound_eur)
+                return self._last_linear(staged, slots, "binaries", staged.bound_eur)
             # Few rounds: after the second, everything that the offending stores could do is decided at once.
             mask |= fresh
             if attempt >= 1:
@@ -239,9 +238,15 @@ class RootSolver:
             discharge_high=np.where(on_out, self.high_out, 0.0)[out],
         )
 
-    def _last_linear(self, staged: Staged, method: str, bound_eur: float) -> RootPlan | OutOfTime | Failed:
-        """The plan and its prices, every decision a bound; what still offends gets its larger direction."""
-        for _ in range(FIXING_ROUNDS):
+    def _last_linear(
+        self, staged: Staged, mixed: _Slots, method: str, bound_eur: float
+    ) -> RootPlan | OutOfTime | Failed:
+        """The plan and its prices, every decision a bound.
+
+        Slots that got no binary are free at first, so that the prices see what they could do; should the
+        linear problem use one of them wrongly, all do what they do in the mixed-integer plan (`mixed`).
+        """
+        for attempt in range(2):
             outcome = cost_stage(self.runner, self.deadline, staged.caps_kwh)
             if not isinstance(outcome, Staged) and not run_priced(
                 self.runner, self.deadline, staged.caps_kwh, 0.0
@@ -252,24 +257,11 @@ class RootSolver:
                     else Failed("no plan with these directions")
                 )
             slots = self._values()
-            offending = self._offending(slots)
-            if not offending.any():
+            if attempt or not self._offending(slots).any():
                 break
-            self._fix_larger(slots, offending)
+            on, on_out = mixed.charge > POWER_NOISE_KW, mixed.discharge > POWER_NOISE_KW
+            self._set_on(on | ((self.low <= 0.0) & ~on_out), on_out, np.ones(on.size, dtype=np.bool_))
         return self._finished(staged, slots, method, bound_eur)
-
-    def _fix_larger(self, slots: _Slots, where: BoolArray) -> None:
-        """In the slots `where`, leaves only the direction that moved more energy."""
-        model, out = self.runner.model, self.layout.discharge_slot
-        charges = self.into * slots.charge >= slots.discharge / self.out
-        high = np.where(where & ~charges, 0.0, model.value("charge_high"))
-        low = np.where(where & charges, np.minimum(self.low, high), model.value("charge_low"))
-        closed = (where & charges)[out]
-        high_out = np.where(closed, 0.0, model.value("discharge_high"))
-        low_out = np.where(closed, 0.0, model.value("discharge_low"))
-        model.set(
-            charge_high=high, discharge_high=high_out, charge_low=np.minimum(low, high), discharge_low=low_out
-        )
 
     def _rounded(self, relaxed: Staged) -> RootPlan | OutOfTime | Failed:
         """Decides by rounding; where there is time, a small mixed-integer problem improves on it."""
@@ -381,9 +373,8 @@ class RootSolver:
         self.mixed_s += runner.solve_s
         if not isinstance(staged, Staged) or not _better(staged, best):
             return None
-        self._set_decisions(Decisions.open(self.high.size))
         self._fix_decided(runner, binaries, closed=~touched)
-        plan = self._last_linear(staged, "rounded, improved", relaxed.bound_eur)
+        plan = self._last_linear(staged, self._values_of(runner), "rounded, improved", relaxed.bound_eur)
         return (staged, plan) if isinstance(plan, RootPlan) else None
 
     def _finished(self, staged: Staged, slots: _Slots, method: str, bound_eur: float) -> RootPlan:
