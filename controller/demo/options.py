@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from controller.domain.errors import InputProblemsError, Problem
+from controller.domain.errors import InputProblemsError, Problem, StartUpError
 from controller.domain.time import AMSTERDAM
 
 DEFAULT_START = date(2024, 1, 15)
@@ -60,3 +60,22 @@ class DemoOptions:
         if self.quarters is None:
             return self.start_utc() + timedelta(days=OPEN_END_DAYS)
         return self.start_utc() + self.quarters * timedelta(minutes=15)
+
+
+DATABASE = "wijkstroom.sqlite3"
+
+
+def new_database(folder: Path) -> Path:
+    """The database of a demo: always a new one, because its simulated neighbourhood is new too.
+
+    Raises:
+        StartUpError: If the folder holds one already, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartUpError(f"--data {folder}: {error.strerror}") from error
+    database = folder / DATABASE
+    if database.exists():
+        raise StartUpError(f"{folder} holds the data of an earlier demo: name another folder with --data")
+    return database

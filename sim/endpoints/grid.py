@@ -14,9 +14,10 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 from controller.domain.ids import NodeId
-from controller.domain.network import ImposedLimit
+from controller.domain.network import ImposedLimit, Node
 from controller.domain.time import AMSTERDAM, utc_text
 from sim.endpoints.api_client import ApiClient
+from sim.world import World
 
 ANNOUNCED = time(17, 0)
 HOLDS_FROM = time(17, 30)
@@ -79,6 +80,17 @@ def evening_limit_kw(capacity_kw: float, base_kw: float) -> float:
     """
     wanted = max(CAPACITY_PART * capacity_kw, BASE_MARGIN * base_kw)
     return round(min(wanted, CAPACITY_PART_MAX * capacity_kw), 1)
+
+
+def congestion_node(world: World) -> tuple[Node, Callable[[], float]]:
+    """The congestion point that the grid operator looks after, and what homes and buildings take there now.
+
+    It is the first transformer. The figure [kW] is told anew at each call.
+    """
+    site = world.site
+    node = next((node for node in site.network.nodes if node.kind == "transformer"), site.network.nodes[0])
+    below = [i for i, load in enumerate(site.loads) if node.id in site.network.paths[load.node]]
+    return node, lambda: float(world.load_phase_kw[below].sum())
 
 
 class GridOperator:

@@ -1,0 +1,150 @@
+"""Direct mode: controller and simulated devices in one process, without sockets, on a virtual clock.
+
+No wall-clock deadline acts and nothing runs in another thread, so two runs with the same options are
+the same to the last trade.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from controller.demo.options import DemoOptions, new_database
+from controller.demo.simulated import Simulated
+from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.result import DispatchResult
+from controller.dispatch.solve import solve
+from controller.domain.network import ImposedLimit
+from controller.domain.time import VirtualDomainClock
+from controller.runtime.core import Controller
+from controller.runtime.direct import run_direct
+from controller.runtime.door import Principal
+from controller.runtime.ports import Role
+from controller.runtime.report import controller_report
+from controller.runtime.service import Service
+from controller.runtime.trading import Trading, run_inline
+from controller.storage import SqlStore, open_store
+from sim.baselines import run_baselines
+from sim.direct import DirectDevices
+from sim.endpoints.grid import EveningPlan, Wish, congestion_node, evening_limit_kw, holds_from
+from sim.summary import summarise
+from sim.world import World
+
+GRACE = timedelta(minutes=3)
+"""The last quarter-hour is settled in this time."""
+
+
+class InlineSolver:
+    """Solves in this process, for as long as it takes."""
+
+    async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:  # noqa: ARG002  # none acts
+        """The plan; the same inputs give the same plan."""
+        return solve(inputs)
+
+
+async def run_direct_demo(
+    options: DemoOptions, simulated: Simulated, progress: Callable[[datetime, World], None]
+) -> dict[str, Any]:
+    """Runs to the end and gives the summary of formats.md."""
+    with tempfile.TemporaryDirectory(prefix="wijkstroom-") as scratch:
+        folder = options.data if options.data is not None else Path(scratch)
+        store = await open_store(new_database(folder))
+        try:
+            return await _run(options, simulated, store, progress)
+        finally:
+            await store.close()
+
+
+async def _run(
+    options: DemoOptions, simulated: Simulated, store: SqlStore, progress: Callable[[datetime, World], None]
+) -> dict[str, Any]:
+    scenario, start, end = simulated.scenario, simulated.start, simulated.end
+    clock = VirtualDomainClock(start)
+    controller = Controller(
+        site=scenario.site,
+        settings=simulated.settings(),
+        clock=clock,
+        store=store,
+        solver=InlineSolver(),
+        prices=simulated.price_book(),
+    )
+    world = World(scenario, weather=simulated.weather, start=start, seed=options.seed)
+    devices = DirectDevices(world, controller.receive, clock)
+    controller.drivers = (devices,)
+    trading = Trading(controller, offload=run_inline)
+    service = Service(controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict)
+    fleet = Principal(role=Role.FLEET, member=None, label="simulated fleet")
+    evening = Evening(service, world)
+
+    async def step(now: datetime) -> None:
+        for booking in world.trips_announced(now):
+            await service.put_booking(booking, fleet)
+        await evening.act(now)
+        devices.tick(now)
+
+    await step(start)
+    await run_direct(
+        controller,
+        trading,
+        clock,
+        step_world=step,
+        until=end + GRACE,
+        on_quarter=lambda at: progress(at, world),
+    )
+    quarters = options.quarters or 0
+    baselines = run_baselines(scenario, weather=simulated.weather, prices=simulated.prices, quarters=quarters)
+    summary = summarise(
+        scenario=scenario,
+        weather=simulated.weather,
+        prices=simulated.prices,
+        quarters=quarters,
+        controlled=world.recorder,
+        baselines=baselines,
+        imposed=evening.imposed,
+        direct=True,
+    )
+    report = await controller_report(controller, {})
+    report["memory_mib_max"]["simulator"] = report["memory_mib_max"]["controller"]
+    return {**summary, **report}
+
+
+class Evening:
+    """The simulated grid operator without a socket: the same evenings, carried out at the door."""
+
+    def __init__(self, service: Service, world: World) -> None:
+        self._service = service
+        self._world = world
+        self._who = Principal(role=Role.GRID, member=None, label="simulated grid operator")
+        self._plan = EveningPlan()
+        self._node, self._base_kw = congestion_node(world)
+        self.imposed: list[ImposedLimit] = []
+        """Every limit with the span in which it held."""
+
+    async def act(self, now: datetime) -> None:
+        """Does what is due, once a minute as over the socket."""
+        if now.second:
+            return
+        match self._plan.wish(now):
+            case Wish.SET:
+                limit = await self._service.put_limit(
+                    node=self._node.id,
+                    import_kw=evening_limit_kw(self._node.import_limit_kw(), self._base_kw()),
+                    export_kw=None,
+                    from_utc=holds_from(now),
+                    to_utc=None,
+                    who=self._who,
+                )
+                self.imposed.append(limit)
+                self._plan = self._plan.with_limit(now)
+            case Wish.WITHDRAW:
+                standing = self.imposed[-1]
+                await self._service.withdraw_limit(node=self._node.id, limit_id=standing.id, who=self._who)
+                self.imposed[-1] = replace(standing, to_utc=max(now, standing.from_utc))
+                self._plan = self._plan.without_limit()
+            case Wish.NOTHING:
+                return
