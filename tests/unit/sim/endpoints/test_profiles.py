@@ -72,6 +72,8 @@ def _at(held: Profiles, seconds: float, *, default_w: float = 0.0) -> Decision:
 LOW = _payload("TxDefaultProfile", [{"startPeriod": 0, "limit": 4200.0}], profile_id=2)
 MAXIMUM = _payload("ChargingStationMaxProfile", [{"startPeriod": 0, "limit": 9000.0}], evse=0, profile_id=3)
 ENDING: dict[str, Any] = {"validTo": (START + timedelta(seconds=1200)).isoformat()}
+TIGHTER = _payload(periods=[_setpoint(-1500.0, dischargeLimit=-2000.0, limit=0.0)])
+AMPERES = _payload(periods=[{"startPeriod": 0, "limit": 10.0}], schedule={"chargingRateUnit": "A"})
 LATER = _payload(validFrom=(START + timedelta(seconds=60)).isoformat())
 HIGH_STACK = _payload(periods=[_setpoint(1000.0)], stack=2, profile_id=9, **ENDING)
 HIGH_DEFAULT = _payload("TxDefaultProfile", [{"startPeriod": 0, "limit": 1.0}], stack=9, profile_id=9)
@@ -106,8 +108,7 @@ EXTERNAL = _payload(
         ([_payload(periods=[_setpoint(-5000.0), _setpoint(4000.0, 600)])], 600, 4000.0, "TxProfile"),
         # The higher stack level leads; where it has run out, the lower one does.
         ([_payload(), HIGH_STACK], 0, 1000.0, "TxProfile"),
-        ([_payload(), HIGH_STACK], 1200, 6000.0,
-         "TxProfile"),
+        ([_payload(), HIGH_STACK], 1200, 6000.0, "TxProfile"),
         # A low TxProfile beats a high TxDefaultProfile.
         ([_payload(), HIGH_DEFAULT], 0, 6000.0, "TxProfile"),
         # The tighter wins: maximum profile, hardware, the period's own limits.
@@ -118,13 +119,11 @@ EXTERNAL = _payload(
         ([_payload(periods=[_setpoint(-50_000.0)])], 0, -11_000.0, "TxProfile"),
         ([MAXIMUM, _payload(periods=[_setpoint(-10_000.0)])], 0, -10_000.0, "TxProfile"),
         # EVerest's case: discharge of 2000 W is allowed, a setpoint of -1500 W is wanted.
-        ([_payload(periods=[_setpoint(-1500.0, dischargeLimit=-2000.0, limit=0.0)])], 0, -1500.0, "TxProfile"),
+        ([TIGHTER], 0, -1500.0, "TxProfile"),
         ([_payload(periods=[{"startPeriod": 0, "operationMode": "Idle"}])], 0, 0.0, "TxProfile"),
         # Relative schedules count from the start of the transaction, ten minutes before.
-        ([RELATIVE], 0, 2.0,
-         "TxProfile"),
-        ([RELATIVE], 100, 3.0,
-         "TxProfile"),
+        ([RELATIVE], 0, 2.0, "TxProfile"),
+        ([RELATIVE], 100, 3.0, "TxProfile"),
         # Daily: the third day begins like the first.
         ([DAILY],
          2 * 86_400 + 10, 1.0, "TxProfile"),
@@ -133,8 +132,7 @@ EXTERNAL = _payload(
         ([WEEKLY],
          2 * 86_400 + 10, 2.0, "TxProfile"),
         # 10 A over three phases at 230 V.
-        ([_payload(periods=[{"startPeriod": 0, "limit": 10.0}], schedule={"chargingRateUnit": "A"})], 0, 6900.0,
-         "TxProfile"),
+        ([AMPERES], 0, 6900.0, "TxProfile"),
         # External constraints narrow like the maximum.
         ([EXTERNAL, _payload()], 0, 1400.0, "TxProfile"),
     ],
