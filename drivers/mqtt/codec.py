@@ -3,7 +3,8 @@
 - `wijkstroom/meters/{meter_id}/live`: JSON with `at`, `power_w` (a total, or one value per phase) and,
   where the meter tells it, `voltage_v` per phase;
 - `wijkstroom/meters/{meter_id}/register`: `at` (a quarter-hour's end), whole `import_wh`, `export_wh`;
-- `wijkstroom/clock`, retained: `anchor_domain`, `anchor_unix_s`, `speed`, `running`.
+- `wijkstroom/clock`, retained: `anchor_domain`, `anchor_unix_s`, `speed`, `running`;
+- `wijkstroom/comparison`, retained: what nodes would draw without control, `{node: {baseline: kW}}`.
 
 Power is positive for consumption already. A payload that does not fit is refused whole, with the reason.
 """
@@ -11,6 +12,7 @@ Power is positive for consumption already. A payload that does not fit is refuse
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import orjson
 
 from controller.domain.errors import WijkstroomError
-from controller.domain.ids import AssetId
+from controller.domain.ids import AssetId, NodeId
 from controller.domain.telemetry import MeterReading
 from controller.domain.time import ScaledDomainClock, parse_utc, quarter_start, utc_text
 from controller.domain.units import W_PER_KW
@@ -26,8 +28,11 @@ from controller.domain.units import W_PER_KW
 LIVE_TOPICS = "wijkstroom/meters/+/live"
 REGISTER_TOPICS = "wijkstroom/meters/+/register"
 CLOCK_TOPIC = "wijkstroom/clock"
+COMPARISON_TOPIC = "wijkstroom/comparison"
 PAYLOAD_BYTES_MAX = 2048
-"""Several times what any of these payloads needs."""
+"""Several times what any meter's payload needs."""
+COMPARISON_BYTES_MAX = 256 * 1024
+"""Some thousand nodes."""
 CLOCK_ERROR_MAX = timedelta(hours=1)
 """A meter's time that is further off than this is not the time of its measurement."""
 POWER_W_MAX = 50_000_000.0
@@ -149,6 +154,30 @@ def encode_clock(announced: AnnouncedClock) -> bytes:
     )
 
 
+def encode_comparison(node_kw: Mapping[str, Mapping[str, float]]) -> bytes:
+    """The payload of `wijkstroom/comparison`."""
+    return orjson.dumps(
+        {node: {name: round(kw, 2) for name, kw in of.items()} for node, of in node_kw.items()}
+    )
+
+
+def decode_comparison(payload: bytes) -> dict[NodeId, dict[str, float]]:
+    """Per node, what each of the simulator's baselines draws there [kW].
+
+    Raises:
+        MalformedError: If anything in it does not fit.
+    """
+    power_kw_max = POWER_W_MAX / W_PER_KW
+    comparison: dict[NodeId, dict[str, float]] = {}
+    for node, baselines in _object(payload, COMPARISON_BYTES_MAX).items():
+        if not isinstance(baselines, dict):
+            raise MalformedError(f"{node!r} has no object of baselines")
+        comparison[NodeId(node)] = {
+            name: _number(kw, f"{node}.{name}", power_kw_max) for name, kw in baselines.items()
+        }
+    return comparison
+
+
 def live_topic(meter: str) -> str:
     """Where a meter publishes its power."""
     return f"wijkstroom/meters/{meter}/live"
@@ -176,9 +205,9 @@ def encode_register(at: datetime, import_wh: int, export_wh: int) -> bytes:
 # --- fields -----------------------------------------------------------------------------------------
 
 
-def _object(payload: bytes) -> dict[str, Any]:
-    if len(payload) > PAYLOAD_BYTES_MAX:
-        raise MalformedError(f"{len(payload)} bytes are more than {PAYLOAD_BYTES_MAX}")
+def _object(payload: bytes, bytes_max: int = PAYLOAD_BYTES_MAX) -> dict[str, Any]:
+    if len(payload) > bytes_max:
+        raise MalformedError(f"{len(payload)} bytes are more than {bytes_max}")
     try:
         value = orjson.loads(payload)
     except orjson.JSONDecodeError as error:

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 import aiomqtt
 
-from controller.domain.ids import AssetId
+from controller.domain.ids import AssetId, NodeId
 from controller.domain.ports import TelemetrySink
 from controller.domain.telemetry import LinkReading
 from controller.domain.time import DomainClock
 from drivers.mqtt.codec import (
     CLOCK_TOPIC,
+    COMPARISON_TOPIC,
     LIVE_TOPICS,
     REGISTER_TOPICS,
     AnnouncedClock,
     MalformedError,
     decode_clock,
+    decode_comparison,
     decode_meter,
 )
 
@@ -49,6 +51,7 @@ class MqttMeters:
         meters: Iterable[str],
         timeout_s: float = 5.0,
         on_clock: Callable[[AnnouncedClock], None] | None = None,
+        on_comparison: Callable[[Mapping[NodeId, Mapping[str, float]]], None] | None = None,
     ) -> None:
         """Describes a subscription; `async with` starts it.
 
@@ -60,9 +63,11 @@ class MqttMeters:
             meters: The ids of all meters that are known.
             timeout_s: The longest wait for the broker's answers [s], machine time.
             on_clock: Called with each announced clock, in a simulated neighbourhood.
+            on_comparison: Called with what the simulator's baselines draw [kW], by node and baseline.
         """
         self._host, self._port, self._timeout_s = host, port, timeout_s
-        self._sink, self._clock, self._on_clock = sink, clock, on_clock
+        self._sink, self._clock = sink, clock
+        self._on_clock, self._on_comparison = on_clock, on_comparison
         self._known = frozenset(meters)
         self._was_up: bool | None = None
         self._group = asyncio.TaskGroup()
@@ -102,6 +107,11 @@ class MqttMeters:
                 if self._on_clock is not None:
                     self._on_clock(announced)
                 return
+            if topic == COMPARISON_TOPIC:
+                comparison = decode_comparison(payload)
+                if self._on_comparison is not None:
+                    self._on_comparison(comparison)
+                return
             reading = decode_meter(topic, payload, now=self._clock.now())
         except MalformedError as error:
             self.malformed += 1
@@ -134,7 +144,9 @@ class MqttMeters:
             timeout=self._timeout_s,
             max_queued_incoming_messages=QUEUE_MAX,
         ) as client:
-            topics = [LIVE_TOPICS, REGISTER_TOPICS, *([CLOCK_TOPIC] if self._on_clock else [])]
+            topics = [LIVE_TOPICS, REGISTER_TOPICS]
+            topics += [CLOCK_TOPIC] if self._on_clock else []
+            topics += [COMPARISON_TOPIC] if self._on_comparison else []
             # QoS 0: a lost live value is followed by the next one, and registers never lose energy.
             await client.subscribe([(topic, 0) for topic in topics])
             self._report(up=True, why="")

@@ -9,6 +9,7 @@ connection is closed, so a late one can never be taken for the next.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -20,6 +21,8 @@ from drivers.sunspec.codec import Span
 from drivers.sunspec.control import Write
 
 _FRAMES_PER_EXCHANGE = 2
+# Every failure becomes an exception here and a link reading above; on stderr it would only be there twice.
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
 
 class LinkError(WijkstroomError):

@@ -7,7 +7,7 @@ tried again until it was answered. An answer that says the request itself is wro
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import structlog
@@ -35,7 +35,7 @@ class ApiClient:
         self.refused = 0
         """Of these, with a refusal."""
 
-    async def __aenter__(self) -> ApiClient:
+    async def __aenter__(self) -> Self:
         """Opens it."""
         await self._http.__aenter__()
         return self

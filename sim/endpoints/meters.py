@@ -123,7 +123,7 @@ class MeterBank:
         return int(world.node_import_wh[node]), int(world.node_export_wh[node])
 
     def _measured(self, number: int) -> tuple[float | list[float], list[float] | None]:
-        """Power [W] and voltage [V]; a single-phase meter knows one power, and not which phase it hangs on."""
+        """Power [W] and voltage [V]; a single-phase meter tells one power and no voltage."""
         world = self._world
         if number >= self._loads:
             node = self._metered[number - self._loads]

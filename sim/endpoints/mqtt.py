@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 import paho.mqtt.client as paho
@@ -18,7 +18,13 @@ from amqtt.errors import BrokerError
 from paho.mqtt.enums import CallbackAPIVersion
 
 from controller.domain.errors import StartUpError
-from drivers.mqtt.codec import CLOCK_TOPIC, AnnouncedClock, encode_clock
+from drivers.mqtt.codec import (
+    CLOCK_TOPIC,
+    COMPARISON_TOPIC,
+    AnnouncedClock,
+    encode_clock,
+    encode_comparison,
+)
 
 _MESSAGES_PER_TURN = 25
 """So many are published before others on the event loop get their turn."""
@@ -74,6 +80,11 @@ class MeterBroker:
     def announce(self, announced: AnnouncedClock) -> None:
         """Publishes the clock, for everyone who is there and who comes."""
         self._client.publish(CLOCK_TOPIC, encode_clock(announced), retain=True)
+        self.messages += 1
+
+    def compare(self, node_kw: Mapping[str, Mapping[str, float]]) -> None:
+        """Publishes what nodes would draw without control."""
+        self._client.publish(COMPARISON_TOPIC, encode_comparison(node_kw), retain=True)
         self.messages += 1
 
     async def publish(self, messages: Iterable[tuple[str, bytes]]) -> None:
