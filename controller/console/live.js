@@ -1,27 +1,47 @@
 // A region whose HTML is renewed in place: only what differs is touched, so that focus, selection and
 // scroll positions stay with the reader. A press on anything with `data-act` goes back to the server.
+// Elements with `data-key` are told apart by it, so that they keep the focus when others come and go.
+const keyOf = (node) => (node.dataset ? node.dataset.key : undefined);
+
+function renew(present, node) {
+  if (node.nodeType !== Node.ELEMENT_NODE) {
+    if (present.nodeValue !== node.nodeValue) present.nodeValue = node.nodeValue;
+    return;
+  }
+  for (const { name } of [...present.attributes]) {
+    if (!node.hasAttribute(name)) present.removeAttribute(name);
+  }
+  for (const { name, value } of [...node.attributes]) {
+    if (present.getAttribute(name) !== value) present.setAttribute(name, value);
+  }
+  morph(present, node);
+}
+
 function morph(from, to) {
-  const old = [...from.childNodes];
   const wanted = [...to.childNodes];
-  wanted.forEach((node, place) => {
-    const present = old[place];
-    if (!present) {
-      from.appendChild(node);
-    } else if (present.nodeType !== node.nodeType || present.nodeName !== node.nodeName) {
-      from.replaceChild(node, present);
-    } else if (node.nodeType !== Node.ELEMENT_NODE) {
-      if (present.nodeValue !== node.nodeValue) present.nodeValue = node.nodeValue;
-    } else {
-      for (const { name } of [...present.attributes]) {
-        if (!node.hasAttribute(name)) present.removeAttribute(name);
-      }
-      for (const { name, value } of [...node.attributes]) {
-        if (present.getAttribute(name) !== value) present.setAttribute(name, value);
-      }
-      morph(present, node);
+  const keys = new Set(wanted.map(keyOf));
+  for (const old of [...from.childNodes]) {
+    if (keyOf(old) !== undefined && !keys.has(keyOf(old))) old.remove();
+  }
+  let place = from.firstChild;
+  for (const node of wanted) {
+    const key = keyOf(node);
+    const fits = place && keyOf(place) === key && place.nodeName === node.nodeName;
+    if (fits) {
+      const next = place.nextSibling;
+      renew(place, node);
+      place = next;
+      continue;
     }
-  });
-  old.slice(wanted.length).forEach((node) => node.remove());
+    const kept = key === undefined ? undefined : [...from.children].find((child) => keyOf(child) === key);
+    if (kept) renew(kept, node);
+    from.insertBefore(kept || node, place);
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
 }
 
 export default {

@@ -113,7 +113,8 @@ def _row(node: NodeView, depth: int, selected: str, words: Translator) -> str:
     pressed = "true" if node.id == selected else "false"
     kind = words.say(KINDS.get(node.kind, node.kind))
     return (
-        f'<li style="--depth:{depth}"><button type="button" data-act="node" data-node="{text(node.id)}" '
+        f'<li data-key="{text(node.id)}" style="--depth:{depth}">'
+        f'<button type="button" data-act="node" data-node="{text(node.id)}" '
         f'aria-pressed="{pressed}" class="w-node {level}">'
         f'<span class="w-node-name"><b>{text(node.id)}</b> <small>{text(kind)}</small>'
         f"{_marks(node, words)}</span>"

@@ -60,7 +60,7 @@ def head(words: Translator, title: str) -> None:
     ui.add_css(style)
     ui.page_title(f"{words.say(title)} · Wijkstroom")
     ui.add_head_html(f'<script>document.documentElement.lang="{words.language.value}"</script>')
-    ui.colors(primary="#0b6e4f", negative="#a3261c", warning="#8a5a00")
+    ui.colors(primary="#0b6e4f", positive="#0b6e4f", negative="#a3261c", warning="#8a5a00")
 
 
 def frame(words: Translator, title: str, role_label: str) -> Frame:

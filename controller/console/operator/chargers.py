@@ -97,9 +97,9 @@ def _cells(view: ChargerView, words: Translator) -> list[str]:
     setpoint = ""
     if view.setpoint_kw is not None and view.plugged:
         asked = words.say("asked {power}", power=words.power(view.setpoint_kw))
-        setpoint = f"<small> {text(asked)}</small>"
+        setpoint = f" <small>{text(asked)}</small>"
     return [
-        f"<b>{text(view.id)}</b><small> {text(view.node)}</small>",
+        f"<b>{text(view.id)}</b> <small>{text(view.node)}</small>",
         text(view.vehicle or UNKNOWN),
         state_html(view, words),
         soc_html(view.soc_fraction, words) if view.plugged else UNKNOWN,
@@ -136,7 +136,7 @@ def departure_html(view: ChargerView, words: Translator) -> str:
         return UNKNOWN
     line = f"{text(words.moment(view.departure_utc))}"
     if view.departure_kwh is not None:
-        line += f"<small> {text(words.energy(view.departure_kwh))}</small>"
+        line += f" <small>{text(words.energy(view.departure_kwh))}</small>"
     if view.at_risk_kwh > 0:
         short = words.say("{energy} short", energy=words.energy(view.at_risk_kwh))
         line += f' <em class="w-tag w-tag-strong">▲ {text(short)}</em>'

@@ -149,7 +149,7 @@ class OperatorPage:
         self._chargers.show(chargers_html(fitting, page, self._words))
         self._pages.set_text(
             self._words.say(
-                "{count} chargers, page {page} of {pages}",
+                "Chargers: {count} · page {page} of {pages}",
                 count=self._words.number(len(fitting)),
                 page=page + 1,
                 pages=pages,

@@ -137,7 +137,7 @@ def _alarm(alarm: AlarmView, words: Translator) -> str:
         f'<li class="w-alarm w-alarm-{alarm.urgency.value}"><span class="w-urgency"><span aria-hidden="true">'
         f"{sign}</span> {text(words.say(urgency))}</span>"
         f"<div><b>{text(alarm_title(alarm.code, words.language))}</b>: {text(alarm.subject)}{text(figure)}"
-        f"<small> · {text(since)}</small><p>{text(alarm_advice(alarm.code, words.language))}</p></div></li>"
+        f" <small>· {text(since)}</small><p>{text(alarm_advice(alarm.code, words.language))}</p></div></li>"
     )
 
 
@@ -167,7 +167,7 @@ def sources_html(sources: Sequence[SourceView], words: Translator) -> str:
 
 def _source_name(view: SourceView, words: Translator) -> str:
     kind = words.say(_SOURCE_KINDS.get(view.kind, view.kind))
-    return f"<b>{text(view.id)}</b><small> {text(kind)}</small>"
+    return f"<b>{text(view.id)}</b> <small>{text(kind)}</small>"
 
 
 def _source_reason(view: SourceView, words: Translator) -> str:

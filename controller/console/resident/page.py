@@ -31,7 +31,7 @@ class AssetCard:
         self._words = page.visit.words
         self._asset = view.id
         with ui.element("section").classes("w-card w-asset"):
-            self._body = Live(polite=True)
+            self._body = Live()
             self._buttons: Live | None = None
             if view.kind == "vehicle":
                 self._buttons = Live(label=self._words.say("What this car should do")).on_press(self._press)

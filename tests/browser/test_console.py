@@ -1,0 +1,231 @@
+"""A real browser clicks through the console: every role, both languages, a desk and a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from controller.api.app import create_app
+from controller.api.server import WebServer
+from controller.domain.assets import WishKind
+from tests.support.fake_door import CAR, FakeDoor
+from tests.support.web import open_browser
+
+_SHOTS = Path(__file__).parent / "screenshots"
+_WAIT_S = 15.0
+_PHONE = (390, 844)
+_DESK = (1440, 1000)
+
+
+class Site:
+    """The console over a live fake street, and a browser in front of it."""
+
+    def __init__(self, door: FakeDoor, server: WebServer, browser: Chrome) -> None:
+        self.door = door
+        self.server = server
+        self.browser = browser
+
+    def open(self, token: str, language: str, size: tuple[int, int] = _DESK) -> None:
+        """Follows a role's ready link in a language on a screen of a size."""
+        width, height = size
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == _PHONE}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        self.browser.get(f"{self.server.url}/?token={token}&lang={language}")
+
+    def see(self, words: str) -> str:
+        """Waits until the page shows some words; gives the page's text."""
+        self.until(lambda: words in self.text())
+        return self.text()
+
+    def text(self) -> str:
+        """What the page shows."""
+        return self.browser.find_element(By.TAG_NAME, "body").text
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Waits for something."""
+        WebDriverWait(self.browser, _WAIT_S, poll_frequency=0.1).until(lambda _: condition())
+
+    def find(self, css: str) -> WebElement:
+        """Waits for an element that is there."""
+        self.until(lambda: self.browser.find_elements(By.CSS_SELECTOR, css))
+        return self.browser.find_element(By.CSS_SELECTOR, css)
+
+    def press(self, css: str) -> None:
+        """Presses an element, by script: a sticky bar may lie over it."""
+        self.browser.execute_script("arguments[0].click()", self.find(css))
+
+    def press_words(self, words: str) -> None:
+        """Presses the button with these words."""
+        path = f"//button[contains(normalize-space(.), '{words}')]"
+        self.until(lambda: self.browser.find_elements(By.XPATH, path))
+        self.browser.execute_script("arguments[0].click()", self.browser.find_element(By.XPATH, path))
+
+    def shot(self, name: str) -> None:
+        """Keeps a picture of the whole page."""
+        _SHOTS.mkdir(exist_ok=True)
+        size = self.browser.execute_script(
+            "return [document.documentElement.clientWidth, document.documentElement.scrollHeight]"
+        )
+        screen = {"width": size[0], "height": min(size[1], 3000), "deviceScaleFactor": 1, "mobile": False}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        self.until(lambda: self.browser.execute_script("return document.readyState === 'complete'"))
+        assert self.browser.save_screenshot(str(_SHOTS / f"{name}.png"))
+
+    def complaints(self) -> list[str]:
+        """What the browser's console complained of since the last look."""
+        return [entry["message"] for entry in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]  # selenium types it not
+
+    def overflow_px(self) -> int:
+        """By how much the page is wider than the screen [px]."""
+        script = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
+        return int(self.browser.execute_script(script))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One server and one browser for all."""
+    door = FakeDoor(chargers=40, live=True)
+    server = WebServer(
+        lambda: create_app(door, storage_secret="a secret of the tests"),  # noqa: S106  # no secret
+        "127.0.0.1",
+        0,
+    )
+    server.start()
+    browser = open_browser(tmp_path_factory.mktemp("chromium"))
+    try:
+        yield Site(door, server, browser)
+    finally:
+        browser.quit()
+        server.stop()
+
+
+def test_strangers_get_a_welcome_page_and_a_wrong_token_is_told(site: Site) -> None:
+    """Without a token no page shows anything of the street; the form signs in."""
+    site.browser.delete_all_cookies()
+    site.browser.get(f"{site.server.url}/operator?lang=nl")
+    site.until(lambda: site.browser.current_url.endswith("/welcome"))
+    site.browser.get(f"{site.server.url}/?token=made-up&lang=nl")
+    page = site.see("Dit token is hier niet bekend.")
+    assert "Proefstraat" not in page
+    site.find("#token").send_keys("operator-token")
+    site.press(".w-welcome button")
+    site.see("Proefstraat")
+    assert "token" not in site.browser.current_url
+
+
+def test_the_operators_page_updates_live_and_stops_all_discharge(site: Site) -> None:
+    """Figures move by themselves; the stop asks first and reaches the controller."""
+    site.open("operator-token", "nl")
+    page = site.see("Alle saldi zijn samen precies 0.")
+    for words in ("Woningen en gebouwen", "Boven de grens", "De laatste 24 uur van feeder-1", "charger-01"):
+        assert words in page
+    clock = site.find(".w-now").text
+    power = site.find(".w-tile-value").text
+    site.until(lambda: site.find(".w-now").text != clock)
+    site.until(lambda: site.find(".w-tile-value").text != power)
+    site.until(lambda: site.browser.find_elements(By.CSS_SELECTOR, ".w-chart canvas"))
+    site.shot("operator-nl-desk")
+    site.press_words("Alle teruglevering stoppen")
+    site.press_words("Ja")
+    site.see("Alle teruglevering is gestopt.")
+    assert site.door.discharge_stopped
+    site.press_words("Teruglevering weer toestaan")
+    site.press_words("Ja")
+    site.see("Auto’s mogen terugleveren waar dat afgesproken is.")
+    assert site.complaints() == []
+
+
+def test_the_operator_picks_a_node_and_finds_a_charger(site: Site) -> None:
+    """A press on a node shows its day; the focus stays where it was through the updates."""
+    site.open("operator-token", "en")
+    site.see("All balances sum to exactly 0.")
+    site.find('[data-node="feeder-2"]').send_keys("\n")
+    site.see("The last 24 hours of feeder-2")
+    clock = site.find(".w-now").text
+    site.until(lambda: site.find(".w-now").text != clock)
+    focused = "return document.activeElement.dataset.node || ''"
+    assert site.browser.execute_script(focused) == "feeder-2"
+    site.see("Chargers: 40 · page 1 of 4")
+    site.press('[aria-label="Next page"]')
+    site.see("Chargers: 40 · page 2 of 4")
+    site.find(".w-filter input").send_keys("charger-33")
+    site.see("Chargers: 1 · page 1 of 1")
+    assert "car-33" in site.text()
+
+
+def test_the_grid_operator_sets_and_withdraws_a_limit(site: Site) -> None:
+    """The limit reaches the controller, shows on the node, and goes again; the lock-out too."""
+    site.open("grid-token", "nl")
+    site.see("Op dit punt is geen grens gesteld.")
+    site.find('[aria-label="Afname hoogstens (kW)"]').send_keys("80")
+    site.press_words("Grens stellen")
+    page = site.see("De grens is gesteld.")
+    site.until(lambda: len(site.door.imposed) == 1)
+    assert site.door.imposed[0].import_kw == 80.0
+    assert "grens van de netbeheerder" in page
+    site.shot("grid-nl-desk")
+    site.press_words("Intrekken")
+    site.see("Op dit punt is geen grens gesteld.")
+    site.press_words("Teruglevering blokkeren")
+    site.see("Geblokkeerd totdat iemand het vrijgeeft.")
+    site.press_words("Blokkade opheffen")
+    site.until(lambda: not site.door.locked)
+    assert site.complaints() == []
+
+
+def test_a_resident_presses_buttons_and_trades(site: Site) -> None:
+    """Charge now, never discharge, a departure and an order, each with its effect."""
+    site.open("resident-token", "nl")
+    page = site.see("te betalen")
+    assert "komt deze auto 3,2" in page
+    assert "Wat van mij is" in page
+    site.press('[data-mode="charge_now"]')
+    site.until(lambda: site.find('[data-mode="charge_now"]').get_attribute("aria-pressed") == "true")
+    site.press('[data-act="never"]')
+    site.until(lambda: site.find('[data-act="never"]').get_attribute("aria-pressed") == "true")
+    wishes = site.door.kept_wishes[CAR]
+    assert (wishes.mode, wishes.never_discharge) == (WishKind.CHARGE_NOW, True)
+    site.press_words("Vertrek vastleggen")
+    site.see("di 16 jan 07:30, 48,0")
+    site.press_words("Order plaatsen")
+    site.see("Je order is geplaatst.")
+    assert len(site.door.kept_orders) == 2
+    site.press_words("Annuleren")
+    site.see("Je order is geannuleerd.")
+    site.shot("resident-nl-desk")
+    assert site.complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("token", "name", "words"),
+    [
+        ("operator-token", "operator", "Over its limit"),
+        ("grid-token", "grid", "Set a limit"),
+        ("resident-token", "resident", "Charge now"),
+    ],
+)
+def test_every_page_is_readable_on_a_phone_in_english(site: Site, token: str, name: str, words: str) -> None:
+    """Nothing sticks out of a screen of 390 pixels."""
+    site.open(token, "en", _PHONE)
+    site.see(words)
+    assert site.overflow_px() <= 0
+    assert site.browser.execute_script("return document.documentElement.lang") == "en"
+    site.shot(f"{name}-en-phone")
+    assert site.complaints() == []
+
+
+def test_a_role_is_led_to_its_own_page_and_can_leave(site: Site) -> None:
+    """A resident cannot open the operator's page; after signing out nothing is open."""
+    site.open("resident-token", "nl")
+    site.browser.get(f"{site.server.url}/operator")
+    site.until(lambda: site.browser.current_url.endswith("/resident"))
+    site.press_words("Afmelden")
+    site.until(lambda: site.browser.current_url.endswith("/welcome"))
+    site.browser.get(f"{site.server.url}/resident")
+    site.until(lambda: site.browser.current_url.endswith("/welcome"))

@@ -1,0 +1,60 @@
+"""However many browsers watch, the controller is asked once; the ledger is read only where it grew."""
+
+from __future__ import annotations
+
+from controller.console.feed import Feed
+from controller.runtime.door import LedgerView, StateView
+from tests.support.fake_door import FakeDoor
+
+
+class _Clock:
+    """A machine clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def monotonic_s(self) -> float:
+        """Where it was put."""
+        return self.at_s
+
+
+class _CountingDoor(FakeDoor):
+    """Counts the looks."""
+
+    def __init__(self) -> None:
+        super().__init__(chargers=2)
+        self.looks = 0
+        self.after: list[int] = []
+
+    async def state(self) -> StateView:
+        """The street, counted."""
+        self.looks += 1
+        return await super().state()
+
+    async def ledger(self, *, account: str | None, after_row: int, limit: int) -> LedgerView:
+        """The ledger, with what was asked for kept."""
+        self.after.append(after_row)
+        return await super().ledger(account=account, after_row=after_row, limit=limit)
+
+
+async def test_looks_inside_half_a_second_share_one_state() -> None:
+    """A later look, and one after something was changed, is a new one."""
+    door, clock = _CountingDoor(), _Clock()
+    feed = Feed(door, clock)
+    for at_s, looks in ((0.0, 1), (0.4, 1), (0.6, 2), (0.7, 2)):
+        clock.at_s = at_s
+        await feed.state()
+        assert door.looks == looks
+    feed.forget()
+    await feed.state()
+    assert door.looks == 3
+
+
+async def test_the_newest_postings_are_kept_and_only_new_ones_read() -> None:
+    """The second read starts after the last row of the first."""
+    door = _CountingDoor()
+    feed = Feed(door)
+    first = await feed.ledger_tail()
+    second = await feed.ledger_tail()
+    assert [row for row, _ in first.postings] == [row for row, _ in second.postings] == [1, 2]
+    assert door.after == [0, 2]
