@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from controller.domain.units import BoolArray, IntArray
 from market.clearing.auction import auction
 from market.clearing.envelope import Envelope
 from market.clearing.result import Fill, IntervalResult
-from market.clearing.ties import by_hash
+from market.clearing.ties import TieOrder, by_hash, in_group
 from market.clearing.tree import clear_on_tree
 from market.orders import OUTSIDE, Order, Side
 from market.prices import INTERVAL_QUANTITY_WH_MAX, amount_nanoeur
@@ -47,7 +48,7 @@ def clear(orders: Sequence[Order], envelope: Envelope | None = None) -> Interval
     while True:
         cleared = book.clear(active)
         leaving = book.leaving(active, cleared.filled_wh)
-        if not leaving:
+        if len(leaving) == 0:
             return _result(ranked, cleared)
         active[leaving] = False
 
@@ -75,7 +76,7 @@ class _Cleared:
     steering: dict[NodeId, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Book:
     """The orders of the interval as arrays, in the order of their ids."""
 
@@ -105,7 +106,7 @@ class _Book:
         chosen = np.flatnonzero(active)
         filled = np.zeros(len(active), dtype=np.int64)
         columns = (self.is_buy[chosen], self.price[chosen], self.quantity_wh[chosen])
-        tie_order = by_hash([self.orders[i].order_id for i in chosen.tolist()])
+        tie_order = in_group(chosen, self.tie_order)
         price: dict[NodeId, int | None]
         if self.envelope is None:
             at_one_place = auction(*columns, tie_order)
@@ -123,28 +124,44 @@ class _Book:
             price = {place: value if traded[place] else None for place, value in steering.items()}
         return _Cleared(filled_wh=filled, price=price, steering=steering)
 
-    def leaving(self, active: BoolArray, filled_wh: IntArray) -> list[int]:
+    def leaving(self, active: BoolArray, filled_wh: IntArray) -> IntArray:
         """The orders that leave now: those below their minimum, up to the first that had a share.
 
         One order leaves at a time. But where the whole group of its place, side and price got nothing,
         its leaving changes no fill, so the next can leave with it without clearing in between.
         """
-        below = np.flatnonzero(active & (filled_wh < self.min_fill_wh)).tolist()
-        got_some = {self._group(i) for i in np.flatnonzero(filled_wh).tolist()} if below else set()
-        leaving = []
-        for i in sorted(below, key=self._badness):
-            leaving.append(i)
-            if self._group(i) in got_some:
-                break
-        return leaving
+        below = np.flatnonzero(active & (filled_wh < self.min_fill_wh))
+        if len(below) == 0:
+            return below
+        worst_first = below[np.argsort(self.leave_rank[below])]
+        got_some = np.zeros(len(active), dtype=np.bool_)
+        got_some[self.group[filled_wh > 0]] = True
+        shared = np.flatnonzero(got_some[self.group[worst_first]])
+        return worst_first if len(shared) == 0 else worst_first[: shared[0] + 1]
 
-    def _group(self, i: int) -> tuple[int, bool, int]:
-        return int(self.node[i]), bool(self.is_buy[i]), int(self.price[i])
+    @cached_property
+    def tie_order(self) -> TieOrder:
+        """Who is first among equals in the whole book."""
+        return by_hash([order.order_id for order in self.orders])
 
-    def _badness(self, i: int) -> tuple[int, int, bytes]:
-        order = self.orders[i]
-        worth = order.limit_price_microeur_per_kwh if order.side is Side.BUY else -int(self.price[i])
-        return worth, -order.min_fill_wh, hashlib.sha256(order.order_id.encode()).digest()
+    @cached_property
+    def group(self) -> IntArray:
+        """A number for each place, side and price, from 0, shape (N,)."""
+        numbers: dict[tuple[int, bool, int], int] = {}
+        keys = zip(self.node.tolist(), self.is_buy.tolist(), self.price.tolist(), strict=True)
+        return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+    @cached_property
+    def leave_rank(self) -> IntArray:
+        """Who leaves before whom, 0 first, shape (N,)."""
+        worth = np.where(self.is_buy, self.price, -self.price).tolist()
+        keys = [
+            (worth[i], -order.min_fill_wh, hashlib.sha256(order.order_id.encode()).digest())
+            for i, order in enumerate(self.orders)
+        ]
+        rank = np.empty(len(keys), dtype=np.int64)
+        rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+        return rank
 
 
 def _result(orders: Sequence[Order], cleared: _Cleared) -> IntervalResult:
