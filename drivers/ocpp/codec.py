@@ -41,6 +41,8 @@ class NoticeCode(StrEnum):
     """An end for a transaction whose start was never seen."""
     REGISTER_BACKWARDS = "register_backwards"
     """An energy register fell: the value is quarantined."""
+    REGISTER_LEAPS = "register_leaps"
+    """An energy register rose by more than the charger can move: quarantined as well."""
     FAULTED = "faulted"
     """The connector is out of order, so whether a car is there is unknown."""
     IMPLAUSIBLE = "implausible"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
@@ -44,6 +45,15 @@ _SOCKET_BYTES_MAX = 8 * MAX_FRAME_BYTES
 _KEPT = 1000
 """How many notices and unknown ids are kept."""
 _log = structlog.get_logger("drivers.ocpp")
+_socket_log = logging.getLogger("drivers.ocpp.websockets")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a record of the library is worth a line: a port scanner's half handshake is not."""
+    return record.getMessage() != "opening handshake failed"
+
+
+_socket_log.addFilter(_is_ours)
 
 
 class OcppEndpoint:
@@ -61,7 +71,7 @@ class OcppEndpoint:
         call_timeout_s: float = 10.0,
         passwords: Mapping[str, str] | None = None,
         codecs: Sequence[Codec] | None = None,
-        boot_grace_s: float = 1.0,
+        boot_grace_s: float = 10.0,
         ping_interval_s: float = 30.0,
     ) -> None:
         """Builds it; nothing is opened before `async with`.
@@ -146,6 +156,7 @@ class OcppEndpoint:
                 ping_timeout=self._ping_interval_s,
                 close_timeout=2.0,
                 server_header=None,
+                logger=_socket_log,
             )
         except OSError as error:
             raise StartUpError(f"cannot listen for chargers on {self._host}:{self._port}: {error}") from error
@@ -317,7 +328,7 @@ class OcppEndpoint:
             async with asyncio.timeout(self._boot_grace_s):
                 await link.spoke.wait()
         except TimeoutError:
-            _log.info("charger_silent_after_connect", charge_point=name)
+            _log.debug("charger_silent_after_connect", charge_point=name)
         if not link.booted.is_set():
             floor = link.session.floor_requests(self._clock.now())
             await self._ask_all(link, (*floor, *link.session.state_requests()))

@@ -37,6 +37,8 @@ _BOTH_WAYS = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
 """ISO 15118-20 services with bidirectional power transfer."""
 _AC_PHASES = {"AC_single_phase": 1, "AC_two_phase": 2}
 
+_LEAP_TOLERANCE_WH = 1000.0
+
 type Handler = Callable[[ChargerState, Payload, Context], Handled]
 
 
@@ -200,13 +202,13 @@ def _take_samples(
 def _meter_reading(
     registers: Registers, sample: Sample, at: datetime, context: Context
 ) -> tuple[Registers, MeterReading, Notice | None]:
-    """A meter reading; registers that fell are quarantined (OCPP.Core 33: they became negative energy)."""
+    """A meter reading; registers that cannot be are quarantined (OCPP.Core 33: negative energy)."""
     newer = registers.at is None or at >= registers.at
     import_wh, export_wh, why, notice = sample.import_wh, sample.export_wh, sample.why_unknown, None
-    if newer and (fell := _fallen(registers, sample)):
-        notice = context.notice(NoticeCode.REGISTER_BACKWARDS, fell)
+    if newer and (fault := _register_fault(registers, sample, at, context)):
+        notice = context.notice(*fault)
         import_wh = export_wh = None
-        why = f"{why}; {fell}" if why else fell
+        why = f"{why}; {fault[1]}" if why else fault[1]
     elif newer and (import_wh is not None or export_wh is not None):
         registers = Registers(
             import_wh=registers.import_wh if import_wh is None else import_wh,
@@ -226,13 +228,27 @@ def _meter_reading(
     return registers, reading, notice
 
 
-def _fallen(before: Registers, sample: Sample) -> str:
-    """Which register fell, as a sentence; empty where none did."""
-    if sample.import_wh is not None and before.import_wh is not None and sample.import_wh < before.import_wh:
-        return f"the import register fell from {before.import_wh} to {sample.import_wh} Wh"
-    if sample.export_wh is not None and before.export_wh is not None and sample.export_wh < before.export_wh:
-        return f"the export register fell from {before.export_wh} to {sample.export_wh} Wh"
-    return ""
+def _register_fault(
+    before: Registers, sample: Sample, at: datetime, context: Context
+) -> tuple[NoticeCode, str] | None:
+    """What is wrong with newer registers: one fell, or rose by more than the charger can move.
+
+    A leap has to be refused too: it would make every right value after it look like a fall.
+    """
+    point = context.point
+    hours = 0.0 if before.at is None else (at - before.at).total_seconds() / 3600.0
+    for name, was, now_wh, kw_max in (
+        ("import", before.import_wh, sample.import_wh, point.charge_kw_max),
+        ("export", before.export_wh, sample.export_wh, point.discharge_kw_max),
+    ):
+        if was is None or now_wh is None:
+            continue
+        if now_wh < was:
+            return NoticeCode.REGISTER_BACKWARDS, f"the {name} register fell from {was} to {now_wh} Wh"
+        # A quarter above the rating for tolerance, and 1 kWh for registers that count in coarse steps.
+        if now_wh - was > 1.25 * kw_max * W_PER_KW * hours + _LEAP_TOLERANCE_WH:
+            return NoticeCode.REGISTER_LEAPS, f"the {name} register leapt from {was} to {now_wh} Wh"
+    return None
 
 
 def on_charging_needs(state: ChargerState, payload: Payload, context: Context) -> Handled:

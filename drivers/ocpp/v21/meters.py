@@ -33,6 +33,8 @@ _CAPACITY = "Display.BatteryEnergyCapacity"
 _CAR_MEASURANDS = frozenset({"SoC", _CAPACITY})
 _MAX_POWER_KW = 1000.0
 """No charger reaches it: a larger value is a fault of the meter or of its unit."""
+_MAX_REGISTER_WH = 1e13
+"""More than any charger moves in its life."""
 
 type _Values = dict[str, float]
 """Measurand to total, in base units (W, Wh, V, %)."""
@@ -192,6 +194,6 @@ def _three(values: list[float], divisor: float) -> tuple[float, float, float]:
 
 
 def _register(totals: _Values, phases: _PhaseValues, measurand: str) -> int | None:
-    """An energy register in whole watt-hours; a negative one is unknown."""
+    """An energy register in whole watt-hours; one that no meter can show is unknown."""
     value = _total(totals, phases, measurand)
-    return None if value is None or value < 0 else round(value)
+    return None if value is None or not 0 <= value <= _MAX_REGISTER_WH else round(value)

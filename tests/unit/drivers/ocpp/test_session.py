@@ -297,6 +297,18 @@ def test_register_that_falls_is_quarantined() -> None:
     assert _codes(received) == [NoticeCode.REGISTER_BACKWARDS]
 
 
+def test_register_that_leaps_is_quarantined_and_does_not_spoil_what_follows() -> None:
+    """One corrupt value is unknown; the right values after it are taken as if it had not been."""
+    plugged = _plugged()
+    leap = plugged.receive(_updated(1, "2024-01-15T16:00:00Z", {"Energy.Active.Import.Register": 9e9}), START)
+    assert _codes(leap) == [NoticeCode.REGISTER_LEAPS]
+    right = plugged.receive(
+        _updated(2, "2024-01-15T16:00:30Z", {"Energy.Active.Import.Register": 1180}), START
+    )
+    assert isinstance(right.readings[0], MeterReading)
+    assert right.readings[0].import_wh == 1180
+
+
 def test_older_register_of_a_replay_is_no_fall() -> None:
     """A register from before is lower by right."""
     plugged = _plugged()
