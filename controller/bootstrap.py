@@ -208,6 +208,7 @@ async def _drivers(
                 sink=controller.receive,
                 clock=clock,
                 meters=meters,
+                on_comparison=controller.compare,
                 on_clock=clock.follow if isinstance(clock, FollowedClock) else None,
             )
             await stack.enter_async_context(mqtt)

@@ -127,6 +127,7 @@ class Controller:
         self._quarter_sums: dict[NodeId, float] = {}
         self._quarter_counts: dict[NodeId, int] = {}
         self._quarter: datetime | None = None
+        self._quarter_comparison = self.comparison_kw
         self.state = NeighbourhoodState()
         self.snapshot = Snapshot(
             at=clock.now(),
@@ -143,6 +144,10 @@ class Controller:
         if len(self._inbox) == INBOX_READINGS_MAX:
             self.counters.dropped_readings += 1
         self._inbox.append(reading)
+
+    def compare(self, comparison_kw: Mapping[NodeId, Mapping[str, float]]) -> None:
+        """Takes what a demo's baselines draw in this quarter-hour [kW], by node and baseline."""
+        self.comparison_kw = comparison_kw
 
     async def load(self) -> None:
         """Reads what people have set from the store: a restart goes on where it stopped."""
@@ -282,12 +287,13 @@ class Controller:
                     mean_kw={n: total / self._quarter_counts[n] for n, total in self._quarter_sums.items()},
                     import_limit_kw={n: limit.import_kw for n, limit in limits.items()},
                     export_limit_kw={n: limit.export_kw for n, limit in limits.items()},
-                    comparison_kw=self.comparison_kw,
+                    comparison_kw=self._quarter_comparison,
                 )
             )
             self._quarter_sums, self._quarter_counts = {}, {}
             self.snapshot = replace(self.snapshot, quarters=tuple(self._quarters))
         self._quarter = quarter
+        self._quarter_comparison = self.comparison_kw
         for node in self.site.network.nodes:
             reading = self.state.meters.get(node.id)
             if reading is not None and reading.power_kw is not None:

@@ -29,11 +29,20 @@ class People:
     limits: dict[str, ImposedLimit] = field(default_factory=dict)
     lockouts: dict[NodeId, Lockout] = field(default_factory=dict)
     discharge_stopped: bool = False
+    _by_vehicle: tuple[dict[str, Booking], dict[AssetId, list[Booking]]] = field(
+        default_factory=lambda: ({}, {})
+    )
+    """An index of `bookings` and the dict that it was made of: whoever changes them, replaces the dict."""
 
     def bookings_of(self, vehicle: AssetId) -> list[Booking]:
         """A car's bookings by start."""
-        own = [booking for booking in self.bookings.values() if booking.vehicle == vehicle]
-        return sorted(own, key=lambda booking: (booking.from_utc, booking.id))
+        made_of, index = self._by_vehicle
+        if made_of is not self.bookings:
+            made_of, index = self.bookings, {}
+            for booking in sorted(made_of.values(), key=lambda one: (one.from_utc, one.id)):
+                index.setdefault(booking.vehicle, []).append(booking)
+            self._by_vehicle = (made_of, index)
+        return index.get(vehicle, [])
 
     def departures_of(self, vehicle: Vehicle, now: datetime) -> list[Departure]:
         """What a car has to leave with, the soonest first; those of bookings that have begun count still.

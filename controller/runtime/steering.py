@@ -37,8 +37,9 @@ SMOOTHING_S = 60.0
 """Time constant of the unsteered load's recent mean [s]."""
 LOADS_EVERY_S = 60.0
 """How often the single loads are gone through while every node meter is live [s]."""
-CHANGE_KW = 0.2
-"""A smaller change of a setpoint is not worth a message, unless it lowers consumption."""
+CHANGE_KW = 0.3
+"""A smaller change towards the plan is not worth a message; one that keeps a limit always is."""
+PLAN_CODES = frozenset({ReasonCode.PLAN, ReasonCode.FALLBACK, ReasonCode.DEPARTURE, ReasonCode.CHARGE_NOW})
 RESERVE_MARGIN_S = 30.0
 """A silent charger's last setpoint counts this much longer than it is valid [s]."""
 
@@ -318,8 +319,9 @@ class Steering:
                 return None
             wanted = candidate.safe_kw
         if standing is not None and standing.setpoint.valid_until - now > life / 2:
-            change = wanted - standing.setpoint.power_kw
-            if abs(change) < 1e-3 or (abs(change) < CHANGE_KW and change > 0.0 and wanted != 0.0):
+            change = abs(wanted - standing.setpoint.power_kw)
+            small = decision.reason.code in PLAN_CODES and wanted != 0.0 and change < CHANGE_KW
+            if change < 1e-3 or small:
                 return None
         return Setpoint(
             asset=decision.asset,
