@@ -26,6 +26,8 @@ _highspy: Any = highspy
 INTERIOR_POINT_COLUMNS = 20_000
 """From here on the first solve is by interior point and crossover: at 300 cars and 96 steps (80,000 columns)
 it took 3.4 s against 7.5 s of the simplex, at 50 cars they are alike. Later solves start from its basis."""
+FEASIBILITY = 1e-9
+"""By how much a row may be broken [kW, kWh]: far below the room of a cap, or caps cut off good answers."""
 MIP_GAP_ABSOLUTE = 1e-7
 """Totals are asked for to 1e-6 kWh (formats.md), costs are of the order of euros."""
 
@@ -91,7 +93,8 @@ class Runner:
             "random_seed": 0,
             "mip_rel_gap": 1e-6,
             "mip_abs_gap": MIP_GAP_ABSOLUTE,
-            "mip_feasibility_tolerance": 1e-7,
+            "mip_feasibility_tolerance": FEASIBILITY,
+            "primal_feasibility_tolerance": FEASIBILITY,
         }.items():
             self._highs.setOptionValue(name, value)
 
@@ -155,7 +158,11 @@ class Runner:
         for place in data["bool_vars_idx"]:
             low[place], high[place] = max(low[place], 0.0), min(high[place], 1.0)
         new = {"cost": np.asarray(data["c"]), "lower": lower, "upper": upper, "low": low, "high": high}
-        if self._loaded is None or not _same_matrix(self._loaded["matrix"], matrix):
+        mixed = bool(data["bool_vars_idx"])
+        if mixed:
+            # A mixed-integer solve starts clean: what is left of the last one would steer it.
+            self._highs.clearSolver()
+        if self._loaded is None or mixed or not _same_matrix(self._loaded["matrix"], matrix):
             self._highs.passModel(_highs_model(matrix, new, data["bool_vars_idx"]))
         else:
             self._change(new, self._loaded)

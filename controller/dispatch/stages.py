@@ -23,9 +23,9 @@ from controller.dispatch.highs import (
 from controller.dispatch.problem import NO_CAP_KWH
 from controller.domain.units import FloatArray
 
-CAP_SLACK_KWH = 1e-7
-"""Room between a total's least value and its cap [kWh]: the solver's own tolerance, a tenth of what
-formats.md asks for."""
+CAP_SLACK_KWH = 5e-7
+"""Room between a total's least value and its cap [kWh]: some hundred times the solver's own tolerance, half
+of what formats.md allows."""
 OVERFLOW_EUR_PER_KWH = 1e3
 """Price of passing a cap where that is allowed [EUR/kWh]: a hundred times the largest node price."""
 
@@ -94,8 +94,10 @@ def _one_by_one(
             case Solved(proven=False):
                 return OutOfTime()  # A total that may not be the least is no cap for the ones after it.
             case Solved(value=value):
-                reached[k] = max(value, float(certain[k]))
-                caps[k] = reached[k] + CAP_SLACK_KWH
+                # Nothing beyond the certain is a hard fact; room there would be used by the totals after it.
+                met = value <= certain[k] + CAP_SLACK_KWH / 10
+                reached[k] = certain[k] if met else value
+                caps[k] = certain[k] if met else value + CAP_SLACK_KWH
             case Infeasible():
                 return Failed(f"total {k} has no least value")
             case OutOfTime() | Failed():
