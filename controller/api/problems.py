@@ -86,7 +86,11 @@ def form_problems(error: RequestValidationError, words: Translator) -> list[Prob
         place = [str(part) for part in item["loc"]]
         # The body is what people mean when they name a field; path and query say so.
         path = ".".join(place[1:] if place[:1] == ["body"] and len(place) > 1 else place)
-        problems.append(Problem(place=path, rule=rule_text(item["type"], item.get("ctx") or {}, words)))
+        rule = rule_text(item["type"], item.get("ctx") or {}, words)
+        # curl sends a form unless it is told otherwise: then the body arrives as plain text.
+        as_text = item["type"] == "model_attributes_type" and isinstance(item.get("input"), str | bytes)
+        way_out = words.say("send it with the header Content-Type: application/json") if as_text else ""
+        problems.append(Problem(place=path, rule=rule, way_out=way_out))
     return problems
 
 

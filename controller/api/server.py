@@ -96,12 +96,15 @@ class WebServer:
 
     def _run(self, listener: socket.socket) -> None:
         try:
-            asyncio.run(self._serve(listener))
-        except BaseException as error:  # noqa: BLE001  # handed to who waits in start(); the thread ends here
-            self._failure = error
+            asyncio.run(self._serve_and_tell(listener))
         finally:
             listener.close()
             self._ready.set()
+
+    async def _serve_and_tell(self, listener: socket.socket) -> None:
+        """Serves; what goes wrong is handed to who waits in `start`."""
+        (outcome,) = await asyncio.gather(self._serve(listener), return_exceptions=True)
+        self._failure = outcome
 
     async def _serve(self, listener: socket.socket) -> None:
         app = self._app if isinstance(self._app, Starlette) else self._app()
@@ -114,8 +117,6 @@ class WebServer:
         )
         self._server = _ReadyServer(config, self._ready)
         await self._server.serve(sockets=[listener])
-        if not self._server.started:
-            raise StartUpError("the application did not start; its log says why")
 
 
 class _ReadyServer(uvicorn.Server):
@@ -126,7 +127,14 @@ class _ReadyServer(uvicorn.Server):
         self._ready_event = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts as uvicorn does, then says so."""
-        await super().startup(sockets)
+        """Starts as uvicorn does, then says so.
+
+        Raises:
+            StartUpError: If the application's own start fails, for which uvicorn would leave the program.
+        """
+        try:
+            await super().startup(sockets)
+        except SystemExit as leave:
+            raise StartUpError("the application did not start; its log says why") from leave
         if self.started:
             self._ready_event.set()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from controller.console.live import text
+from controller.console.operator.panels import facts_html
 from controller.runtime.door import NodePoint, NodeView
 from controller.texts import Translator, mark
 
@@ -158,12 +159,6 @@ def node_facts(node: NodeView, words: Translator) -> str:
         volts = " · ".join(words.number(volt, digits=0) for volt in node.voltage_v)
         facts.append((words.say("Voltage per phase"), f"{volts}\N{NO-BREAK SPACE}V"))
     return facts_html(facts)
-
-
-def facts_html(facts: Sequence[tuple[str, str]]) -> str:
-    """Names and figures side by side."""
-    items = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
-    return f'<dl class="w-facts">{items}</dl>'
 
 
 def day_chart(points: Sequence[NodePoint], words: Translator) -> dict[str, object]:

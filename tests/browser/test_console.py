@@ -229,3 +229,4 @@ def test_a_role_is_led_to_its_own_page_and_can_leave(site: Site) -> None:
     site.until(lambda: site.browser.current_url.endswith("/welcome"))
     site.browser.get(f"{site.server.url}/resident")
     site.until(lambda: site.browser.current_url.endswith("/welcome"))
+    assert "Proefstraat" not in site.text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller.console.live import text
-from controller.console.operator.panels import press_html, table_html
+from controller.console.operator.panels import facts_html, press_html, table_html
 from controller.domain.network import ImposedLimit
 from controller.runtime.door import FlexibilityPoint, NodeView
 from controller.texts import Translator
@@ -48,8 +48,7 @@ def node_now_html(node: NodeView, words: Translator) -> str:
         (words.say("Limit back"), words.power(node.export_limit_kw)),
         (words.say("Metered"), words.percent(node.observed_fraction)),
     ]
-    items = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
-    return f'<dl class="w-facts">{items}</dl>'
+    return facts_html(facts)
 
 
 def flexibility_chart(points: Sequence[FlexibilityPoint], words: Translator) -> dict[str, object]:

@@ -49,6 +49,8 @@ class OperatorPage:
                         self._discharge()
                     with card(say("Market")):
                         self._clearing = Live()
+                    with card(say("Plan")):
+                        self._plan = Live()
             self._chargers_card()
             with card(say("Solar roofs and batteries")):
                 self._sources = Live().classes("w-wide")
@@ -126,6 +128,7 @@ class OperatorPage:
         await self._show_chart()
         ledger = await self._visit.feed.ledger_tail()
         self._ledger.show(panels.ledger_html(ledger, words))
+        self._plan.show(panels.plan_html(await door.plan(), words))
         self._events.show(panels.events_html(await door.events(limit=_EVENTS), words))
 
     async def _show_chart(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from controller.console.live import text
-from controller.runtime.door import AlarmView, LedgerView, SourceView, StateView, Urgency
+from controller.runtime.door import AlarmView, LedgerView, PlanView, SourceView, StateView, Urgency
 from controller.runtime.ports import EventRecord
 from controller.texts import Translator, alarm_advice, alarm_title, mark, sentence
 from controller.texts.translator import UNKNOWN
@@ -20,6 +20,13 @@ _URGENCIES: Mapping[Urgency, tuple[str, str]] = MappingProxyType(
         Urgency.NOTE: ("i", mark("Note")),
     }
 )
+_PLAN_STATUS: Mapping[str, str] = MappingProxyType(
+    {
+        "optimal": mark("the best there is"),
+        "feasible": mark("keeps all limits"),
+        "fallback": mark("by simple rules"),
+    }
+)
 _SOURCE_KINDS: Mapping[str, str] = MappingProxyType({"pv": mark("solar roof"), "battery": mark("battery")})
 _POSTING_REASONS: Mapping[PostingReason, str] = MappingProxyType(
     {
@@ -30,6 +37,12 @@ _POSTING_REASONS: Mapping[PostingReason, str] = MappingProxyType(
         PostingReason.REVERSAL: mark("reversal"),
     }
 )
+
+
+def facts_html(facts: Sequence[tuple[str, str]]) -> str:
+    """Names and figures side by side, both plain text."""
+    items = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
+    return f'<dl class="w-facts">{items}</dl>'
 
 
 def table_html(heads: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, caption: str) -> str:
@@ -187,7 +200,6 @@ def clearing_html(result: IntervalResult | None, words: Translator) -> str:
         (words.say("Orders"), words.number(len(result.fills))),
         (words.say("Congestion rent"), words.money(result.congestion_rent_nanoeur)),
     ]
-    items = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts)
     groups: dict[int, list[str]] = {}
     for node, price in result.price_microeur_per_kwh.items():
         if price is not None:
@@ -202,7 +214,21 @@ def clearing_html(result: IntervalResult | None, words: Translator) -> str:
         empty=words.say("Nothing was traded."),
         caption=words.say("Prices of the last clearing"),
     )
-    return f'<dl class="w-facts">{items}</dl>{prices}'
+    return f"{facts_html(facts)}{prices}"
+
+
+def plan_html(plan: PlanView, words: Translator) -> str:
+    """The plan in force: when it was made, how good it is proven to be, and how long that took."""
+    if plan.made_at is None:
+        return f'<p class="w-empty">{text(words.say("There is no plan yet."))}</p>'
+    facts = [
+        (words.say("Made at"), words.clock(plan.made_at)),
+        (words.say("Outcome"), words.say(_PLAN_STATUS.get(plan.status, plan.status))),
+        (words.say("Costs"), words.quantity(plan.cost_eur, "€", digits=2)),
+        (words.say("Cannot be under"), words.quantity(plan.lower_bound_eur, "€", digits=2)),
+        (words.say("Computed in"), words.quantity(plan.seconds, "s", digits=2)),
+    ]
+    return facts_html(facts)
 
 
 def _few(names: Sequence[str], words: Translator, most: int = 6) -> str:

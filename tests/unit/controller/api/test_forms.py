@@ -131,6 +131,16 @@ async def test_bodies_that_are_no_object_are_refused(content: bytes) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_body_sent_as_a_form_is_told_how_to_send_it() -> None:
+    """What curl does without a header gets the way out."""
+    headers = {**bearer("resident-token"), "Content-Type": "application/x-www-form-urlencoded"}
+    answer = await make_api().client.post(
+        "/api/resident/orders?lang=en", headers=headers, content=b'{"order_id": "a"}'
+    )
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["way_out"].endswith("Content-Type: application/json")
+
+
 async def test_unknown_paths_and_methods_are_problem_documents() -> None:
     """404 for what is not there, 405 with the methods that are."""
     api = make_api()

@@ -171,6 +171,15 @@ async def test_the_clearing_shows_each_price_with_its_places() -> None:
     assert panels.clearing_price(None) is None
 
 
+async def test_the_plan_shows_how_good_it_is_proven_to_be() -> None:
+    """Cost and lower bound side by side; before the first plan the page says so."""
+    plan = await FakeDoor().plan()
+    html = _well_formed(panels.plan_html(plan, _NL))
+    assert "101,20\N{NO-BREAK SPACE}€" in html
+    assert "101,15\N{NO-BREAK SPACE}€" in html
+    assert "nog geen plan" in panels.plan_html(replace(plan, made_at=None), _NL)
+
+
 async def test_a_resident_is_told_of_a_departure_at_risk_and_why() -> None:
     """With the time, what will be missing, and the reason in words."""
     car = (await FakeDoor().assets(RESIDENT))[0]
