@@ -32,6 +32,8 @@ _QUEUE_MAX = 4096
 _ATTEMPTS_MAX = 5
 """How often an unanswered transaction event is sent before it is given up (MessageAttempts)."""
 _FAR = datetime.max.replace(tzinfo=UTC)
+_LIMIT_STEP_KW = 0.5
+"""A car tells its limits anew (ISO 15118-20 renegotiation) when they moved by more than this."""
 _MOVING_KW = 0.05
 """Below it a car is taken to be standing still."""
 
@@ -82,7 +84,7 @@ class ChargerCore:
         self._sequence = 0
         self._authorised = True
         self._moving = False
-        self._needs_due = False
+        self._told_limits_kw = (0.0, 0.0)
         self._quarters: list[Registers] = []
         self._next_sample = self._next_quarter = _FAR
         self._decision: Decision | None = None
@@ -186,7 +188,18 @@ class ChargerCore:
     def _is_moving(self) -> bool:
         return abs(self._physics.power_kw()) > _MOVING_KW
 
+    def _limits_moved(self) -> bool:
+        """Whether the car can take or give another power than it told: near full it takes less."""
+        charge_kw, discharge_kw = self._told_limits_kw
+        physics = self._physics
+        return (
+            abs(physics.car_charge_kw_max() - charge_kw) > _LIMIT_STEP_KW
+            or abs(physics.car_discharge_kw_max() - discharge_kw) > _LIMIT_STEP_KW
+        )
+
     def _needs(self, now: datetime) -> Payload:
+        physics = self._physics
+        self._told_limits_kw = (physics.car_charge_kw_max(), physics.car_discharge_kw_max())
         return messages.charging_needs(now, self._physics, two_way=self.point.discharge_kw_max > 0)
 
     # The meter.
@@ -252,6 +265,8 @@ class ChargerCore:
         self._moving = self._is_moving()
         trigger = "MeterValueClock" if clocked and trigger == "MeterValuePeriodic" else trigger
         self._transaction_event("Updated", trigger, now, self._meter_values(now, "Sample.Periodic"))
+        if self._token is not None and self._limits_moved():
+            self._say("NotifyEVChargingNeeds", self._needs(now))
 
     def _transaction_event(
         self,

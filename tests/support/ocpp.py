@@ -76,6 +76,7 @@ class FakeSocket:
     power: float = 0.0
     imported_wh: float = 100_000.0
     exported_wh: float = 20_000.0
+    charge_kw_max: float = 11.0
     discharge_kw_max: float = 11.0
     obeys: bool = True
     requests: list[float] = field(default_factory=list)
@@ -94,7 +95,7 @@ class FakeSocket:
 
     def car_charge_kw_max(self) -> float:
         """The car's most."""
-        return 11.0
+        return self.charge_kw_max
 
     def car_discharge_kw_max(self) -> float:
         """The car's most the other way."""

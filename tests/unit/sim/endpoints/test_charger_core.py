@@ -125,6 +125,22 @@ def test_samples_are_spread_and_carry_the_quarter_hour() -> None:
     assert second_value["timestamp"] == "2024-01-15T16:15:30Z"
 
 
+def test_car_near_full_tells_its_lower_limit() -> None:
+    """Limits are told anew when they moved, not with every sample."""
+    socket = FakeSocket(token=CAR)
+    core = _core(socket)
+    told: list[float] = []
+    for second, limit_kw in ((60, 11.0), (120, 10.8), (180, 6.0), (240, 6.0), (300, 11.0)):
+        socket.charge_kw_max = limit_kw
+        core.tick(START + timedelta(seconds=second))
+        told.extend(
+            call[3]["chargingNeeds"]["v2xChargingParameters"]["maxChargePower"]
+            for call in _drain(core)
+            if call[2] == "NotifyEVChargingNeeds"
+        )
+    assert told == [6000.0, 11_000.0]
+
+
 def test_idle_charger_tells_its_meter_now_and_then() -> None:
     """Without a car a sample every five minutes, so that its meter does not go stale."""
     core = _core(FakeSocket())
