@@ -127,7 +127,7 @@ class Controller:
         self._quarter_sums: dict[NodeId, float] = {}
         self._quarter_counts: dict[NodeId, int] = {}
         self._quarter: datetime | None = None
-        self._quarter_comparison = self.comparison_kw
+        self._quarter_comparison: Mapping[NodeId, Mapping[str, float]] = self.comparison_kw
         self.state = NeighbourhoodState()
         self.snapshot = Snapshot(
             at=clock.now(),

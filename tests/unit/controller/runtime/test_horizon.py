@@ -1,0 +1,165 @@
+"""From bookings and batteries to stays, trips and steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from controller.config import Settings
+from controller.dispatch.inputs import problems
+from controller.domain.assets import Booking, Departure, Wishes
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.network import ImposedLimit
+from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
+from controller.runtime.people import People
+from tests.support.neighbourhood import START, site, vehicle
+
+HOUR = timedelta(hours=1)
+
+
+def car(**changes: object) -> CarNow:
+    """A plugged-in car with 30 kWh."""
+    base = CarNow(
+        vehicle=vehicle(1),
+        charge_point=AssetId("cp-1"),
+        node=NodeId("f1"),
+        charge_kw_max=11.0,
+        discharge_kw_max=11.0,
+        energy_kwh=30.0,
+        paused=False,
+        charge_now=False,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def booking(number: int, start: datetime, hours: float) -> Booking:
+    """A booking of car 1 that takes 12 kWh."""
+    return Booking(
+        id=f"b{number}",
+        vehicle=AssetId("car-1"),
+        from_utc=start,
+        to_utc=start + hours * HOUR,
+        energy_kwh=12.0,
+    )
+
+
+def horizon(cars: list[CarNow], people: People, now: datetime = START) -> Horizon:
+    """A horizon with nothing but cars."""
+    boundaries = step_boundaries(now, 36.0)
+    steps = len(boundaries) - 1
+    facts = HorizonFacts(
+        cars=cars,
+        batteries=[(site().batteries[0], 50.0, True)],
+        base_kw={NodeId("f1"): np.full(steps, 3.0)},
+        sun_kw={NodeId("f1"): np.zeros(steps)},
+        import_price_eur_per_kwh=np.full(steps, 0.2),
+        export_price_eur_per_kwh=np.full(steps, 0.1),
+    )
+    return build_horizon(now, boundaries, site(), Settings(), people, facts)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        START,
+        START + timedelta(minutes=7, seconds=13),
+        START + timedelta(minutes=14, seconds=50),
+        datetime(2024, 3, 30, 22, 3, tzinfo=UTC),
+        datetime(2024, 10, 26, 21, 3, tzinfo=UTC),
+    ],
+)
+def test_steps_begin_now_and_end_on_quarters(now: datetime) -> None:
+    """Also on the days with 92 and 100 quarter-hours; no step is a sliver."""
+    bounds = step_boundaries(now, 36.0)
+    assert bounds[0] == now
+    assert all(at.minute % 15 == 0 and at.second == 0 for at in bounds[1:])
+    lengths = [(b - a).total_seconds() for a, b in zip(bounds, bounds[1:], strict=False)]  # noqa: RUF007
+    assert min(lengths) >= 30.0
+    assert bounds[-1] - now >= 36 * HOUR
+
+
+def test_a_booking_makes_a_stay_a_trip_and_a_return() -> None:
+    """Away from 20:00 to 23:00 UTC: back half an hour later for the plan; a valid problem."""
+    people = People(bookings={"b1": booking(1, START + 3 * HOUR, 3)})
+    made = horizon([car()], people)
+    assert problems(made.inputs) == []
+    store = made.inputs.stores[0]
+    first, second = store.stays
+    assert made.boundaries[first.to_step] == START + 3 * HOUR
+    assert made.boundaries[second.from_step] >= START + 6.5 * HOUR
+    # The trip, the minimum and the reserve of the booking, and the plan's margin.
+    assert first.departure_min_kwh == pytest.approx(12.0 + 12.0 + 2.0 + 0.5)
+    assert [trip.energy_kwh for trip in store.trips] == [12.0]
+    assert not store.plugged[store.trips[0].step]
+
+
+def test_a_car_that_should_have_left_is_still_here() -> None:
+    """Its booking began ten minutes ago and it is plugged in: the first step is all there is to charge in."""
+    people = People(bookings={"b1": booking(1, START - timedelta(minutes=10), 2)})
+    store = horizon([car()], people).inputs.stores[0]
+    assert store.stays[0].from_step == 0
+    assert store.stays[0].to_step == 1
+    assert store.stays[0].departure_min_kwh is not None
+
+
+def test_a_car_that_is_away_comes_back() -> None:
+    """Its booking ends in an hour; before that it is not in the plan."""
+    people = People(bookings={"b1": booking(1, START - HOUR, 2)})
+    made = horizon([car(charge_point=None)], people)
+    assert problems(made.inputs) == []
+    assert made.boundaries[made.inputs.stores[0].stays[0].from_step] >= START + 1.5 * HOUR
+    assert made.charge_point_of == {}
+
+
+def test_a_drivers_own_departure_stands_beside_bookings() -> None:
+    """40 kWh wanted in five hours without any booking."""
+    wish = Wishes(
+        asset=AssetId("car-1"),
+        departure=Departure(vehicle=AssetId("car-1"), at_utc=START + 5 * HOUR, energy_kwh=40.0),
+    )
+    store = horizon([car()], People(wishes={AssetId("car-1"): wish})).inputs.stores[0]
+    assert store.stays[0].departure_min_kwh == pytest.approx(40.5)
+    assert store.stays[1].from_step == store.stays[0].to_step
+
+
+def test_an_unknown_energy_is_reckoned_empty_and_never_discharged() -> None:
+    """Nothing is made up."""
+    store = horizon([car(energy_kwh=None)], People()).inputs.stores[0]
+    assert store.initial_kwh == 0.0
+    assert not store.two_way
+
+
+def test_a_paused_car_takes_no_power() -> None:
+    """It stays in the plan, with nothing to give or take."""
+    store = horizon([car(paused=True)], People()).inputs.stores[0]
+    assert store.charge_kw_max.max() == 0.0
+    assert not store.two_way
+
+
+def test_the_grid_operators_limit_is_planned_around_while_it_holds() -> None:
+    """10 kW from 18:00 to 20:00 UTC, less the plan's margin of 5%."""
+    limit = ImposedLimit(
+        id="x",
+        node=NodeId("f1"),
+        import_kw=10.0,
+        export_kw=None,
+        from_utc=START + HOUR,
+        to_utc=START + 3 * HOUR,
+        set_by="grid",
+    )
+    made = horizon([car()], People(limits={"x": limit}))
+    node = next(node for node in made.inputs.nodes if node.id == "f1")
+    for at, most in zip(made.boundaries, node.import_limit_kw.tolist(), strict=False):
+        held = START + HOUR <= at < START + 3 * HOUR
+        assert most == pytest.approx(9.5 if held else 34.5 * 0.95)
+
+
+def test_many_bookings_close_together_stay_a_valid_problem() -> None:
+    """Trips of ten minutes, back to back, beyond the horizon: no stay overlaps, every trip is outside."""
+    people = People(
+        bookings={f"b{i}": booking(i, START + i * HOUR / 2, 0.2) for i in range(90)},
+    )
+    assert problems(horizon([car()], people).inputs) == []
