@@ -35,6 +35,8 @@ BASELINES = (PLUG_AND_CHARGE, PRICE_FOLLOWING, FIXED_CAP)
 
 CAP_FROM_H, CAP_TO_H = 16, 21
 STEP_S = 60.0
+NETWORK_EVERY_S = 300.0
+"""Losses are a few percent of a quarter-hour's mean; three solutions in it are enough for a baseline."""
 READY_BY = time(7, 0)
 """When a car without a booking is to be full, local time: what charging apps ask for by default."""
 _MOST_AHEAD = 48 * 4
@@ -53,8 +55,16 @@ class Policy(Protocol):
 class BaselineRun:
     """One baseline, warmed up and standing at the scenario's start; it can be moved on bit by bit."""
 
-    def __init__(self, name: str, scenario: Scenario, *, weather: Weather, prices: PriceSeries) -> None:
-        """Takes the name of one of `BASELINES`.
+    def __init__(
+        self,
+        name: str,
+        scenario: Scenario,
+        *,
+        weather: Weather,
+        prices: PriceSeries,
+        step_s: float = STEP_S,
+    ) -> None:
+        """Takes the name of one of `BASELINES` and the length of a step [s].
 
         Raises:
             KeyError: If there is no such baseline.
@@ -71,28 +81,28 @@ class BaselineRun:
             weather=weather,
             start=scenario.start_utc - WARM_UP,
             seed=scenario.seed,
-            step_s=STEP_S,
-            network_every_s=2 * STEP_S,
+            step_s=step_s,
+            network_every_s=NETWORK_EVERY_S,
         )
         self._events: list[WorldEvent] = []
+        self._step = timedelta(seconds=step_s)
         self.advance(scenario.start_utc)
         self.world.open_books()
 
     def advance(self, to: datetime) -> None:
-        """Runs all whole minutes that end by `to`."""
-        step = timedelta(seconds=STEP_S)
-        while self.world.now + step <= to:
+        """Runs all whole steps that end by `to`."""
+        while self.world.now + self._step <= to:
             self._policy(self.world, self._events)
-            self._events = self.world.advance(self.world.now + step)
+            self._events = self.world.advance(self.world.now + self._step)
 
 
 def run_baselines(
-    scenario: Scenario, *, weather: Weather, prices: PriceSeries, quarters: int
+    scenario: Scenario, *, weather: Weather, prices: PriceSeries, quarters: int, step_s: float = STEP_S
 ) -> dict[str, Recorder]:
-    """Runs all baselines for a number of quarter-hours; gives their books by name."""
+    """Runs all baselines for a number of quarter-hours in steps of `step_s`; gives their books by name."""
     books = {}
     for name in BASELINES:
-        run = BaselineRun(name, scenario, weather=weather, prices=prices)
+        run = BaselineRun(name, scenario, weather=weather, prices=prices, step_s=step_s)
         run.advance(scenario.start_utc + quarters * QUARTER)
         books[name] = run.world.recorder
     return books

@@ -57,8 +57,9 @@ def plane_of_array_w_m2(
     )
     sun = pvlib.solarposition.get_solarposition(times, where.latitude_deg, where.longitude_deg)
     zenith, azimuth = sun["apparent_zenith"].to_numpy(), sun["azimuth"].to_numpy()
-    split = pvlib.irradiance.erbs(ghi_w_m2, zenith, times, min_cos_zenith=_LOWEST_SUN_COSINE)
-    extra = pvlib.irradiance.get_extra_radiation(times).to_numpy()
+    day_of_year = times.day_of_year.to_numpy()
+    split = pvlib.irradiance.erbs(ghi_w_m2, zenith, day_of_year, min_cos_zenith=_LOWEST_SUN_COSINE)
+    extra = pvlib.irradiance.get_extra_radiation(day_of_year)
     planes = [
         pvlib.irradiance.get_total_irradiance(
             orientation.tilt_deg,
