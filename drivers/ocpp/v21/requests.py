@@ -24,6 +24,9 @@ MAX_PROFILE_ID, DEFAULT_PROFILE_ID, TX_PROFILE_ID, TX_DEFAULT_SETPOINT_ID = 1, 2
 """One id a purpose: a profile of the same id takes the place of the one before (K01.FR.05)."""
 SAFE_TAIL = timedelta(minutes=15)
 """How long the safe period holds before the profile ends and the default below it takes over."""
+BACKDATE = timedelta(minutes=5)
+"""Schedules begin this much before now. A charger whose clock is behind would otherwise find that the new
+profile has not begun, while the one that it replaces is gone already, and drop to its default meanwhile."""
 EVSE = 1
 _STATION = 0
 TIMED_OUT = "Timeout"
@@ -33,6 +36,11 @@ TIMED_OUT = "Timeout"
 def clip_kw(power_kw: float, point: ChargePoint) -> float:
     """The power within the charger's own limits [kW]."""
     return min(max(power_kw, -point.discharge_kw_max), point.charge_kw_max)
+
+
+def _schedule_start(now: datetime) -> datetime:
+    """Where a schedule's time is counted from: whole seconds, before any clock that is a little behind."""
+    return now.replace(microsecond=0) - BACKDATE
 
 
 def _watts(power_kw: float) -> float:
@@ -71,11 +79,11 @@ def power_request(
     """
     if not math.isfinite(setpoint.power_kw) or not math.isfinite(setpoint.safe_kw):
         return Rejected(setpoint=setpoint, code="NotANumber", why="a setpoint is a number")
-    start = now.replace(microsecond=0)
+    if setpoint.valid_until <= now:
+        return Rejected(setpoint=setpoint, code="Expired", why="the setpoint has run out before it was sent")
+    start = _schedule_start(now)
     # Rounded down, so that the charger never holds the setpoint beyond its end.
     life_s = math.floor((setpoint.valid_until - start).total_seconds())
-    if life_s <= 0:
-        return Rejected(setpoint=setpoint, code="Expired", why="the setpoint has run out before it was sent")
     profile: Payload = {
         "id": TX_DEFAULT_SETPOINT_ID if transaction is None else TX_PROFILE_ID,
         "stackLevel": 1,
@@ -132,7 +140,7 @@ def _charging_only(profile_id: int, purpose: str, evse: int, limit_kw: float, no
     """A profile without an end that only limits charging."""
     schedule: Payload = {
         "id": 1,
-        "startSchedule": utc_text(now.replace(microsecond=0)),
+        "startSchedule": utc_text(_schedule_start(now)),
         "chargingRateUnit": "W",
         "chargingSchedulePeriod": [
             {"startPeriod": 0, "operationMode": "ChargingOnly", "limit": _watts(limit_kw)}

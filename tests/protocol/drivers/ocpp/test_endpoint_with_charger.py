@@ -84,6 +84,18 @@ async def test_setpoint_runs_out_into_the_safe_value_and_then_the_default() -> N
         assert charger.core.composite(after).source == "TxDefaultProfile"
 
 
+async def test_renewal_does_not_drop_to_the_default_of_a_slow_clock() -> None:
+    """A charger whose clock is a minute behind goes from one setpoint to the next without a gap."""
+    async with street() as place:
+        socket = FakeSocket(token=CAR)
+        charger = place.charger(socket)
+        await place.ready(charger)
+        await place.endpoint.set_power(setpoint(8.0))
+        place.clock.advance_to(START + timedelta(seconds=60))
+        await place.endpoint.set_power(setpoint(7.0))
+        assert socket.requests[-2:] == [8.0, 7.0]
+
+
 async def test_setpoint_before_the_car_waits_as_a_default() -> None:
     """Without a transaction the setpoint is a TxDefaultProfile, which the next car follows."""
     async with street() as place:

@@ -32,12 +32,12 @@ def test_discharge_setpoint_is_one_schedule_with_its_safe_value() -> None:
         "chargingProfilePurpose": "TxProfile",
         "chargingProfileKind": "Absolute",
         "transactionId": "AB1234",
-        "validFrom": "2024-01-15T16:00:00Z",
+        "validFrom": "2024-01-15T15:55:00Z",
         "validTo": "2024-01-15T16:25:00Z",
         "chargingSchedule": [
             {
                 "id": 1,
-                "startSchedule": "2024-01-15T16:00:00Z",
+                "startSchedule": "2024-01-15T15:55:00Z",
                 "chargingRateUnit": "W",
                 "chargingSchedulePeriod": [
                     {
@@ -48,7 +48,7 @@ def test_discharge_setpoint_is_one_schedule_with_its_safe_value() -> None:
                         "dischargeLimit": -7250.0,
                     },
                     {
-                        "startPeriod": 600,
+                        "startPeriod": 900,
                         "operationMode": "CentralSetpoint",
                         "setpoint": 4500.0,
                         "limit": 4500.0,
@@ -101,7 +101,7 @@ def test_life_is_rounded_down() -> None:
     periods = _profile(requests.power_request(wanted, charge_point(), "T", now))["chargingSchedule"][0][
         "chargingSchedulePeriod"
     ]
-    assert periods[1]["startPeriod"] == 59
+    assert periods[1]["startPeriod"] == 359
 
 
 @pytest.mark.parametrize(
