@@ -191,6 +191,8 @@ async def test_offline_quarter_hours_arrive_after_the_outage() -> None:
         charger.tick(place.clock.now())
         quarters = {START + timedelta(minutes=15 * n) for n in range(1, 4)}
         await until(lambda: quarters <= {meter.at for meter in place.of(MeterReading)})
+        registers = [meter.import_wh for meter in place.of(MeterReading) if meter.at in quarters]
+        assert None not in registers
 
 
 async def test_answer_that_never_comes_is_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:

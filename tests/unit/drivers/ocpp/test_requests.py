@@ -162,3 +162,4 @@ def test_floor_is_the_hardware_and_a_low_default(fallback_kw: float, limit_w: fl
 def test_every_request_follows_its_schema(request_: Request) -> None:
     """What we build is what the standard asks for."""
     schemas.validate("v21", f"{request_.action}Request", request_.payload)
+    assert schemas.knows("v21", request_.action)
