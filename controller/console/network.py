@@ -173,10 +173,11 @@ def day_chart(points: Sequence[NodePoint], words: Translator) -> dict[str, objec
     """
     series = [_line(words.say("With control"), [_tenth(point.power_kw) for point in points], "#0b6e4f")]
     series[0] |= {"areaStyle": {"opacity": 0.12}, "lineStyle": {"width": 2.6}, "z": 5}
-    for sign, name, pick in (
-        (1.0, words.say("Limit"), [point.import_limit_kw for point in points]),
-        (-1.0, words.say("Limit back"), [point.export_limit_kw for point in points]),
-    ):
+    limits = [(1.0, words.say("Limit"), [point.import_limit_kw for point in points])]
+    # The limit in the other direction only where something flows that way: it would flatten the rest.
+    if any(power < 0 for point in points for power in (point.power_kw or 0.0, *point.comparison_kw.values())):
+        limits.append((-1.0, words.say("Limit back"), [point.export_limit_kw for point in points]))
+    for sign, name, pick in limits:
         if any(not math.isinf(limit) for limit in pick):
             values = [None if math.isinf(limit) else _tenth(sign * limit) for limit in pick]
             line = _line(name, values, "#a3261c", "dashed")

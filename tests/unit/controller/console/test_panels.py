@@ -113,12 +113,16 @@ async def test_a_node_without_a_limit_is_never_full() -> None:
 
 
 async def test_the_chart_has_the_load_the_limits_and_the_three_baselines() -> None:
-    """With gaps where nothing was measured; infinite limits have no line."""
+    """With gaps where nothing was measured; infinite limits, and those the other way, have no line."""
     door = FakeDoor()
-    series = day_chart(await door.node_history(FEEDER), _EN)["series"]
+    points = list(await door.node_history(FEEDER))
+    series = day_chart(points, _EN)["series"]
     assert isinstance(series, list)
     names = [line["name"] for line in series]
-    assert names == ["With control", "Limit", "Limit back", "Plug and charge", "Price following", "Fixed cap"]
+    assert names == ["With control", "Limit", "Plug and charge", "Price following", "Fixed cap"]
+    sunny = day_chart([replace(points[0], power_kw=-30.0), *points[1:]], _EN)["series"]
+    assert isinstance(sunny, list)
+    assert (sunny[2]["name"], sunny[2]["data"][0]) == ("Limit back", -138.0)
     assert series[0]["data"][10] is None
     outside = day_chart(await door.node_history(NodeId("outside")), _EN)["series"]
     assert isinstance(outside, list)
