@@ -64,6 +64,8 @@ _SMALL = 100
 REGISTERS_PER_STEP = 60
 """Register messages per step after a quarter-hour: two thousand at once would hold up all others."""
 _ANCHOR_DELAY_S = 0.1
+_FAREWELL_S = 0.2
+"""So long the broker gets to tell everyone that the time has ended."""
 _POLL_S = 0.05
 _WAITING_ANCHOR_S = 2.0
 _MIB_KIB = 1024
@@ -193,6 +195,7 @@ class Simulator:
                 # Computing the baselines may take longer; nobody must go on meanwhile as if time passed.
                 self.clock.stop(self.world.now)
                 self._broker.announce(self.clock.announced())
+                await asyncio.sleep(_FAREWELL_S)
                 for task in tasks:
                     task.cancel()
             if config.summary_file is not None:
