@@ -22,6 +22,7 @@ import numpy as np
 from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
 from controller.domain.units import FloatArray, IntArray
 from sim.physics.car import TAPER_FROM
+from sim.physics.days import DaySources
 from sim.recorder import Recorder
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.series import PriceSeries, Weather
@@ -63,8 +64,9 @@ class BaselineRun:
         weather: Weather,
         prices: PriceSeries,
         step_s: float = STEP_S,
+        sources: DaySources | None = None,
     ) -> None:
-        """Takes the name of one of `BASELINES` and the length of a step [s].
+        """Takes the name of one of `BASELINES`, the length of a step [s] and loads to share between runs.
 
         Raises:
             KeyError: If there is no such baseline.
@@ -83,6 +85,7 @@ class BaselineRun:
             seed=scenario.seed,
             step_s=step_s,
             network_every_s=NETWORK_EVERY_S,
+            sources=sources,
         )
         self._events: list[WorldEvent] = []
         self._step = timedelta(seconds=step_s)
@@ -101,8 +104,9 @@ def run_baselines(
 ) -> dict[str, Recorder]:
     """Runs all baselines for a number of quarter-hours in steps of `step_s`; gives their books by name."""
     books = {}
+    sources = DaySources(scenario, weather)
     for name in BASELINES:
-        run = BaselineRun(name, scenario, weather=weather, prices=prices, step_s=step_s)
+        run = BaselineRun(name, scenario, weather=weather, prices=prices, step_s=step_s, sources=sources)
         run.advance(scenario.start_utc + quarters * QUARTER)
         books[name] = run.world.recorder
     return books
@@ -152,29 +156,25 @@ class _PriceFollowing:
         world.request_chargers_kw(self._wanted_kw)
 
     def _decide(self, world: World, chargers: IntArray) -> None:
+        now = world.now
+        quarter, ready_by = quarter_start(now), next_ready_by(now)
         for charger in chargers:
             vehicle = int(world.vehicle_at[charger])
             if vehicle < 0:
                 continue
             car = world.site.vehicles[vehicle]
-            most = min(self._full_kw[charger], car.charge_kw_max)
+            trip = world.next_trip(vehicle)
+            booked = trip is not None and trip.announced_utc <= now
+            leaves = trip.booking.from_utc if trip is not None and booked else ready_by
             hours = hours_to_full(
                 missing_kwh=car.capacity_kwh - float(world.soc_kwh[vehicle]),
                 capacity_kwh=car.capacity_kwh,
-                power_kw=float(most),
+                power_kw=min(float(self._full_kw[charger]), car.charge_kw_max),
                 efficiency=car.efficiency_charge,
             )
-            left = self._departure(world, vehicle) - quarter_start(world.now)
-            window = self._ahead[: max(1, left // QUARTER)]
+            window = self._ahead[: max(1, (leaves - quarter) // QUARTER)]
             wanted = is_among_cheapest(window, math.ceil(hours * 4.0))
             self._wanted_kw[charger] = self._full_kw[charger] if wanted else 0.0
-
-    @staticmethod
-    def _departure(world: World, vehicle: int) -> datetime:
-        trip = world.next_trip(vehicle)
-        if trip is not None and trip.announced_utc <= world.now:
-            return trip.booking.from_utc
-        return next_ready_by(world.now)
 
 
 def is_among_cheapest(prices: FloatArray, count: int) -> bool:

@@ -72,6 +72,7 @@ class World:
         seed: int,
         step_s: float = 10.0,
         network_every_s: float = 60.0,
+        sources: DaySources | None = None,
     ) -> None:
         """Sets the neighbourhood up at `start`.
 
@@ -82,6 +83,7 @@ class World:
             seed: The scenario's own; both are given so that nobody mixes two up.
             step_s: Length of a step [s]; divides 60 or is a multiple of it, and divides 900.
             network_every_s: How often losses and voltages are solved [s].
+            sources: Loads and sun of the same scenario and weather, shared with another world; None: its own.
 
         Raises:
             ValueError: If the seed is not the scenario's, the start is after the scenario's or on no
@@ -97,12 +99,13 @@ class World:
         self._start = start.astimezone(UTC)
         self._elapsed_s = 0.0
         self._network_every_s = network_every_s
-        self._sources = DaySources(scenario, weather)
+        self._sources = sources or DaySources(scenario, weather)
         self._flow = PowerFlow(scenario.electrical, len(self.site.network.nodes))
         self._index()
         self._state()
         self._book = TripBook(scenario, self._start)
         self._trips_seen = 0
+        self._drawn_until = self._start
         self._trip_events: list[tuple[datetime, int, int]] = []
         self._unannounced: list[tuple[datetime, int]] = []
         self._trips_of: list[list[TrueTrip]] = [[] for _ in self.site.vehicles]
@@ -175,8 +178,9 @@ class World:
 
     def next_trip(self, vehicle: int) -> TrueTrip | None:
         """The next trip of a car that has not begun, within two days; for baselines and checks."""
-        self._draw(self.now + _AHEAD)
-        return next((trip for trip in self._trips_of[vehicle] if trip.leaves_utc > self.now), None)
+        now = self.now
+        self._draw(now + _AHEAD)
+        return next((trip for trip in self._trips_of[vehicle] if trip.leaves_utc > now), None)
 
     def open_books(self) -> None:
         """Starts recording anew from this moment, which is a quarter-hour: what was before was a warm-up."""
@@ -276,7 +280,11 @@ class World:
     # ---- trips ---------------------------------------------------------------------------------
 
     def _draw(self, until: datetime) -> None:
-        """Takes the trips that begin before `until` into the calendar."""
+        """Takes the trips that begin before `until` into the calendar, and an hour more."""
+        if until <= self._drawn_until:
+            return
+        until += timedelta(hours=1)
+        self._drawn_until = until
         self._book.draw_until(until)
         for number in range(self._trips_seen, len(self._book.trips)):
             trip = self._book.trips[number]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.domain.units import BoolArray, FloatArray
+from controller.domain.units import FloatArray
 
 TAPER_FROM = 0.85
 """State of charge [fraction] from which the car takes less."""
@@ -37,10 +37,6 @@ class CarArrays:
     """Below this it cannot charge."""
     efficiency_charge: FloatArray
     efficiency_discharge: FloatArray
-
-    def take(self, which: BoolArray) -> CarArrays:
-        """The same constants for some of the pairs."""
-        return CarArrays(**{name: getattr(self, name)[which] for name in self.__slots__})
 
 
 def charge_limit_kw(cars: CarArrays, stored_kwh: FloatArray) -> FloatArray:

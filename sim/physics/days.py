@@ -1,7 +1,8 @@
 """Everything that the neighbourhood does of itself, minute by minute: loads and sun, a UTC day at a time.
 
-A day is computed once, when its first minute is asked for, and kept while it is today's. Single precision
-is enough for what a house draws and halves the memory of a district's day.
+A day is computed once, when its first minute is asked for, and the last few are kept: worlds of one
+scenario may share them. Single precision is enough for what a house draws and halves the memory of a
+district's day.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from sim.physics.homes import building_kw, heat_pump_kw, household_kw
 from sim.physics.pv import GRID_MINUTES, Orientation, cloud_flicker, output_kw_per_kw, plane_of_array_w_m2
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.series import Weather
+
+DAYS_KEPT = 3
+"""A warm-up and a local day touch three UTC days."""
 
 type Minutes = NDArray[np.float32]
 
@@ -40,8 +44,7 @@ class DaySources:
     def __init__(self, scenario: Scenario, weather: Weather) -> None:
         self._scenario = scenario
         self._weather = weather
-        self._date: date | None = None
-        self._day: Day | None = None
+        self._days: dict[date, Day] = {}
         site = scenario.site
         pairs = [Orientation(tilt_deg=roof.tilt_deg, azimuth_deg=roof.azimuth_deg) for roof in site.pv]
         self._orientations = tuple(dict.fromkeys(pairs))
@@ -68,9 +71,11 @@ class DaySources:
         return np.asarray(self._of(day).pv_kw[minute], dtype=np.float64)
 
     def _of(self, day: date) -> Day:
-        if self._day is None or self._date != day:
-            self._day, self._date = self._compute(day), day
-        return self._day
+        if day not in self._days:
+            while len(self._days) >= DAYS_KEPT:
+                del self._days[min(self._days)]
+            self._days[day] = self._compute(day)
+        return self._days[day]
 
     def _compute(self, day: date) -> Day:
         scenario, truth = self._scenario, self._scenario.loads
