@@ -297,6 +297,8 @@ class RootSolver:
             self._decide_round(decisions, slots, offending)
             self._set_decisions(decisions)
             if not run_priced(self.runner, self.deadline, relaxed.caps_kwh, 0.0):
+                # Too much runs for what a store can hold: nothing that was forced is sure any more.
+                self._force_nothing(decisions)
                 break
         slots = self._values()
         self._decide_round(decisions, slots, self._offending(slots))
@@ -309,6 +311,12 @@ class RootSolver:
         decisions.off |= decisions.on_out
         decisions.off_out |= running_out & ~decisions.on_out
         return decisions, touched
+
+    def _force_nothing(self, decisions: Decisions) -> None:
+        """Turns off what has to run at a minimum power: that always fits; the repair adds what is missing."""
+        decisions.turn_off(self.low > 0.0)
+        decisions.on_out &= self.low_out <= 0.0
+        decisions.off_out |= self.low_out > 0.0
 
     def _decide_round(self, decisions: Decisions, slots: _Slots, offending: BoolArray) -> None:
         """Offenders that charge on balance form groups; of the others the smaller direction is closed."""
@@ -341,6 +349,9 @@ class RootSolver:
         for last in (*(False,) * REPAIR_ROUNDS, True):
             self._set_decisions(decisions)
             staged = run_stages(self.runner, self.deadline, relaxed.caps_kwh)
+            if isinstance(staged, Failed) and not last:
+                self._force_nothing(decisions)
+                continue
             if not isinstance(staged, Staged):
                 return staged
             slots = self._values()

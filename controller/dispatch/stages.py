@@ -16,6 +16,7 @@ from controller.dispatch.highs import (
     Deadline,
     Failed,
     Infeasible,
+    Outcome,
     OutOfTime,
     Runner,
     Solved,
@@ -66,7 +67,8 @@ def run_stages(runner: Runner, deadline: Deadline, first_caps_kwh: FloatArray | 
     if not isinstance(reached, np.ndarray):
         return reached
     for slack in (CAP_SLACK_KWH, 10 * CAP_SLACK_KWH):
-        last = cost_stage(runner, deadline, np.where(reached > certain, reached + slack, certain))
+        caps = np.where(reached > certain, reached + slack, certain)
+        last = cost_stage(runner, deadline, caps, surely=True)
         if isinstance(last, Staged | OutOfTime):
             return last
     return last if isinstance(last, Failed) else Failed("the totals that were reached cannot be kept")
@@ -89,7 +91,7 @@ def _one_by_one(
         weights = np.zeros(4)
         weights[k] = 1.0
         model.set(total_weights=weights, cost_weight=np.zeros(1), caps=caps)
-        outcome = runner.run(deadline)
+        outcome = _run_surely(runner, deadline)
         match outcome:
             case Solved(proven=False):
                 return OutOfTime()  # A total that may not be the least is no cap for the ones after it.
@@ -108,12 +110,24 @@ def _one_by_one(
     return reached
 
 
-def cost_stage(
-    runner: Runner, deadline: Deadline, caps_kwh: FloatArray
-) -> Staged | Infeasible | OutOfTime | Failed:
-    """The cheapest plan within caps."""
-    runner.model.set(total_weights=np.zeros(4), cost_weight=np.ones(1), caps=caps_kwh)
+def _run_surely(runner: Runner, deadline: Deadline) -> Outcome:
+    """Solves a stage that has an answer, for the stage before had one.
+
+    HiGHS 1.15's presolve called some of these mixed-integer problems infeasible; without it they are solved.
+    """
     outcome = runner.run(deadline)
+    if isinstance(outcome, Infeasible):
+        with runner.options(presolve="off"):
+            outcome = runner.run(deadline)
+    return outcome
+
+
+def cost_stage(
+    runner: Runner, deadline: Deadline, caps_kwh: FloatArray, *, surely: bool = False
+) -> Staged | Infeasible | OutOfTime | Failed:
+    """The cheapest plan within caps; `surely` where it is known that there is one."""
+    runner.model.set(total_weights=np.zeros(4), cost_weight=np.ones(1), caps=caps_kwh)
+    outcome = _run_surely(runner, deadline) if surely else runner.run(deadline)
     match outcome:
         case Solved(value=value, bound=bound):
             return Staged(caps_kwh=caps_kwh, cost_eur=value, bound_eur=bound)
