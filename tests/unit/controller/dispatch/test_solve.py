@@ -258,3 +258,21 @@ def test_a_deadline_that_has_passed_gives_the_plan_by_rules() -> None:
     assert result.status == "fallback"
     assert "deadline" in result.reason
     assert check(inputs, result) == []
+
+
+@pytest.mark.parametrize(
+    ("seed", "totals"),
+    [
+        (1045, (0.0, 0.0, 0.0, 0.0)),  # A slot without a binary offended in the last linear problem.
+        (
+            2006,
+            (0.0, 20.014812, 24.679613, 8.512207),
+        ),  # A cap as tight as the tolerance cut off the best plan.
+        (2199, (0.535862, 0.0, 0.0, 0.0)),  # Presolve called a stage infeasible that was not.
+    ],
+)
+def test_problems_that_were_once_solved_wrongly(seed: int, totals: tuple[float, float, float, float]) -> None:
+    """Each has the totals of the independent reference."""
+    result = _solved(random_problem(seed, cars=5, steps=10))
+    assert result.totals_kwh.as_tuple() == pytest.approx(totals, abs=1e-5)
+    assert result.status == "optimal"
