@@ -187,17 +187,11 @@ def summarise(
     energy = energy_figures(total, node_kw[CONTROLLED][:, roots])
     gone = [r for r in controlled.departures if r.at < start + quarters * QUARTER]
     return {
-        "scenario": scenario.name,
-        "seed": scenario.seed,
-        "start": start.astimezone(AMSTERDAM).date().isoformat(),
+        **_identity(scenario),
         "quarters": quarters,
         "speed": None if direct else speed,
         "direct": direct,
         "inputs_sha256": inputs_sha256(scenario, weather, prices, quarters),
-        "vehicles": len(site.vehicles),
-        "charge_points": len(site.charge_points),
-        "homes": sum(load.kind is LoadKind.HOME for load in site.loads),
-        "pv_m2": round(sum(roof.area_m2 for roof in site.pv)),
         "limit_violations": {name: count_violations(kw, down, up) for name, kw in node_kw.items()},
         "peak_kw": {name: round(peak_import_kw(kw[:, roots]), 3) for name, kw in node_kw.items()},
         "departures": departures(gone),
@@ -207,6 +201,20 @@ def summarise(
         "cost_eur": {
             name: _cost_of_run(books, node_kw[name][:, roots], at_roots) for name, books in runs.items()
         },
+    }
+
+
+def _identity(scenario: Scenario) -> dict[str, Any]:
+    """What was simulated, in figures that people know."""
+    site = scenario.site
+    return {
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "start": scenario.start_utc.astimezone(AMSTERDAM).date().isoformat(),
+        "vehicles": len(site.vehicles),
+        "charge_points": len(site.charge_points),
+        "homes": sum(load.kind is LoadKind.HOME for load in site.loads),
+        "pv_m2": round(sum(roof.area_m2 for roof in site.pv)),
     }
 
 
