@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import math
 import os
 import resource
 import signal
@@ -36,7 +37,7 @@ from sim.config import SimConfig
 from sim.endpoints.api_client import ApiClient
 from sim.endpoints.fleet import Fleet
 from sim.endpoints.grid import GridOperator, congestion_node
-from sim.endpoints.meters import MeterBank
+from sim.endpoints.meters import MeterBank, MeterMessage
 from sim.endpoints.modbus import SunSpecServer
 from sim.endpoints.mqtt import MeterBroker
 from sim.endpoints.ocpp import SimulatedCharger
@@ -61,8 +62,8 @@ COMPARED_DAYS_SMALL, COMPARED_DAYS_LARGE = 7, 2
 """A run without an end is compared for so long: small neighbourhoods longer, as they are quick."""
 _SMALL = 100
 """Charge points."""
-REGISTERS_PER_STEP = 60
-"""Register messages per step after a quarter-hour: two thousand at once would hold up all others."""
+REGISTERS_TOLD_WITHIN_S = 60.0
+"""Registers leave in turns after a quarter-hour: two thousand messages at once would hold up all others."""
 _ANCHOR_DELAY_S = 0.1
 _FAREWELL_S = 0.2
 """So long the broker gets to tell everyone that the time has ended."""
@@ -149,7 +150,8 @@ class Simulator:
         self._step = timedelta(seconds=config.step_s)
         self._broker = MeterBroker()
         self._meters = MeterBank(self.world, scenario.publish)
-        self._registers_of: list[tuple[str, bytes]] = []
+        self._untold: list[MeterMessage] = []
+        self._told_per_step = math.ceil(len(self._meters.ids) * config.step_s / REGISTERS_TOLD_WITHIN_S)
         self._servers = _modbus_servers(self.world, self.clock)
         spread_s = len(scenario.site.charge_points) / CONNECT_RATE_PER_S
         self._chargers = [
@@ -283,12 +285,10 @@ class Simulator:
             server.tick(now)
         fleet.announce(self.world.trips_announced(now))
         if meters.quarter_ended():
-            self._registers_of += [meters.register_message(number) for number in range(len(meters.ids))]
+            self._untold += [meters.register_message(number) for number in range(len(meters.ids))]
             self._compare(baselines)
-        turn, self._registers_of = (
-            self._registers_of[:REGISTERS_PER_STEP],
-            self._registers_of[REGISTERS_PER_STEP:],
-        )
+        turn = self._untold[: self._told_per_step]
+        del self._untold[: self._told_per_step]
         await self._broker.publish([*(meters.live_message(number) for number in meters.due()), *turn])
 
     def _compare(self, baselines: BaselineProcess) -> None:
