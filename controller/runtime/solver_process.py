@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import structlog
 
@@ -244,17 +244,22 @@ def _child_main(solve_path: str, answers: int) -> None:
     solve: Callable[..., DispatchResult] = getattr(importlib.import_module(module), name)
     requests = sys.stdin.buffer
     with os.fdopen(answers, "wb") as out:
-        out.write(_packed(("ready", "")))
-        out.flush()
+        _answer(out, _packed(("ready", "")))
         while head := requests.read(_LENGTH.size):
             (size,) = _LENGTH.unpack(head)
             inputs, deadline_s = pickle.loads(requests.read(size))  # noqa: S301  # our own parent's words
             try:
                 answer = _packed(("plan", solve(inputs, deadline_s=deadline_s)))
-            except Exception as error:  # noqa: BLE001  # whatever it is, the parent hears it and plans by rules
-                answer = _packed(("error", f"{type(error).__name__}: {error}"))
-            out.write(answer)
-            out.flush()
+            except Exception as error:
+                # The parent hears why, plans by rules and starts another child; this one is done.
+                _answer(out, _packed(("error", f"{type(error).__name__}: {error}")))
+                raise
+            _answer(out, answer)
+
+
+def _answer(out: BinaryIO, packed: bytes) -> None:
+    out.write(packed)
+    out.flush()
 
 
 if __name__ == "__main__":
