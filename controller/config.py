@@ -92,6 +92,8 @@ class PlanningSettings:
 
     every_s: float = 300.0
     """Domain time between two plans."""
+    replan_min_s: float = 30.0
+    """Shortest domain time between two plans, however much happens."""
     horizon_h: float = 36.0
     deadline_s: float = 20.0
     """Machine time the solver gets."""

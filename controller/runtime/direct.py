@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.time import QUARTER, VirtualDomainClock, quarter_start
 from controller.runtime.core import Controller
-from controller.runtime.loops import REPLAN_MIN_S, SETTLE_AFTER
+from controller.runtime.loops import SETTLE_AFTER
 from controller.runtime.trading import Trading
 
 type StepWorld = Callable[[datetime], Awaitable[None]]
@@ -32,6 +32,7 @@ async def run_direct(
     """Runs from the clock's time to `until`, in steps of the safety period."""
     period = timedelta(seconds=controller.settings.safety.period_s)
     every = timedelta(seconds=controller.settings.planning.every_s)
+    rest = timedelta(seconds=controller.settings.planning.replan_min_s)
     lead = timedelta(seconds=controller.settings.market.gate_lead_s)
     market = controller.settings.market.enabled
     planned = clock.now() - every
@@ -45,7 +46,7 @@ async def run_direct(
         cycle = controller.safety_cycle(now)
         for setpoint in cycle.setpoints:
             await controller.send(setpoint)
-        soon = bool(controller.replan_because) and now - planned >= timedelta(seconds=REPLAN_MIN_S)
+        soon = bool(controller.replan_because) and now - planned >= rest
         if soon or now - planned >= every:
             planned = now
             controller.replan_because = ""

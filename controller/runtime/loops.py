@@ -19,8 +19,6 @@ from controller.domain.time import QUARTER, MachineClock, quarter_start, sleep_u
 from controller.runtime.core import Controller
 from controller.runtime.trading import Trading
 
-REPLAN_MIN_S = 30.0
-"""Shortest domain time between two plans, however much happens."""
 REPLAN_MIN_MACHINE_S = 0.2
 """Shortest machine time between two plans: a fast clock must not keep the solver at it all the time."""
 SETTLE_AFTER = timedelta(minutes=2)
@@ -80,7 +78,7 @@ class Loops:
     async def _planning(self) -> None:
         clock = self.controller.clock
         every = timedelta(seconds=self.controller.settings.planning.every_s)
-        rest = timedelta(seconds=REPLAN_MIN_S)
+        rest = timedelta(seconds=self.controller.settings.planning.replan_min_s)
         while True:
             started = clock.now()
             self.controller.replan_because = ""
