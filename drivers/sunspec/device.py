@@ -191,20 +191,24 @@ class _SunSpecDevice(ABC):
         """Polls until the link breaks."""
         phase = phase_of(self._asset)
         while True:
-            now = self._clock.now()
-            due = next_poll(now, interval=self._poll_interval, phase=phase)
-            try:
-                async with asyncio.timeout(self._clock.machine_s(due - now)):
-                    await self._broken.wait()
-                raise LinkError("the connection was lost")
-            except TimeoutError:
-                pass  # nothing broke until the poll was due
+            due = next_poll(self._clock.now(), interval=self._poll_interval, phase=phase)
+            # Asked again after waking: a clock that stands still makes no poll due.
+            while (left := due - self._clock.now()) > timedelta(0):
+                await self._wait_unless_broken(self._clock.machine_s(left))
             async with asyncio.timeout(self._timeout_s), self._turn:
                 if self._snapshot is None:
                     raise LinkError("the device was not read")
                 snapshot = await self._read(link, self._snapshot, self._spans)
                 self._took(snapshot)
                 await self._after_poll(link, snapshot)
+
+    async def _wait_unless_broken(self, wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._broken.wait()
+        except TimeoutError:
+            return
+        raise LinkError("the connection was lost")
 
     @staticmethod
     async def _read(link: ModbusLink, snapshot: Snapshot, spans: tuple[Span, ...]) -> Snapshot:

@@ -90,6 +90,7 @@ async def _booking_taker(reader: asyncio.StreamReader, writer: asyncio.StreamWri
                 length = int(line.split(":")[1])
         await reader.readexactly(length)
         writer.write(b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+    writer.close()
 
 
 async def test_a_quarter_hour_on_real_sockets(tmp_path: Path) -> None:
