@@ -16,8 +16,10 @@ from drivers.mqtt.codec import (
     AnnouncedClock,
     MalformedError,
     decode_clock,
+    decode_comparison,
     decode_meter,
     encode_clock,
+    encode_comparison,
     encode_live,
     encode_register,
     live_topic,
@@ -159,3 +161,12 @@ async def test_followed_clock_stands_until_it_is_told_to_run() -> None:
     long_ago = ScaledDomainClock(anchor_domain=START, anchor_unix_s=future_s - 7200.0, speed=600.0)
     clock.follow(AnnouncedClock(clock=long_ago, running=True))
     assert clock.now() > START + timedelta(days=24)
+
+
+def test_comparison_reads_back_and_is_checked() -> None:
+    """What nodes would draw without control, by node and baseline; anything but numbers is refused."""
+    comparison = {"feeder-1-1": {"plug_and_charge": 81.25, "fixed_cap": -3.0}}
+    assert decode_comparison(encode_comparison(comparison)) == comparison
+    for payload in (b"[]", b'{"feeder-1-1": 5}', b'{"feeder-1-1": {"fixed_cap": "much"}}'):
+        with pytest.raises(MalformedError):
+            decode_comparison(payload)
