@@ -161,12 +161,17 @@ def _run(options: DemoOptions, simulated: Simulated, files: Files) -> dict[str, 
 
 
 async def _tokens(site: Path, simulated: Simulated) -> dict[str, str]:
-    """One token for each role; the resident's opens the data of the first home's member."""
-    home = simulated.scenario.site.loads[0].member
+    """One token for each role; the resident's opens the data of a household with a car of its own."""
+    neighbourhood = simulated.scenario.site
+    owners = {car.member for car in neighbourhood.vehicles}
+    homes = [load.member for load in neighbourhood.loads]
+    fleets = [member.id for member in neighbourhood.members if member.kind == "fleet"]
+    members = {
+        Role.RESIDENT: next((home for home in homes if home in owners), homes[0]),
+        Role.FLEET: fleets[0] if fleets else None,
+    }
     return {
-        role.value: await create_token(
-            site, role=role, member=home if role is Role.RESIDENT else None, label=f"demo {role.value}"
-        )
+        role.value: await create_token(site, role=role, member=members.get(role), label=f"demo {role.value}")
         for role in Role
     }
 

@@ -15,6 +15,7 @@ from controller.domain.assets import Battery, ChargePoint, Phases, PvRoof, Vehic
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.telemetry import CarReading, InverterReading, StorageReading
+from controller.domain.time import AMSTERDAM
 
 TAPER_FROM_FRACTION = 0.85
 """Above this state of charge cars take less and less; half the power is reckoned with on average."""
@@ -140,7 +141,9 @@ def car_candidate(context: CarContext, now: datetime) -> Candidate:
         chosen = candidate.wanting(candidate.high_kw, Reason(code=ReasonCode.CHARGE_NOW, subject=point.id))
         return replace(chosen, urgency=max(chosen.urgency, -1.0))
     if laxity_h < URGENT_LAXITY_H:
-        until = context.departure_at.isoformat() if context.departure_at is not None else ""
+        until = (
+            f"{context.departure_at.astimezone(AMSTERDAM):%H:%M}" if context.departure_at is not None else ""
+        )
         reason = Reason(
             code=ReasonCode.DEPARTURE, subject=point.id, value=context.departure_kwh, unit="kWh", until=until
         )

@@ -37,6 +37,10 @@ _FLAT_CHANCE = (0.4, 0.4, 0.2)
 _FALLBACK_MARGIN = 0.95
 
 
+PRIVATE_EVERY = 6
+"""Every so many cars one is a household's own that it shares."""
+
+
 def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
     """Expands a specification.
 
@@ -59,7 +63,8 @@ def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
     points = _charge_points(spec, tree, charger_node, high_load)
     pv, pv_point, peak_kw = _roofs(spec, loads, rng)
     batteries, battery_point = _batteries(spec, tree)
-    vehicles, cars = _vehicles(spec, points, rng)
+    households = [member.id for member in loads.members if member.kind == "household"]
+    vehicles, cars = _vehicles(spec, points, households, rng)
     site = _site(spec, tree, loads, points, vehicles, pv, batteries)
     electrical = Electrical(
         transformers=tree.transformers,
@@ -229,8 +234,9 @@ def _batteries(spec: ScenarioSpec, tree: Tree) -> tuple[tuple[Battery, ...], Int
 
 
 def _vehicles(
-    spec: ScenarioSpec, points: tuple[ChargePoint, ...], rng: np.random.Generator
+    spec: ScenarioSpec, points: tuple[ChargePoint, ...], households: list[MemberId], rng: np.random.Generator
 ) -> tuple[tuple[Vehicle, ...], CarTruth]:
+    """The shared cars. Every sixth belongs to a household that shares it with its neighbours."""
     cars = spec.cars
     width = _width(cars.count, 3)
     capacity = rng.choice(np.array(cars.capacity_kwh), cars.count)
@@ -238,7 +244,7 @@ def _vehicles(
     vehicles = tuple(
         Vehicle(
             id=AssetId(f"car-{i + 1:0{width}d}"),
-            member=FLEET,
+            member=households[i] if i % PRIVATE_EVERY == 0 and i < len(households) else FLEET,
             token=f"NLWIJC{i + 1:08d}",
             capacity_kwh=float(capacity[i]),
             min_kwh=round(cars.min_fraction * float(capacity[i]), 3),
