@@ -45,6 +45,8 @@ CLOCK_TIMEOUT_S = 600.0
 """How long a controller waits for the simulator's clock, machine time."""
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter: the web thread must not make the safety loop late."""
+GC_THRESHOLD = (20_000, 20, 1_000)
+"""Collect the young often enough, the old hardly ever: a full collection stops every thread for long."""
 STORAGE_SECRET_KEY = "storage_secret"  # noqa: S105  # the name under which it is kept, not the secret
 DEFAULT_UNIT = 1
 
@@ -144,6 +146,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         # What was built until here lives as long as the process: the collector need not go through it.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLD)
         try:
             await _until_stopped(clock, Loops(controller, trading, SystemMachineClock()))
         finally:

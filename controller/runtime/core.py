@@ -1,8 +1,10 @@
 """The controller itself, without a loop: what it knows, and one step of each of its duties.
 
-Everything here runs on one thread and is called in turn: by the asyncio loops of `loops` in a real run,
-by `direct` on a clock that stands still. So both run the same code, and a step can be tested without
-time passing.
+Its duties are called by the loops of `loops` in a real run, and one after the other by `direct` on a
+clock that stands still. So both run the same code, and a step can be tested without time passing.
+In a real run `safety_cycle` has a thread of its own: what it shares with the event loop is either a
+queue, or a value that is replaced as a whole and never changed in place (`People`'s books, the plan,
+the snapshot).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -33,6 +35,10 @@ from controller.runtime.ports import RegisterRecord, Store
 from controller.runtime.steering import Cycle, Steering
 from controller.state import NeighbourhoodState, apply_all
 
+REGISTERS_MAX = 200_000
+"""Registers kept while the store cannot take them; beyond it the oldest are dropped and counted."""
+AHEAD_MAX = timedelta(minutes=5)
+"""A reading further ahead of our clock than this is a wrong clock: it would count as fresh for ever."""
 INBOX_READINGS_MAX = 200_000
 """Readings kept between two cycles; beyond it the oldest are dropped and counted."""
 SUN_EVERY_CYCLES = 30
@@ -64,6 +70,12 @@ class Counters:
     timed_out: int = 0
     dropped_readings: int = 0
     orders_refused: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    """Steps that failed, by loop: the database was busy, or a bug."""
+
+    def count_failure(self, loop: str) -> None:
+        """One more step of a loop failed."""
+        self.failures[loop] = self.failures.get(loop, 0) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +134,7 @@ class Controller:
         self.refusals: dict[AssetId, Rejected | TimedOut] = {}
         self.comparison_kw: Mapping[NodeId, Mapping[str, float]] = {}
         self._inbox: deque[Reading] = deque(maxlen=INBOX_READINGS_MAX)
-        self._registers: list[RegisterRecord] = []
+        self._registers: deque[RegisterRecord] = deque()
         self._quarters: deque[NodeQuarter] = deque(maxlen=HISTORY_QUARTERS)
         self._quarter_sums: dict[NodeId, float] = {}
         self._quarter_counts: dict[NodeId, int] = {}
@@ -141,6 +153,9 @@ class Controller:
 
     def receive(self, reading: Reading) -> None:
         """Takes a reading from a driver (`TelemetrySink`); it counts from the next cycle on."""
+        if reading.at - self.clock.now() > AHEAD_MAX:
+            self.counters.dropped_readings += 1
+            return
         if len(self._inbox) == INBOX_READINGS_MAX:
             self.counters.dropped_readings += 1
         self._inbox.append(reading)
@@ -166,7 +181,6 @@ class Controller:
         self.forecasts.learn(cycle.base, now)
         if self.counters.safety_cycles % SUN_EVERY_CYCLES == 0:
             self.forecasts.learn_sun(self.state)
-            self.people.drop_past(now)
         self._remember_quarter(now)
         self.counters.safety_cycles += 1
         self.snapshot = Snapshot(
@@ -190,7 +204,12 @@ class Controller:
         if driver is None:
             outcome: Outcome = TimedOut(setpoint=setpoint, why="the device is not connected")
         else:
-            outcome = await driver.set_power(setpoint)
+            try:
+                outcome = await driver.set_power(setpoint)
+            except Exception as error:  # noqa: BLE001  # a driver's bug: nobody knows what the device took
+                _LOG.exception("a driver failed", asset=setpoint.asset)
+                self.counters.count_failure("send")
+                outcome = TimedOut(setpoint=setpoint, why=f"the driver failed: {type(error).__name__}")
         self.note(outcome)
         return outcome
 
@@ -234,8 +253,14 @@ class Controller:
 
     def take_registers(self) -> list[RegisterRecord]:
         """The registers at quarter-hours that have come in since the last call."""
-        taken, self._registers = self._registers, []
-        return taken
+        return [self._registers.popleft() for _ in range(len(self._registers))]
+
+    def give_back(self, registers: Sequence[RegisterRecord]) -> None:
+        """Takes registers back that could not be stored: they are handed out again, the oldest first."""
+        self._registers.extendleft(reversed(registers))
+        while len(self._registers) > REGISTERS_MAX:
+            self._registers.popleft()
+            self.counters.dropped_readings += 1
 
     def want_plan(self, because: str) -> None:
         """Asks for a new plan at once."""
@@ -295,7 +320,7 @@ class Controller:
         self._quarter = quarter
         self._quarter_comparison = self.comparison_kw
         for node in self.site.network.nodes:
-            reading = self.state.meters.get(node.id)
-            if reading is not None and reading.power_kw is not None:
-                self._quarter_sums[node.id] = self._quarter_sums.get(node.id, 0.0) + reading.power_kw
+            power_kw = self.state.power_kw(node.id, now, self.settings.safety.node_meter_stale_s)
+            if power_kw is not None:
+                self._quarter_sums[node.id] = self._quarter_sums.get(node.id, 0.0) + power_kw
                 self._quarter_counts[node.id] = self._quarter_counts.get(node.id, 0) + 1

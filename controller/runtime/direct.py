@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from controller.domain.time import QUARTER, VirtualDomainClock, quarter_start
 from controller.runtime.core import Controller
-from controller.runtime.loops import SETTLE_AFTER
+from controller.runtime.loops import SETTLE_EVERY, TIDY_EVERY
 from controller.runtime.trading import Trading
 
 type StepWorld = Callable[[datetime], Awaitable[None]]
@@ -37,7 +37,7 @@ async def run_direct(
     market = controller.settings.market.enabled
     planned = clock.now() - every
     interval = quarter_start(clock.now() + lead) + QUARTER
-    settle = quarter_start(clock.now()) + QUARTER + SETTLE_AFTER
+    tidy, settle = clock.now(), clock.now()
     quarter = quarter_start(clock.now())
     while clock.now() < until:
         clock.advance_to(clock.now() + period)
@@ -51,13 +51,16 @@ async def run_direct(
             planned = now
             controller.replan_because = ""
             await controller.make_plan(controller.horizon(now))
-        await trading.keep_registers()
+        if now - tidy >= TIDY_EVERY:
+            tidy = now
+            controller.people.drop_past(now)
+            await trading.keep_registers()
         if market and now >= interval - lead:
             await trading.clear_interval(interval)
             interval += QUARTER
-        if market and now >= settle:
+        if market and now - settle >= SETTLE_EVERY:
+            settle = now
             await trading.settle_due()
-            settle += QUARTER
         if quarter_start(now) != quarter:
             quarter = quarter_start(now)
             on_quarter(quarter)

@@ -1,28 +1,41 @@
 """The loops on the clock: safety, planning, market and settlement, each a task of its own.
 
 They share one event loop, and what could hold it up happens elsewhere: the solver in a process, the web
-server on a thread, the database on a thread. The safety loop never awaits anything but its own timer:
-setpoints are sent by tasks of their own, one in flight per device.
+server on a thread, the database on a thread. The safety loop is not even on it: it has a thread of its
+own and hands its setpoints over, which are sent by tasks of their own, one in flight per device.
+
+Nothing that a driver, the solver or the store throws ends a loop. What is expected (the database is
+busy) and what is a bug are told apart in the log and counted alike; either way that one step failed and
+the next one is tried. A safety cycle that fails sends nothing, and what it sent before runs out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
+from controller.domain.errors import WijkstroomError
 from controller.domain.ids import AssetId
-from controller.domain.setpoints import Setpoint
+from controller.domain.setpoints import Setpoint, TimedOut
 from controller.domain.time import QUARTER, MachineClock, quarter_start, sleep_until
 from controller.runtime.core import Controller
+from controller.runtime.safety_thread import SafetyThread
 from controller.runtime.trading import Trading
 
 REPLAN_MIN_MACHINE_S = 0.2
 """Shortest machine time between two plans: a fast clock must not keep the solver at it all the time."""
-SETTLE_AFTER = timedelta(minutes=2)
-"""Meters get this long after a quarter-hour before it is settled."""
+TIDY_EVERY = timedelta(seconds=30)
+"""How often registers are written down and what is over is forgotten."""
+SETTLE_EVERY = timedelta(minutes=1)
+"""How often is looked whether the meters of a quarter-hour are in."""
+RETRY_MACHINE_S = 0.5
+"""Machine time before a market step that failed is tried again."""
+SEND_TIMEOUT_S = 60.0
+"""A driver that has not given an outcome by then hangs [s, machine]; its own timeouts are far shorter."""
 
 _LOG = structlog.get_logger(__name__)
 
@@ -37,31 +50,41 @@ class Loops:
         self._in_flight: set[AssetId] = set()
 
     async def run(self) -> None:
-        """Runs all loops until cancelled; a bug in one ends them all."""
+        """Runs all loops until cancelled."""
+        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._safety(group), name="safety")
+            safety = SafetyThread(
+                self.controller, deliver=lambda setpoints: _on(loop, self._dispatch, setpoints, group)
+            )
+            group.create_task(self._safety(safety), name="safety")
             group.create_task(self._planning(), name="planning")
             group.create_task(self._registers(), name="registers")
             if self.controller.settings.market.enabled:
                 group.create_task(self._market(), name="market")
                 group.create_task(self._settlement(), name="settlement")
 
-    async def _safety(self, group: asyncio.TaskGroup) -> None:
-        clock, counters = self.controller.clock, self.controller.counters
-        period = timedelta(seconds=self.controller.settings.safety.period_s)
-        due = next_multiple(clock.now(), period)
-        while True:
-            await sleep_until(clock, due)
-            delay = clock.now() - due
-            counters.delay_ms_max = max(counters.delay_ms_max, clock.machine_s(delay) * 1000.0)
-            if delay > period:
-                counters.late_cycles += 1
-            cycle = self.controller.safety_cycle(clock.now())
-            self._dispatch(cycle.setpoints, group)
-            due += period
-            if clock.now() - due > period:
-                # What was missed is not made up for: the next cycle sees the newest state anyway.
-                due = next_multiple(clock.now(), period)
+    async def _guarded[*Ts](
+        self, loop: str, step: Callable[[*Ts], Awaitable[object]], *arguments: *Ts
+    ) -> bool:
+        """Takes one step of a loop; whether it went well. What it throws is logged and counted."""
+        try:
+            await step(*arguments)
+        except WijkstroomError as error:
+            _LOG.warning("a step failed and is tried again", loop=loop, why=str(error))
+        except Exception:  # noqa: BLE001  # a bug in one step must not end the loops that keep the cables safe
+            _LOG.exception("a step failed for a reason nobody expected", loop=loop)
+        else:
+            return True
+        self.controller.counters.count_failure(loop)
+        return False
+
+    async def _safety(self, safety: SafetyThread) -> None:
+        """Holds the safety thread."""
+        safety.start()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            safety.stop()
 
     def _dispatch(self, setpoints: Sequence[Setpoint], group: asyncio.TaskGroup) -> None:
         for setpoint in setpoints:
@@ -71,9 +94,17 @@ class Loops:
 
     async def _send(self, setpoint: Setpoint) -> None:
         try:
-            await self.controller.send(setpoint)
+            await self._guarded("send", self._send_in_time, setpoint)
         finally:
             self._in_flight.discard(setpoint.asset)
+
+    async def _send_in_time(self, setpoint: Setpoint) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self.controller.send(setpoint)
+        except TimeoutError:
+            why = f"the driver gave no outcome within {SEND_TIMEOUT_S:g} s"
+            self.controller.note(TimedOut(setpoint=setpoint, why=why))
 
     async def _planning(self) -> None:
         clock = self.controller.clock
@@ -82,42 +113,52 @@ class Loops:
         while True:
             started = clock.now()
             self.controller.replan_because = ""
-            # Forecasts take pandas and some milliseconds: not on the loop that keeps the cables safe.
-            begin_s = self.machine_clock.monotonic_s()
-            horizon = await asyncio.to_thread(self.controller.horizon, started)
-            await self.controller.make_plan(horizon)
-            _LOG.debug("planned", seconds=round(self.machine_clock.monotonic_s() - begin_s, 3))
+            await self._guarded("planning", self._plan, started)
             await asyncio.sleep(REPLAN_MIN_MACHINE_S)
             await sleep_until(clock, started + rest)
             while clock.now() < started + every and not self.controller.replan_because:
                 await sleep_until(clock, min(clock.now() + rest / 3, started + every))
 
+    async def _plan(self, started: datetime) -> None:
+        # Forecasts take pandas and some milliseconds: not on the loop that keeps the cables safe.
+        begin_s = self.machine_clock.monotonic_s()
+        horizon = await asyncio.to_thread(self.controller.horizon, started)
+        await self.controller.make_plan(horizon)
+        _LOG.debug("planned", seconds=round(self.machine_clock.monotonic_s() - begin_s, 3))
+
     async def _registers(self) -> None:
         clock = self.controller.clock
         while True:
-            await sleep_until(clock, clock.now() + timedelta(seconds=30))
-            await self.trading.keep_registers()
+            await sleep_until(clock, clock.now() + TIDY_EVERY)
+            self.controller.people.drop_past(clock.now())
+            await self._guarded("registers", self.trading.keep_registers)
 
     async def _market(self) -> None:
         clock = self.controller.clock
         lead = timedelta(seconds=self.controller.settings.market.gate_lead_s)
+        await self._guarded("market", self.trading.catch_up)
         interval = quarter_start(clock.now() + lead) + QUARTER
         while True:
             await sleep_until(clock, interval - lead)
             if clock.now() < interval - lead:
                 continue
-            await self.trading.clear_interval(interval)
+            cleared = await self._guarded("market", self.trading.clear_interval, interval)
+            if not cleared and clock.now() < interval + QUARTER:
+                await asyncio.sleep(RETRY_MACHINE_S)
+                continue
+            if clock.now() >= interval + QUARTER:
+                # Time has jumped: the quarter-hours in between have orders too.
+                await self._guarded("market", self.trading.catch_up)
             interval = max(interval + QUARTER, quarter_start(clock.now() + lead) + QUARTER)
 
     async def _settlement(self) -> None:
         clock = self.controller.clock
         while True:
-            at = quarter_start(clock.now()) + QUARTER + SETTLE_AFTER
-            await sleep_until(clock, at)
-            await self.trading.settle_due()
+            await sleep_until(clock, clock.now() + SETTLE_EVERY)
+            await self._guarded("settlement", self.trading.settle_due)
 
 
-def next_multiple(now: datetime, period: timedelta) -> datetime:
-    """The first multiple of `period` since 1970 that is after `now`."""
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return epoch + ((now - epoch) // period + 1) * period
+def _on[*Ts](loop: asyncio.AbstractEventLoop, work: Callable[[*Ts], object], *arguments: *Ts) -> None:
+    """Runs something on the event loop from another thread, unless the loop has ended meanwhile."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(work, *arguments)

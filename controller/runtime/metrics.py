@@ -27,6 +27,9 @@ def metrics_text(controller: Controller, messages: Mapping[str, int]) -> str:
         ("wijkstroom_readings_dropped", "Readings dropped for want of room", counters.dropped_readings),
     ):
         Counter(name, text, registry=registry).inc(value)
+    failures = Counter("wijkstroom_failures", "Steps of a loop that failed", ["loop"], registry=registry)
+    for loop, count in dict(counters.failures).items():
+        failures.labels(loop=loop).inc(count)
     per_protocol = Counter("wijkstroom_messages", "Messages in and out", ["protocol"], registry=registry)
     for protocol, count in messages.items():
         per_protocol.labels(protocol=protocol).inc(count)

@@ -68,15 +68,21 @@ class People:
         """What a node may carry at an instant: its own limits and the grid operator's, the tighter wins."""
         node = network.by_id[node_id]
         import_kw, export_kw = node.import_limit_kw(), node.export_limit_kw()
-        by = ReasonCode.NETWORK_LIMIT
+        by = export_by = ReasonCode.NETWORK_LIMIT
         for limit in self.limits.values():
             if limit.node != node_id or not limit.holds_at(at):
                 continue
             if limit.import_kw is not None and limit.import_kw < import_kw:
                 import_kw, by = limit.import_kw, ReasonCode.GRID_OPERATOR_LIMIT
             if limit.export_kw is not None and limit.export_kw < export_kw:
-                export_kw, by = limit.export_kw, ReasonCode.GRID_OPERATOR_LIMIT
-        return LimitNow(import_kw=import_kw, export_kw=export_kw, phase_kw=node.phase_limit_kw(), by=by)
+                export_kw, export_by = limit.export_kw, ReasonCode.GRID_OPERATOR_LIMIT
+        return LimitNow(
+            import_kw=import_kw,
+            export_kw=export_kw,
+            phase_kw=node.phase_limit_kw(),
+            by=by,
+            export_by=export_by,
+        )
 
     def discharge_stop(self, network: Network, node_id: NodeId) -> ReasonCode | None:
         """Why nothing may be discharged under a node, where that is so."""

@@ -1,7 +1,8 @@
 """The safety cycle's decision: from the newest state to one setpoint per device.
 
-It re-reads everything each time and remembers only what it can't read: which setpoints were confirmed,
-the recent mean of the unsteered load, and the energy a car was last seen with. It waits for nothing.
+It re-reads everything each time and remembers only what it can't read: which setpoints were confirmed
+and which may have been taken without a word, the recent mean of the unsteered load and the last that each
+node's meter showed, and the energy a car was last seen with. It waits for nothing.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import assert_never
 
 import numpy as np
 
 from controller.config import SafetySettings
-from controller.domain.assets import ChargePoint, Load, Vehicle
+from controller.domain.assets import ChargePoint, Load, Phases, Vehicle
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
-from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
+from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
 from controller.domain.site import Site
 from controller.domain.units import FloatArray
 from controller.runtime.people import People
 from controller.runtime.plan import ActivePlan
-from controller.setpoints.base_load import BaseLoad, Group, base_load, rooms, shares
+from controller.setpoints.base_load import BaseLoad, Group, Reserved, base_load, rooms, shares
 from controller.setpoints.candidate import (
     Candidate,
     CarContext,
@@ -37,6 +39,8 @@ SMOOTHING_S = 60.0
 """Time constant of the unsteered load's recent mean [s]."""
 LOADS_EVERY_S = 60.0
 """How often the single loads are gone through while every node meter is live [s]."""
+SAME_KW = 1e-3
+"""Two powers that differ by less are the same one."""
 CHANGE_KW = 0.3
 """A smaller change towards the plan is not worth a message; one that keeps a limit always is."""
 PLAN_CODES = frozenset({ReasonCode.PLAN, ReasonCode.FALLBACK, ReasonCode.DEPARTURE, ReasonCode.CHARGE_NOW})
@@ -51,6 +55,16 @@ class Confirmed:
     setpoint: Setpoint
     power_kw: float
     at: datetime
+    """Since when this power is confirmed; a renewal does not move it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """What a device may do of which nobody knows whether it took it."""
+
+    low_kw: float
+    high_kw: float
+    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +89,12 @@ class Steering:
     confirmed: dict[AssetId, Confirmed] = field(default_factory=dict)
     seen_kwh: dict[AssetId, float] = field(default_factory=dict)
     """The energy with which a car was last seen."""
+    doubts: dict[AssetId, Doubt] = field(default_factory=dict)
+    """Setpoints that were sent and not answered, until one is."""
+    _heard: set[AssetId] = field(default_factory=set)
+    _first_at: datetime | None = None
+    _transactions: dict[AssetId, tuple[bool, str | None]] = field(default_factory=dict)
+    _last_kw: dict[NodeId, FloatArray] = field(default_factory=dict)
     _mean: BaseLoad | None = None
     _loads: Group | None = None
     _loads_at: datetime | None = None
@@ -111,6 +131,7 @@ class Steering:
         now: datetime,
     ) -> Cycle:
         """One cycle. `steerable` are the devices whose drivers can reach them now."""
+        self._forget_spent(state)
         candidates = [
             *self._charger_candidates(state, people, plan, steerable, now),
             *self._battery_candidates(state, people, plan, steerable, now),
@@ -120,10 +141,13 @@ class Steering:
         limits = {
             node.id: people.limit_at(self.site.network, node.id, now) for node in self.site.network.nodes
         }
-        finite = {
-            key: limit for key, limit in limits.items() if np.isfinite(limit.import_kw + limit.export_kw)
+        # A node that is limited in one direction only has a limit all the same.
+        limited = {
+            key: limit
+            for key, limit in limits.items()
+            if np.isfinite(limit.import_kw) or np.isfinite(limit.export_kw)
         }
-        room = rooms(self.site.network, base, finite, self.settings.margin_fraction)
+        room = rooms(self.site.network, base, limited, self.settings.margin_fraction)
         decisions = {d.asset: d for d in fit(candidates, room, self.site.network)}
         safe = {c.asset: c for c in candidates}
         setpoints = [
@@ -134,16 +158,57 @@ class Steering:
         return Cycle(at=now, decisions=decisions, setpoints=setpoints, base=base)
 
     def note(self, outcome: Outcome, now: datetime) -> None:
-        """Takes in how a device took its setpoint; refused and unanswered ones change nothing."""
+        """Takes in how a device took its setpoint.
+
+        A refused one changes nothing in the device: what it confirmed before still holds. An unanswered
+        one may have been taken or not, so both count until there is an answer again.
+        """
         match outcome:
             case Applied(setpoint=setpoint):
-                self.confirmed[setpoint.asset] = Confirmed(
-                    setpoint=setpoint, power_kw=setpoint.power_kw, at=now
-                )
+                self._confirm(setpoint, setpoint.power_kw, now)
             case PartlyApplied(setpoint=setpoint, power_kw=power_kw):
-                self.confirmed[setpoint.asset] = Confirmed(setpoint=setpoint, power_kw=power_kw, at=now)
+                self._confirm(setpoint, power_kw, now)
+            case TimedOut(setpoint=setpoint):
+                self._doubt(setpoint.asset, setpoint.power_kw, setpoint.valid_until)
+            case Rejected():
+                pass
             case _:
-                self.confirmed.pop(outcome.setpoint.asset, None)
+                assert_never(outcome)
+
+    def _confirm(self, setpoint: Setpoint, power_kw: float, now: datetime) -> None:
+        standing = self.confirmed.get(setpoint.asset)
+        renewed = standing is not None and abs(standing.power_kw - power_kw) < SAME_KW
+        since = standing.at if standing is not None and renewed else now
+        self.confirmed[setpoint.asset] = Confirmed(setpoint=setpoint, power_kw=power_kw, at=since)
+        self.doubts.pop(setpoint.asset, None)
+
+    def _doubt(self, asset: AssetId, power_kw: float, until: datetime) -> None:
+        doubt = self.doubts.get(asset)
+        low, high = (0.0, 0.0) if doubt is None else (doubt.low_kw, doubt.high_kw)
+        self.doubts[asset] = Doubt(
+            low_kw=min(low, power_kw),
+            high_kw=max(high, power_kw),
+            until=until if doubt is None else max(until, doubt.until),
+        )
+
+    def _forget_spent(self, state: NeighbourhoodState) -> None:
+        """Lets go of confirmations that the device may have lost.
+
+        A profile ends with its transaction, and a charger that reconnects may have started anew: both get
+        their setpoint again, whatever they confirmed before.
+        """
+        for point in self.site.charge_points:
+            connector = state.connectors.get(point.id)
+            if connector is not None:
+                key = (connector.plugged, connector.transaction)
+                if self._transactions.setdefault(point.id, key) != key:
+                    self._transactions[point.id] = key
+                    self.confirmed.pop(point.id, None)
+        for asset, confirmed in list(self.confirmed.items()):
+            link = state.links.get(asset)
+            if link is not None and link.up and link.at > confirmed.at and asset not in self.doubts:
+                del self.confirmed[asset]
+                self._doubt(asset, confirmed.power_kw, confirmed.setpoint.valid_until)
 
     def drawn_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> float:
         """What a steered device draws now [kW]: its meter, or a newer setpoint that it confirmed."""
@@ -263,8 +328,12 @@ class Steering:
             self._loads_now(state, now, cached=all_live),
             steered,
             meters,
-            self._reserved_kw(state, steerable, now),
+            self._reserved(state, steerable, now),
+            self._last_kw,
         )
+        for node_id in meters:
+            i = self._place[node_id]
+            self._last_kw[node_id] = base.high_kw[i] - base.reserved_kw[i]
         self._mean = base.mean_with(self._mean, min(1.0, self.settings.period_s / SMOOTHING_S))
         return base.smoothed(self._mean)
 
@@ -291,22 +360,45 @@ class Steering:
         self._loads_at = now
         return self._loads
 
-    def _reserved_kw(
-        self, state: NeighbourhoodState, steerable: frozenset[AssetId], now: datetime
-    ) -> FloatArray:
-        """What silent chargers may draw: the larger of last setpoint, while it holds, and fallback."""
-        reserved = np.zeros(len(self.site.network.nodes))
-        for point in self.site.charge_points:
-            connector = state.connectors.get(point.id)
-            if point.id in steerable or connector is None or not connector.plugged:
+    def _reserved(self, state: NeighbourhoodState, steerable: frozenset[AssetId], now: datetime) -> Reserved:
+        """What devices that we cannot reach may do.
+
+        A charger: the larger of its fallback and what it was last told, while that holds and a margin
+        longer; a car may have come since we last heard of it. One that was never heard since our own start
+        may still follow what it was told before that. A battery stands still once its command has run
+        out, and a roof is free.
+        """
+        if self._first_at is None:
+            self._first_at = now
+        self._heard |= steerable
+        margin = timedelta(seconds=RESERVE_MARGIN_S)
+        starting = now < self._first_at + timedelta(seconds=self.settings.setpoint_life_s) + margin
+        site = self.site
+        silent: list[tuple[AssetId, NodeId, Phases, float, float]] = []
+        for point in site.charge_points:
+            unknown = starting and point.id not in self._heard
+            high = max(point.fallback_kw, point.charge_kw_max if unknown else 0.0)
+            low = -point.discharge_kw_max if unknown else 0.0
+            silent.append((point.id, point.node, point.phases, low, high))
+        silent += [(b.id, b.node, b.phases, 0.0, 0.0) for b in site.batteries]
+        for roof in site.pv:
+            measured = state.power_kw(roof.id, now, self.settings.meter_stale_s)
+            silent.append(
+                (roof.id, roof.node, roof.phases, -roof.rated_kw if measured is None else measured, 0.0)
+            )
+        high_kw, low_kw = np.zeros((len(site.network.nodes), 4)), np.zeros((len(site.network.nodes), 4))
+        for asset, node, phases, low, high in silent:
+            if asset in steerable:
                 continue
-            power = point.fallback_kw
-            confirmed = self.confirmed.get(point.id)
-            if confirmed is not None:
-                until = confirmed.setpoint.valid_until + timedelta(seconds=RESERVE_MARGIN_S)
-                power = max(power, confirmed.power_kw) if now < until else power
-            reserved[self._place[point.node]] += power
-        return reserved
+            confirmed, doubt = self.confirmed.get(asset), self.doubts.get(asset)
+            if confirmed is not None and now < confirmed.setpoint.valid_until + margin:
+                low, high = min(low, confirmed.power_kw), max(high, confirmed.power_kw)
+            if doubt is not None and now < doubt.until + margin:
+                low, high = min(low, doubt.low_kw), max(high, doubt.high_kw)
+            share = shares([phases])[0]
+            high_kw[self._place[node]] += high * share
+            low_kw[self._place[node]] += min(low, 0.0) * share
+        return Reserved(high_kw=high_kw, low_kw=low_kw)
 
     def _to_send(self, decision: Decision, candidate: Candidate, now: datetime) -> Setpoint | None:
         """The setpoint to send, or None where the one that stands is good and not half spent."""
@@ -318,10 +410,11 @@ class Steering:
             if standing is None or standing.power_kw <= candidate.safe_kw:
                 return None
             wanted = candidate.safe_kw
-        if standing is not None and standing.setpoint.valid_until - now > life / 2:
+        sure = decision.asset not in self.doubts
+        if standing is not None and sure and standing.setpoint.valid_until - now > life / 2:
             change = abs(wanted - standing.setpoint.power_kw)
             small = decision.reason.code in PLAN_CODES and wanted != 0.0 and change < CHANGE_KW
-            if change < 1e-3 or small:
+            if change < SAME_KW or small:
                 return None
         return Setpoint(
             asset=decision.asset,

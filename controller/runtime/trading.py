@@ -11,7 +11,7 @@ is expected of their homes and roofs. What they then use beyond it is settled wi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ import structlog
 
 from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
-from controller.domain.time import QUARTER, QUARTER_H, utc_text
+from controller.domain.time import QUARTER, QUARTER_H, quarter_start, utc_text
 from controller.domain.units import kwh_to_wh, microeur_per_kwh
 from controller.runtime.core import Controller
 from controller.runtime.plan import ActivePlan
@@ -32,6 +32,8 @@ from market.settlement import MeteredEnergy, SettlementInputs, SupplierPrices, s
 
 METERS_WAIT = timedelta(minutes=8)
 """How long after a quarter-hour missing meters are waited for before they are estimated."""
+CATCH_UP_MAX = timedelta(days=7)
+"""How far back quarter-hours are cleared that nobody cleared in time; no order was placed before it."""
 METERS_FIRST = timedelta(seconds=90)
 """How long after a quarter-hour the meters are first looked at."""
 
@@ -70,27 +72,58 @@ class Trading:
             own = list(await unit.orders_of_interval(interval))
         quarter = self.quarter_prices(interval)
         orders = [*own, *self._made_orders(quarter, {order.member for order in own})]
-        if not orders:
-            return
         orders += backstop_orders(quarter, orders)
-        network = controller.site.network
-        limits: dict[NodeId, tuple[float, float]] = {}
-        for node in network.nodes:
-            limit = controller.people.limit_at(network, node.id, interval)
-            limits[node.id] = (limit.import_kw, limit.export_kw)
-        result: IntervalResult = await self._offload(clear, orders, envelope_of(network, limits_kw=limits))
+        result = await self._cleared(interval, orders)
         async with controller.store.unit() as unit:
             # An order cancelled while we computed stays in: the gate had closed before it.
             await unit.add_orders(orders)
             await unit.add_result(result, controller.clock.now())
         self.latest = result
 
+    async def catch_up(self) -> None:
+        """Clears the quarter-hours whose gate closed while nobody was there to do it.
+
+        Their orders had been accepted, and what was used in them has to be settled by somebody's price.
+        """
+        if self.latest is None:
+            return
+        closed = quarter_start(self.controller.clock.now() + self._gate_lead())
+        start = max(self.latest.interval_start + QUARTER, closed - CATCH_UP_MAX)
+        while start <= closed:
+            await self.clear_interval(start)
+            start += QUARTER
+
+    async def _cleared(self, interval: datetime, orders: Sequence[Order]) -> IntervalResult:
+        """The clearing of a quarter-hour; one without orders is kept too, so that its meters are settled."""
+        network, people = self.controller.site.network, self.controller.people
+        if not orders:
+            return IntervalResult(
+                interval_start=interval,
+                price_microeur_per_kwh={node.id: None for node in network.nodes},
+                fills=(),
+                congestion_rent_nanoeur=0,
+                welfare_nanoeur=0,
+            )
+        limits: dict[NodeId, tuple[float, float]] = {}
+        for node in network.nodes:
+            limit = people.limit_at(network, node.id, interval)
+            limits[node.id] = (limit.import_kw, limit.export_kw)
+        result: IntervalResult = await self._offload(clear, orders, envelope_of(network, limits_kw=limits))
+        return result
+
     async def keep_registers(self) -> None:
-        """Writes the registers that have come in to the store."""
+        """Writes the registers that have come in to the store; what it cannot take now is kept for later."""
         registers = self.controller.take_registers()
-        if registers:
+        if not registers:
+            return
+        kept = False
+        try:
             async with self.controller.store.unit() as unit:
-                await unit.add_registers(registers)
+                await _add_registers(unit, registers)
+            kept = True
+        finally:
+            if not kept:
+                self.controller.give_back(registers)
 
     async def settle_due(self) -> None:
         """Settles every quarter-hour whose meters are in, or have been waited for long enough."""
@@ -101,8 +134,13 @@ class Trading:
                 start for start in await unit.intervals_to_settle() if start + QUARTER + METERS_FIRST <= now
             ]
         for start in waiting:
-            async with self.controller.store.unit() as unit:
-                await self._settle(unit, start, now)
+            try:
+                async with self.controller.store.unit() as unit:
+                    await self._settle(unit, start, now)
+            except (ConflictError, ValueError, KeyError):
+                # One quarter-hour whose figures do not fit must not keep the others from being settled.
+                _LOG.exception("a quarter-hour could not be settled", interval=utc_text(start))
+                self.controller.counters.count_failure("settlement")
 
     async def place_order(self, order: Order, member: MemberId | None) -> OrderRecord:
         """Places a member's own order; the same id with the same content again changes nothing.
@@ -139,8 +177,10 @@ class Trading:
             NotFoundError: Where the member has no such order.
             ConflictError: After the gate.
         """
-        now = self.controller.clock.now()
         async with self.controller.store.unit() as unit:
+            # The time counts when our turn has come: while we waited the gate may have closed, and a
+            # clearing may have read the book.
+            now = self.controller.clock.now()
             known = await unit.order(order_id)
             if known is None or known.order.member != member:
                 raise NotFoundError(f"you have no order {order_id!r}")
@@ -257,16 +297,19 @@ class Trading:
             return
         orders = await unit.orders_of_interval(start)
         traded_wh = _traded_by_asset(result, orders)
+        on_their_own = {order.member for order in orders if order.source is OrderSource.RESIDENT}
         quarter = self.quarter_prices(start)
         settlement = settle(
             SettlementInputs(
                 interval_start=start,
                 trades=trades_of(result, orders),
-                metered=tuple(_metered(points, before, after, traded_wh)),
+                metered=tuple(_metered(points, before, after, traded_wh, on_their_own)),
                 prices=SupplierPrices(
                     import_microeur_per_kwh=quarter.import_microeur_per_kwh,
                     export_microeur_per_kwh=quarter.export_microeur_per_kwh,
                 ),
+                expected=frozenset(point for _, _, point in points),
+                members_of={point: member for _, member, point in points},
             ),
             booked_at=now,
         )
@@ -281,6 +324,24 @@ class Trading:
         for group in groups:
             for asset in group:
                 yield asset.id, asset.member, asset.ean
+
+
+async def _add_registers(unit: UnitOfWork, registers: Sequence[RegisterRecord]) -> None:
+    """Keeps registers; of a meter that says another value than before, the first one stands."""
+    try:
+        await unit.add_registers(registers)
+    except ConflictError as error:
+        _LOG.warning("registers were sent again with other values", error=str(error))
+        known: dict[tuple[datetime, str], RegisterRecord] = {}
+        for at in {register.at for register in registers}:
+            known |= {(at, meter): record for meter, record in (await unit.registers_at(at)).items()}
+        fitting = []
+        for register in registers:
+            before = known.setdefault((register.at, str(register.meter)), register)
+            if before is register or before.estimated:
+                known[register.at, str(register.meter)] = register
+                fitting.append(register)
+        await unit.add_registers(fitting)
 
 
 def _traded_by_asset(result: IntervalResult, orders: Sequence[Order]) -> dict[str, int]:
@@ -299,11 +360,13 @@ def _metered(
     before: Mapping[str, RegisterRecord],
     after: Mapping[str, RegisterRecord],
     traded_wh: Mapping[str, int],
+    on_their_own: Collection[MemberId],
 ) -> Iterator[MeteredEnergy]:
     """What each allocation point took and fed in.
 
     A meter that is missing, or that ran backwards, is estimated by what was traded for it: its owner
-    then has no deviation to pay for until the real figures are in.
+    then has no deviation to pay for until the real figures are in. Members who trade on their own have
+    no trades by allocation point to estimate from: theirs stays unknown, and so does their deviation.
     """
     for asset, member, point in points:
         first, last = before.get(asset), after.get(asset)
@@ -312,6 +375,8 @@ def _metered(
             if taken >= 0 and fed >= 0:
                 yield MeteredEnergy(member=member, ean=point, import_wh=taken, export_wh=fed)
                 continue
+        if member in on_their_own:
+            continue
         traded = traded_wh.get(asset, 0)
         yield MeteredEnergy(
             member=member, ean=point, import_wh=max(traded, 0), export_wh=max(-traded, 0), estimated=True

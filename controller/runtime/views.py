@@ -66,7 +66,7 @@ class Views:
                     estimated=measured is None,
                     import_limit_kw=limit.import_kw,
                     export_limit_kw=limit.export_kw,
-                    limited_by_grid_operator=limit.by is ReasonCode.GRID_OPERATOR_LIMIT,
+                    limited_by_grid_operator=ReasonCode.GRID_OPERATOR_LIMIT in {limit.by, limit.export_by},
                     discharge_locked_out=node.id in self.people.lockouts,
                     observed_fraction=0.0 if cycle is None else float(cycle.base.observed_fraction[i]),
                     voltage_v=None if reading is None else reading.voltage_v,
