@@ -7,7 +7,7 @@ node's meter showed, and the energy a car was last seen with. It waits for nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -207,7 +207,7 @@ class Steering:
         for asset, confirmed in list(self.confirmed.items()):
             link = state.links.get(asset)
             if link is not None and link.up and link.at > confirmed.at and asset not in self.doubts:
-                del self.confirmed[asset]
+                self.confirmed.pop(asset, None)
                 self._doubt(asset, confirmed.power_kw, confirmed.setpoint.valid_until)
 
     def drawn_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> float:
@@ -371,8 +371,8 @@ class Steering:
         if self._first_at is None:
             self._first_at = now
         self._heard |= steerable
-        margin = timedelta(seconds=RESERVE_MARGIN_S)
-        starting = now < self._first_at + timedelta(seconds=self.settings.setpoint_life_s) + margin
+        life = timedelta(seconds=self.settings.setpoint_life_s + RESERVE_MARGIN_S)
+        starting = now < self._first_at + life
         site = self.site
         silent: list[tuple[AssetId, NodeId, Phases, float, float]] = []
         for point in site.charge_points:
@@ -387,18 +387,22 @@ class Steering:
                 (roof.id, roof.node, roof.phases, -roof.rated_kw if measured is None else measured, 0.0)
             )
         high_kw, low_kw = np.zeros((len(site.network.nodes), 4)), np.zeros((len(site.network.nodes), 4))
-        for asset, node, phases, low, high in silent:
+        for asset, node, phases, *own in silent:
             if asset in steerable:
                 continue
-            confirmed, doubt = self.confirmed.get(asset), self.doubts.get(asset)
-            if confirmed is not None and now < confirmed.setpoint.valid_until + margin:
-                low, high = min(low, confirmed.power_kw), max(high, confirmed.power_kw)
-            if doubt is not None and now < doubt.until + margin:
-                low, high = min(low, doubt.low_kw), max(high, doubt.high_kw)
+            told = [0.0, *own, *self._told_kw(asset, now - timedelta(seconds=RESERVE_MARGIN_S))]
             share = shares([phases])[0]
-            high_kw[self._place[node]] += high * share
-            low_kw[self._place[node]] += min(low, 0.0) * share
+            high_kw[self._place[node]] += max(told) * share
+            low_kw[self._place[node]] += min(told) * share
         return Reserved(high_kw=high_kw, low_kw=low_kw)
+
+    def _told_kw(self, asset: AssetId, after: datetime) -> Iterator[float]:
+        """The powers [kW] of what a device was told and may follow, as far as it ends after an instant."""
+        confirmed, doubt = self.confirmed.get(asset), self.doubts.get(asset)
+        if confirmed is not None and after < confirmed.setpoint.valid_until:
+            yield confirmed.power_kw
+        if doubt is not None and after < doubt.until:
+            yield from (doubt.low_kw, doubt.high_kw)
 
     def _to_send(self, decision: Decision, candidate: Candidate, now: datetime) -> Setpoint | None:
         """The setpoint to send, or None where the one that stands is good and not half spent."""

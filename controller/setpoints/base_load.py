@@ -2,8 +2,9 @@
 
 A live node meter less what the steered devices under it draw is the best there is. Without one the
 sum of what lies below stands in: live meters as they are, stale or missing ones at the high (for
-import) or low (for export) end of their forecast. A silent charger's reservation comes on top. What
-is measured is smoothed one way only: the larger of now and the recent mean counts against import,
+import) or low (for export) end of their forecast, and never below what the node's own meter said last.
+A silent device's reservation comes on top (what it may feed in: only where no live meter says). What is
+measured is smoothed one way only: the larger of now and the recent mean counts against import,
 the smaller against export.
 
 Every power here is a row of four: the total, and phases L1, L2 and L3 [kW].
@@ -55,6 +56,8 @@ class BaseLoad:
     """Against export, shape (N, 4)."""
     observed_fraction: FloatArray
     """How much of it is measured and live, 0 to 1, shape (N,)."""
+    reserved_kw: FloatArray
+    """The part of `high_kw` that is kept free for silent devices and measured by nobody, shape (N, 4)."""
 
     def smoothed(self, mean: BaseLoad) -> BaseLoad:
         """The larger (against export: the smaller) of now and the recent mean."""
@@ -62,6 +65,7 @@ class BaseLoad:
             high_kw=np.maximum(self.high_kw, mean.high_kw),
             low_kw=np.minimum(self.low_kw, mean.low_kw),
             observed_fraction=self.observed_fraction,
+            reserved_kw=self.reserved_kw,
         )
 
     def mean_with(self, before: BaseLoad | None, weight: float) -> BaseLoad:
@@ -72,7 +76,18 @@ class BaseLoad:
             high_kw=weight * self.high_kw + (1.0 - weight) * before.high_kw,
             low_kw=weight * self.low_kw + (1.0 - weight) * before.low_kw,
             observed_fraction=self.observed_fraction,
+            reserved_kw=self.reserved_kw,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reserved:
+    """What silent devices may do under each node, while nobody measures it."""
+
+    high_kw: FloatArray
+    """Against import, shape (N, 4)."""
+    low_kw: FloatArray
+    """Against export, not positive, shape (N, 4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +99,9 @@ class LimitNow:
     phase_kw: float
     """Of one phase, either way; infinity where nothing binds per phase."""
     by: ReasonCode
+    """Whose limit import is."""
+    export_by: ReasonCode = ReasonCode.NETWORK_LIMIT
+    """Whose limit export is."""
 
 
 def base_load(
@@ -91,7 +109,8 @@ def base_load(
     loads: Group,
     steered: Group,
     meters: Mapping[NodeId, Sequence[float]],
-    reserved_kw: FloatArray,
+    reserved: Reserved,
+    at_least_kw: Mapping[NodeId, FloatArray],
 ) -> BaseLoad:
     """The unsteered load under every node.
 
@@ -100,11 +119,13 @@ def base_load(
         loads: Every load that hangs directly under a node.
         steered: What the steered devices draw (`high_kw` is used), to be taken off the node meters.
         meters: The live node meters: total [kW], or total and three phases [kW].
-        reserved_kw: Power kept free under each node for chargers that do not answer, shape (N,).
+        reserved: What devices that do not answer may draw and feed in.
+        at_least_kw: The unsteered load that a node's own meter showed last, shape (4,): without a live
+            meter the node counts for no less.
     """
     count = len(network.nodes)
     place = {node.id: i for i, node in enumerate(network.nodes)}
-    high, low, drawn = np.zeros((count, 4)), np.zeros((count, 4)), np.zeros((count, 4))
+    high, low, drawn = np.zeros((count, 4)), reserved.low_kw.copy(), np.zeros((count, 4))
     size, live = np.zeros(count), np.zeros(count)
     np.add.at(high, loads.node, loads.high_kw[:, None] * loads.share)
     np.add.at(low, loads.node, loads.low_kw[:, None] * loads.share)
@@ -112,7 +133,7 @@ def base_load(
     extent = np.maximum(np.abs(loads.high_kw), np.abs(loads.low_kw))
     np.add.at(size, loads.node, extent)
     np.add.at(live, loads.node, extent * loads.live)
-    kept = reserved_kw[:, None] * np.array([1.0, 1 / 3, 1 / 3, 1 / 3])
+    kept = reserved.high_kw.copy()
     for node_id in reversed(network.parents_first):
         i = place[node_id]
         meter = meters.get(node_id)
@@ -121,12 +142,19 @@ def base_load(
             rows = slice(0, len(meter))
             high[i, rows] = low[i, rows] = np.asarray(meter) - drawn[i, rows]
             live[i] = size[i]
+        elif node_id in at_least_kw:
+            high[i] = np.maximum(high[i], at_least_kw[node_id])
         parent = network.by_id[node_id].parent
         if parent is not None:
             for total in (high, low, drawn, size, live, kept):
                 total[place[parent]] += total[i]
     observed = np.where(size > 0.0, live / np.where(size > 0.0, size, 1.0), 1.0)
-    return BaseLoad(high_kw=high + kept, low_kw=low, observed_fraction=np.minimum(observed, 1.0))
+    return BaseLoad(
+        high_kw=high + kept,
+        low_kw=low,
+        observed_fraction=np.minimum(observed, 1.0),
+        reserved_kw=kept,
+    )
 
 
 def rooms(
@@ -155,5 +183,7 @@ def rooms(
             phase_floor_kw=(float(floor[1]), float(floor[2]), float(floor[3])) if by_phase else None,
             by=limit.by,
             limit_kw=limit.import_kw,
+            floor_by=limit.export_by,
+            floor_limit_kw=limit.export_kw,
         )
     return found

@@ -134,7 +134,8 @@ def car_candidate(context: CarContext, now: datetime) -> Candidate:
     mode = context.wishes.mode if context.wishes is not None else WishKind.NONE
     if mode is WishKind.PAUSE:
         paused = Reason(code=ReasonCode.PERSON_STOP, subject=point.id)
-        return replace(window, low_kw=0.0, high_kw=0.0, want_kw=0.0, must_kw=0.0, reason=paused)
+        # Also when we fall silent: what a person stopped does not begin again by itself.
+        return replace(window, low_kw=0.0, high_kw=0.0, want_kw=0.0, must_kw=0.0, safe_kw=0.0, reason=paused)
     laxity_h = _laxity_h(context, window.high_kw, now)
     candidate = replace(window, urgency=-laxity_h)
     if mode is WishKind.CHARGE_NOW:

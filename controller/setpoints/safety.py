@@ -43,9 +43,13 @@ class Room:
     phase_ceiling_kw: tuple[float, float, float] | None = None
     phase_floor_kw: tuple[float, float, float] | None = None
     by: ReasonCode = ReasonCode.NETWORK_LIMIT
-    """Whose limit it is."""
+    """Whose limit the ceiling is."""
     limit_kw: float = float("inf")
-    """The limit itself, for the words."""
+    """The import limit itself, for the words."""
+    floor_by: ReasonCode = ReasonCode.NETWORK_LIMIT
+    """Whose limit the floor is."""
+    floor_limit_kw: float = float("inf")
+    """The export limit itself, a magnitude, for the words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +178,8 @@ def _lower(state: _Fit, row: _Row, floor_kw: FloatArray, over_kw: float) -> floa
     give = np.maximum(state.power_kw[order] - floor_kw[order], 0.0)
     before = np.concatenate([[0.0], np.cumsum(give * inside[order])[:-1]])
     take = np.minimum(give, np.maximum(over_kw - before, 0.0) / inside[order])
-    _change(state, row, order, -take)
+    room = row.room
+    _change(state, order, -take, Reason(code=room.by, subject=row.node, value=room.limit_kw, unit="kW"))
     return over_kw - float(take @ inside[order])
 
 
@@ -196,15 +201,15 @@ def _over_floor(state: _Fit, row: _Row) -> None:
         if total <= 0.0:
             continue
         share = min(1.0, short_kw / total)
-        _change(state, row, order, share * room / inside[order])
+        limit = Reason(code=row.room.floor_by, subject=row.node, value=row.room.floor_limit_kw, unit="kW")
+        _change(state, order, share * room / inside[order], limit)
         short_kw -= share * total
         if short_kw <= TOLERANCE_KW:
             return
 
 
-def _change(state: _Fit, row: _Row, places: IntArray, by_kw: FloatArray) -> None:
+def _change(state: _Fit, places: IntArray, by_kw: FloatArray, reason: Reason) -> None:
     state.power_kw[places] += by_kw
-    reason = Reason(code=row.room.by, subject=row.node, value=row.room.limit_kw, unit="kW")
     for place in places[np.abs(by_kw) > TOLERANCE_KW].tolist():
         state.bound_by[place] = reason
 
@@ -228,8 +233,12 @@ def _whole_minimums(state: _Fit, rows: Sequence[_Row], candidates: Sequence[Cand
         zip(between.tolist(), wanted.tolist(), strict=True), key=lambda pair: -rank[pair[0]]
     ):
         inside = state.low_kw[place] - TOLERANCE_KW <= power <= state.high_kw[place] + TOLERANCE_KW
+        # Charging can only break a ceiling and discharge only a floor: where a ceiling is broken already,
+        # discharge that does not mend all of it still mends some.
         if inside and all(
-            rows[r].floor_kw <= used[r] + weight * power <= rows[r].ceiling_kw + TOLERANCE_KW
+            used[r] + weight * power <= rows[r].ceiling_kw + TOLERANCE_KW
+            if power > 0.0
+            else used[r] + weight * power >= rows[r].floor_kw - TOLERANCE_KW
             for r, weight in rows_of[place]
         ):
             state.power_kw[place] = power

@@ -49,8 +49,8 @@ class NeighbourhoodState:
 
 
 def is_stale(at: datetime, now: datetime, stale_s: float) -> bool:
-    """Whether something measured at `at` is older than `stale_s` [s]."""
-    return now - at > timedelta(seconds=stale_s)
+    """Whether something measured at `at` is older than `stale_s` [s], or as far ahead: a wrong clock."""
+    return abs(now - at) > timedelta(seconds=stale_s)
 
 
 def apply(state: NeighbourhoodState, reading: Reading) -> NeighbourhoodState:
