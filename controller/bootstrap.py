@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import secrets
 import signal
 import sys
@@ -47,6 +48,8 @@ SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter: the web thread must not make the safety loop late."""
 GC_THRESHOLD = (20_000, 20, 1_000)
 """Collect the young often enough, the old hardly ever: a full collection stops every thread for long."""
+PRIORITY = -5
+"""The controller's niceness; its solver adds 10 and so stays behind everything else."""
 STORAGE_SECRET_KEY = "storage_secret"  # noqa: S105  # the name under which it is kept, not the secret
 DEFAULT_UNIT = 1
 
@@ -122,6 +125,9 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
     site, settings = read_site_file(site_path)
     prices = price_book(settings, site_path.parent)
     store = await open_store(database_path(settings, site_path.parent))
+    with contextlib.suppress(PermissionError):
+        # Where the operating system lets us: what keeps the cables safe comes before what reports on it.
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)

@@ -76,7 +76,7 @@ class SafetyThread:
                 due = next_multiple(clock.now(), period)
 
     def _cycle(self) -> None:
-        """One cycle. One that fails sends nothing: what was sent before runs out, and the next one is tried."""
+        """One cycle. One that fails sends nothing: what was sent before runs out."""
         try:
             cycle = self._controller.safety_cycle(self._controller.clock.now())
         except Exception:  # noqa: BLE001  # a bug must not end the loop that keeps the cables safe
