@@ -62,7 +62,10 @@ class NodeLoadHistory:
     """Of all connections under the node."""
     by_slot_kw: dict[int, float] = field(default_factory=dict)
     ratio: float = 1.0
+    learned: bool = False
+    """Whether a quarter-hour has been measured yet."""
     latest_kw: float | None = None
+    latest_at: datetime | None = None
 
     def profile_kw(self, at: datetime) -> float:
         """The standard profile [kW]."""
@@ -77,22 +80,22 @@ class NodeLoadHistory:
         )
         profile = self.profile_kw(at)
         if profile > 0.0:
-            first = self.latest_kw is None
-            weight = 1.0 if first else RATIO_WEIGHT
+            weight = RATIO_WEIGHT if self.learned else 1.0
             self.ratio += weight * (measured_kw / profile - self.ratio)
-        self.latest_kw = measured_kw
+            self.learned = True
 
-    def see(self, measured_kw: float) -> None:
-        """Takes in the load now [kW]."""
-        self.latest_kw = measured_kw
+    def see(self, measured_kw: float, at: datetime) -> None:
+        """Takes in the load [kW] at an instant."""
+        self.latest_kw, self.latest_at = measured_kw, at
 
-    def forecast_kw(self, now: datetime, starts: Sequence[datetime]) -> FloatArray:
+    def forecast_kw(self, starts: Sequence[datetime]) -> FloatArray:
         """The expected load [kW] in steps that begin at `starts`, shape (T,)."""
         expected = np.array([self._expected_kw(at) for at in starts])
-        if self.latest_kw is None:
+        if self.latest_kw is None or self.latest_at is None:
             return expected
-        off = self.latest_kw - self._expected_kw(now)
-        hours = np.array([(at - now).total_seconds() / 3600.0 for at in starts])
+        # The difference fades from when it was seen: what was measured hours ago says little of now.
+        off = self.latest_kw - self._expected_kw(self.latest_at)
+        hours = np.array([(at - self.latest_at).total_seconds() / 3600.0 for at in starts])
         result: FloatArray = expected + off * np.exp(-np.maximum(hours, 0.0) / NOW_MEMORY_H)
         return result
 

@@ -1,6 +1,6 @@
 """Day-ahead prices as they are known at a moment: the next day's come out at 13:00 local time.
 
-Beyond what is out, the last known price of the same local hour stands in.
+Beyond what is out, and in a gap, the last known price of the same local hour stands in.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from controller.domain.units import FloatArray
 
 PUBLISHED_AT_H = 13
 """Local hour at which tomorrow's prices are out (EPEX day-ahead auction, 12:57 at the latest)."""
+STAND_IN_DAYS = 9
+"""How many days back a price is looked for: a week, and the horizon."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ class PriceBook:
         return np.array([self._planned(start, end) for start in starts])
 
     def _planned(self, start: datetime, published_until: datetime) -> float:
-        while start >= published_until:
-            start -= timedelta(days=1)
-        price = self.at(start)
-        return self.fallback_eur_per_kwh if price is None else price
+        for _ in range(STAND_IN_DAYS):
+            price = self.at(start) if start < published_until else None
+            if price is not None:
+                return price
+            # A day earlier on the clock on the wall: on two days a year that is 23 or 25 hours.
+            start = (start.astimezone(AMSTERDAM) - timedelta(days=1)).astimezone(UTC)
+        return self.fallback_eur_per_kwh

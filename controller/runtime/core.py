@@ -180,7 +180,7 @@ class Controller:
         cycle = self.steering.decide(self.state, self.people, self.plan, self.steerable(), now)
         self.forecasts.learn(cycle.base, now)
         if self.counters.safety_cycles % SUN_EVERY_CYCLES == 0:
-            self.forecasts.learn_sun(self.state)
+            self.forecasts.learn_sun(self.state, now)
         self._remember_quarter(now)
         self.counters.safety_cycles += 1
         self.snapshot = Snapshot(

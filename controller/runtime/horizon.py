@@ -40,7 +40,7 @@ SHORTEST_STEP_S = 30.0
 """A remainder of a quarter-hour shorter than this joins the next one."""
 RETURN_MARGIN = timedelta(minutes=30)
 """A car counts as back this long after its booking says."""
-FINAL_FRACTION = 0.4
+FINAL_FRACTION = 0.7
 """What is wanted in a store at the end of the horizon, where it has that much now or less is left over."""
 
 
@@ -247,7 +247,10 @@ def _calendar(
     margin = settings.planning.departure_margin_kwh
     now = boundaries[0]
     own = [b for b in people.bookings_of(car.vehicle.id) if b.to_utc > now and b.from_utc < boundaries[-1]]
-    wanted = {d.at_utc: min(d.energy_kwh + margin, capacity) for d in departures}
+    wanted: dict[datetime, float] = {}
+    for departure in departures:
+        energy_kwh = min(departure.energy_kwh + margin, capacity)
+        wanted[departure.at_utc] = max(energy_kwh, wanted.get(departure.at_utc, 0.0))
     booked = {booking.from_utc for booking in own}
     stays: list[Stay] = []
     trips: list[Trip] = []
@@ -263,6 +266,9 @@ def _calendar(
             here + (1 if car.charge_point is not None and here == 0 else 0),
         )
         if leave > here:
+            early = [(at, wanted[at]) for at in sorted(wanted) if at < booking.from_utc and at not in booked]
+            split, here = _split(boundaries, early, here, leave)
+            stays += split
             stays.append(Stay(from_step=here, to_step=leave, departure_min_kwh=wanted.get(booking.from_utc)))
         away = max(leave, here)
         here = max(_ceil_step(boundaries, booking.to_utc + RETURN_MARGIN), away + 1)
@@ -270,16 +276,29 @@ def _calendar(
             trips.append(Trip(step=min(max(here - 1, away), steps - 1), energy_kwh=booking.energy_kwh))
         if here >= steps:
             return stays, trips
-    # A driver's own departure (no booking) ends a stay without taking the car out of the plan.
-    for at, energy in sorted(wanted.items()):
-        step = _floor_step(boundaries, at)
-        if at in booked or not here < max(step, 1) < steps:
-            continue
-        stays.append(Stay(from_step=here, to_step=max(step, here + 1), departure_min_kwh=energy))
-        here = max(step, here + 1)
+    late = [(at, energy) for at, energy in sorted(wanted.items()) if at not in booked]
+    split, here = _split(boundaries, late, here, steps)
+    stays += split
     if here < steps:
         stays.append(Stay(from_step=here, to_step=steps))
     return stays, trips
+
+
+def _split(
+    boundaries: Sequence[datetime], departures: Sequence[tuple[datetime, float]], here: int, until: int
+) -> tuple[list[Stay], int]:
+    """Ends stays at a driver's own departures (no booking) without taking the car out of the plan.
+
+    Returns:
+        The stays that end before `until`, and the step from which the last one goes on.
+    """
+    stays = []
+    for at, energy in departures:
+        step = max(_floor_step(boundaries, at), 1)
+        if here < step < until:
+            stays.append(Stay(from_step=here, to_step=step, departure_min_kwh=energy))
+            here = step
+    return stays, here
 
 
 def _battery_store(battery: Battery, energy_kwh: float, steps: int, *, may_discharge: bool) -> StoreInput:

@@ -23,7 +23,12 @@ from controller.runtime.people import People
 from controller.runtime.steering import Steering
 from controller.setpoints.base_load import BaseLoad
 from controller.state import NeighbourhoodState
+from controller.state.model import is_stale
 
+OBSERVED_MIN_FRACTION = 0.9
+"""Of a load less observed than this nothing is learned: an estimate that fed itself would run away."""
+SKY_STALE_S = 3600.0
+"""The sky of an hour ago [s] is not the sky of now."""
 CLEAR_ENOUGH_FRACTION = 0.05
 """Below this clear-sky output the measured ratio says nothing."""
 
@@ -38,7 +43,7 @@ class Forecasts:
     clearness: float | None = None
     _quarter: datetime | None = None
     _sum_kw: dict[NodeId, float] = field(default_factory=dict)
-    _count: int = 0
+    _counts: dict[NodeId, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         yearly: dict[NodeId, float] = defaultdict(float)
@@ -52,29 +57,34 @@ class Forecasts:
         """The (low, high) end [kW] of a load without a live meter: its share of its node's forecast."""
         history = self.histories[load.node]
         share = load.yearly_kwh / history.yearly_kwh if history.yearly_kwh > 0.0 else 0.0
-        expected = float(history.forecast_kw(now, [now])[0]) * share
+        expected = float(history.forecast_kw([now])[0]) * share
         return 0.0, max(expected, 0.0) * (1.0 + HIGH_MARGIN)
 
     def learn(self, base: BaseLoad, now: datetime) -> None:
-        """Takes in the unsteered load of one safety cycle; a full quarter-hour goes into the history."""
+        """Takes in the unsteered load of one safety cycle, where it is measured.
+
+        A full quarter-hour goes into the history.
+        """
         own = own_load_kw(self.site, base)
         quarter = quarter_start(now)
         if self._quarter is not None and quarter != self._quarter:
             for node, total in self._sum_kw.items():
-                self.histories[node].learn(self._quarter, total / max(self._count, 1))
-            self._sum_kw, self._count = {}, 0
+                self.histories[node].learn(self._quarter, total / self._counts[node])
+            self._sum_kw, self._counts = {}, {}
         self._quarter = quarter
-        self._count += 1
         for node, power in own.items():
             self._sum_kw[node] = self._sum_kw.get(node, 0.0) + power
-            self.histories[node].see(power)
+            self._counts[node] = self._counts.get(node, 0) + 1
+            self.histories[node].see(power, now)
 
-    def learn_sun(self, state: NeighbourhoodState) -> None:
+    def learn_sun(self, state: NeighbourhoodState, now: datetime) -> None:
         """Compares what the roofs make with a clear sky."""
         measured, clear = 0.0, 0.0
         for roof in self.site.pv:
             reading = state.inverters.get(roof.id)
             if reading is None or reading.power_kw is None or reading.limited:
+                continue
+            if is_stale(reading.at, now, SKY_STALE_S):
                 continue
             fraction = float(self._clear(roof.tilt_deg, roof.azimuth_deg, [reading.at])[0])
             if fraction >= CLEAR_ENOUGH_FRACTION:
@@ -93,10 +103,10 @@ class Forecasts:
             found[roof.node] = found[roof.node] + power if roof.node in found else power
         return found
 
-    def base_kw(self, now: datetime, starts: Sequence[datetime]) -> dict[NodeId, FloatArray]:
+    def base_kw(self, starts: Sequence[datetime]) -> dict[NodeId, FloatArray]:
         """The unsteered load directly under each node [kW], shape (T,)."""
         return {
-            node: history.forecast_kw(now, starts)
+            node: history.forecast_kw(starts)
             for node, history in self.histories.items()
             if history.yearly_kwh > 0.0 or history.latest_kw
         }
@@ -107,14 +117,23 @@ class Forecasts:
 
 
 def own_load_kw(site: Site, base: BaseLoad) -> dict[NodeId, float]:
-    """The unsteered load directly under each node: its own less its children's [kW]."""
-    mean = (base.high_kw[:, 0] + base.low_kw[:, 0]) / 2.0
+    """The unsteered load directly under each node: its own less its children's [kW].
+
+    Only of nodes of which it is measured, and without what is kept free for silent devices.
+    """
+    mean = (base.high_kw[:, 0] - base.reserved_kw[:, 0] + base.low_kw[:, 0]) / 2.0
     place = {node.id: i for i, node in enumerate(site.network.nodes)}
     own = {node.id: float(mean[place[node.id]]) for node in site.network.nodes}
+    own_unknown: set[NodeId] = set()
+    unknown = {
+        n.id for n in site.network.nodes if base.observed_fraction[place[n.id]] < OBSERVED_MIN_FRACTION
+    }
     for node in site.network.nodes:
         if node.parent is not None:
             own[node.parent] -= float(mean[place[node.id]])
-    return own
+            if node.id in unknown:
+                own_unknown.add(node.parent)
+    return {node: power for node, power in own.items() if node not in unknown | own_unknown}
 
 
 @dataclass(frozen=True)
@@ -146,7 +165,7 @@ class Planner:
                 )
                 for battery in self.site.batteries
             ],
-            base_kw=self.forecasts.base_kw(now, mid),
+            base_kw=self.forecasts.base_kw(mid),
             sun_kw=self.forecasts.sun_kw(now, mid),
             import_price_eur_per_kwh=bare + tariff.import_adder_eur_per_kwh,
             export_price_eur_per_kwh=bare + tariff.export_adder_eur_per_kwh,
