@@ -19,8 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
 from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.ids import ean
-from controller.domain.network import Network, Node, tree_problems
+from controller.domain.network import Limit, Network, Node, tree_problems
 from controller.domain.site import Location, Site, Tariff
+from controller.domain.time import QUARTER
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +149,20 @@ class SiteFile:
     loads: tuple[Load, ...] = ()
 
 
+SUPPLIER_ID = "supplier"
+"""The member as which the supplier stands in the market (`market.orders.SUPPLIER`)."""
+PORT_MAX = 65535
+_MAGNITUDES = (
+    "charge_kw_max",
+    "charge_kw_min",
+    "discharge_kw_max",
+    "capacity_kwh",
+    "min_kwh",
+    "rated_kw",
+    "fallback_kw",
+    "yearly_kwh",
+    "wear_eur_per_kwh_discharged",
+)
 _ADAPTER: TypeAdapter[SiteFile] = TypeAdapter(SiteFile)
 
 
@@ -166,7 +181,8 @@ def read_site_file(path: Path) -> tuple[Site, Settings]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputProblemsError(str(path), [Problem(place="file", rule=f"is no TOML: {error}")]) from error
     found = list(_unknown_names(table, SiteFile, ""))
-    for node in table.get("nodes", []):
+    nodes = table.get("nodes")
+    for node in nodes if isinstance(nodes, list) else ():
         if isinstance(node, dict):
             node.setdefault("parent", None)
     try:
@@ -222,9 +238,12 @@ def semantic_problems(site: SiteFile) -> Iterator[Problem]:
     """What is wrong between the parts of a site file whose parts are well-formed."""
     for rule in tree_problems([(node.id, node.parent) for node in site.nodes]):
         yield Problem(place="nodes", rule=rule)
+    yield from _limit_problems(site)
     yield from _doubles(site)
     nodes = {node.id for node in site.nodes}
     members = {member.id for member in site.members}
+    if SUPPLIER_ID in members:
+        yield Problem(place="members", rule=f"{SUPPLIER_ID!r} is the supplier's own name in the books")
     groups: Sequence[tuple[str, Sequence[Any]]] = [
         ("charge_points", site.charge_points),
         ("vehicles", site.vehicles),
@@ -271,13 +290,51 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
     positive = [
         ("settings.safety.period_s", settings.safety.period_s),
         ("settings.safety.setpoint_life_s", settings.safety.setpoint_life_s),
+        ("settings.safety.meter_stale_s", settings.safety.meter_stale_s),
+        ("settings.safety.node_meter_stale_s", settings.safety.node_meter_stale_s),
+        ("settings.ocpp.call_timeout_s", settings.ocpp.call_timeout_s),
+        ("settings.modbus.poll_s", settings.modbus.poll_s),
+        ("settings.modbus.timeout_s", settings.modbus.timeout_s),
         ("settings.planning.every_s", settings.planning.every_s),
         ("settings.planning.horizon_h", settings.planning.horizon_h),
         ("settings.planning.deadline_s", settings.planning.deadline_s),
     ]
     for place, value in positive:
-        if not value > 0:
-            yield Problem(place=place, rule=f"must be more than 0, is {value}")
+        if not 0 < value < float("inf"):
+            yield Problem(place=place, rule=f"must be a finite number of more than 0, is {value}")
+    yield from _range_problems(settings)
+
+
+def _range_problems(settings: Settings) -> Iterator[Problem]:
+    fractions = [
+        ("settings.safety.margin_fraction", settings.safety.margin_fraction),
+        ("settings.planning.margin_fraction", settings.planning.margin_fraction),
+    ]
+    for place, value in fractions:
+        if not 0 <= value < 1:
+            yield Problem(place=place, rule=f"must lie in [0, 1), is {value}")
+    lead_s = settings.market.gate_lead_s
+    if not 0 <= lead_s < QUARTER.total_seconds():
+        rule = f"must lie within a quarter-hour, in [0, {QUARTER.total_seconds():g}), is {lead_s}"
+        yield Problem(place="settings.market.gate_lead_s", rule=rule)
+    ports = [
+        ("settings.web.port", settings.web.port),
+        ("settings.ocpp.port", settings.ocpp.port),
+        ("settings.mqtt.port", settings.mqtt.port),
+    ]
+    for place, port in ports:
+        if not 0 <= port <= PORT_MAX:
+            yield Problem(place=place, rule=f"must be a port from 0 to {PORT_MAX}, is {port}")
+
+
+def _limit_problems(site: SiteFile) -> Iterator[Problem]:
+    for i, node in enumerate(site.nodes):
+        for j, limit in enumerate(node.limits):
+            for name in ("value", "export_value"):
+                value = getattr(limit, name)
+                if value is not None and not 0 <= value < float("inf"):
+                    rule = f"must be a finite number of at least 0, is {value}"
+                    yield Problem(place=f"nodes[{i}].limits[{j}].{name}", rule=rule)
 
 
 def _doubles(site: SiteFile) -> Iterator[Problem]:
@@ -292,6 +349,13 @@ def _doubles(site: SiteFile) -> Iterator[Problem]:
     for name, ids in (("asset", assets), ("member", [member.id for member in site.members])):
         for double in sorted(key for key, count in Counter(ids).items() if count > 1):
             yield Problem(place="site", rule=f"{name} id {double!r} is there more than once")
+    points = [asset.ean for group in groups for asset in group if hasattr(asset, "ean")]
+    for double in sorted(key for key, count in Counter(points).items() if count > 1):
+        yield Problem(
+            place="site",
+            rule=f"allocation point {double} belongs to more than one asset",
+            way_out="each is metered and settled by itself",
+        )
     for double in sorted(
         key for key, count in Counter(car.token for car in site.vehicles).items() if count > 1
     ):
@@ -299,12 +363,11 @@ def _doubles(site: SiteFile) -> Iterator[Problem]:
 
 
 def _figure_problems(place: str, asset: object) -> Iterator[Problem]:
-    for name in ("charge_kw_max", "discharge_kw_max", "capacity_kwh", "min_kwh", "rated_kw", "fallback_kw"):
+    for name in _MAGNITUDES:
         value = getattr(asset, name, 0.0)
-        if not value >= 0:
-            yield Problem(
-                place=f"{place}.{name}", rule=f"is a magnitude and must not be negative, is {value}"
-            )
+        if not 0 <= value < float("inf"):
+            rule = f"is a magnitude: a finite number of at least 0, is {value}"
+            yield Problem(place=f"{place}.{name}", rule=rule)
     for name in ("efficiency_charge", "efficiency_discharge"):
         value = getattr(asset, name, 1.0)
         if not 0 < value <= 1:
@@ -328,6 +391,7 @@ def _unknown_names(table: Mapping[str, Any], kind: type, prefix: str) -> Iterato
         "tariff": Tariff,
         "settings": Settings,
         "nodes": Node,
+        "limits": Limit,
         "members": Member,
         "charge_points": ChargePoint,
         "vehicles": Vehicle,

@@ -2,7 +2,9 @@
 
 What is looked at comes from the last cycle's snapshot, on the caller's thread. What changes something,
 or needs the store, runs on the control loop: so no lock is needed, and no request holds up a cycle for
-longer than its own few lines. Whatever a person changes is stored first and counts from then on.
+longer than its own few lines. What a person allows again is stored first and counts from then on. What a
+person stops counts at once, whatever becomes of the database: a stop must work on the day the disk is
+full, and an answer that it could not be stored says that it will not outlive a restart.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from controller.domain.assets import Booking, Departure, Vehicle, Wishes, WishKi
 from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
+from controller.runtime.checks import booking_problems, energy_problems, limit_problems
 from controller.runtime.core import Controller
 from controller.runtime.door import (
     AssetView,
@@ -73,15 +76,19 @@ class Service:
 
     async def authenticate(self, token: str) -> Principal | None:
         """Who holds a bearer token; None where it is not known."""
+        key = token_hash(token)
+        known = self._principals.get(key)
+        if known is not None:
+            return known
 
         async def run() -> Principal | None:
             async with self.controller.store.unit() as unit:
-                record = await unit.token(token_hash(token))
-            return (
-                None
-                if record is None
-                else Principal(role=record.role, member=record.member, label=record.label)
-            )
+                record = await unit.token(key)
+            if record is None:
+                return None
+            found = Principal(role=record.role, member=record.member, label=record.label)
+            self._principals[key] = found
+            return found
 
         return await self._on_loop(run())
 
@@ -182,10 +189,12 @@ class Service:
         async def run(unit: UnitOfWork) -> None:
             await unit.put_value("discharge_stopped", "true" if stopped else "false")
             await self._log(unit, who, "stopped all discharge" if stopped else "allowed discharge again", "")
+
+        def apply() -> None:
             self.controller.people.discharge_stopped = stopped
             self.controller.want_plan("discharge was stopped or allowed")
 
-        await self._in_unit(run)
+        await self._in_unit(run, apply, at_once=stopped)
 
     async def put_limit(
         self,
@@ -209,18 +218,21 @@ class Service:
             to_utc=to_utc,
             set_by=who.label,
         )
-        problems = _limit_problems(limit, now)
+        problems = limit_problems(limit, now)
         if problems:
             raise InputProblemsError("limit", problems)
 
         async def run(unit: UnitOfWork) -> ImposedLimit:
             await unit.put_limit(limit)
             await self._log(unit, who, "set a limit", node)
-            self.controller.people.limits = {**self.controller.people.limits, limit.id: limit}
-            self.controller.want_plan("a limit was set")
             return limit
 
-        return await self._in_unit(run)
+        def apply() -> None:
+            self.controller.people.limits = {**self.controller.people.limits, limit.id: limit}
+            self.controller.want_plan("a limit was set")
+
+        # Not at once: without an answer the grid operator has no id to withdraw it by.
+        return await self._in_unit(run, apply)
 
     async def limits(self, node: NodeId) -> Sequence[ImposedLimit]:
         """The limits of a node that hold or will."""
@@ -237,11 +249,13 @@ class Service:
         async def run(unit: UnitOfWork) -> None:
             await unit.end_limit(limit_id, self.controller.clock.now())
             await self._log(unit, who, "withdrew a limit", node)
+
+        def apply() -> None:
             limits = self.controller.people.limits
             self.controller.people.limits = {key: x for key, x in limits.items() if key != limit_id}
             self.controller.want_plan("a limit was withdrawn")
 
-        await self._in_unit(run)
+        await self._in_unit(run, apply)
 
     async def flexibility(self, node: NodeId) -> Sequence[FlexibilityPoint]:
         """Forecast and flexibility of a node per step of the plan."""
@@ -256,11 +270,13 @@ class Service:
         async def run(unit: UnitOfWork) -> Lockout:
             await unit.put_lockout(lockout)
             await self._log(unit, who, "locked discharge out", node)
-            self.controller.people.lockouts = {**self.controller.people.lockouts, node: lockout}
-            self.controller.want_plan("a lock-out was set")
             return lockout
 
-        return await self._in_unit(run)
+        def apply() -> None:
+            self.controller.people.lockouts = {**self.controller.people.lockouts, node: lockout}
+            self.controller.want_plan("a lock-out was set")
+
+        return await self._in_unit(run, apply, at_once=True)
 
     async def release_lockout(self, *, node: NodeId, who: Principal) -> None:
         """Releases a lock-out."""
@@ -270,11 +286,13 @@ class Service:
         async def run(unit: UnitOfWork) -> None:
             await unit.release_lockout(node)
             await self._log(unit, who, "released a lock-out", node)
+
+        def apply() -> None:
             lockouts = self.controller.people.lockouts
             self.controller.people.lockouts = {key: x for key, x in lockouts.items() if key != node}
             self.controller.want_plan("a lock-out was released")
 
-        await self._in_unit(run)
+        await self._in_unit(run, apply)
 
     async def lockouts(self) -> Sequence[Lockout]:
         """The live ones."""
@@ -300,12 +318,8 @@ class Service:
             rule = "give either energy_kwh or soc_fraction"
             raise InputProblemsError("departure", [Problem(place="energy_kwh", rule=rule)])
         wanted = energy_kwh if energy_kwh is not None else (soc_fraction or 0.0) * vehicle.capacity_kwh
-        problems = []
-        if not 0.0 <= wanted <= vehicle.capacity_kwh:
-            rule = f"must lie between 0 and the battery's {vehicle.capacity_kwh:g} kWh"
-            problems.append(
-                Problem(place="energy_kwh" if energy_kwh is not None else "soc_fraction", rule=rule)
-            )
+        place = "energy_kwh" if energy_kwh is not None else "soc_fraction"
+        problems = energy_problems(place, wanted, vehicle)
         if not now < at_utc <= now + HORIZON_MAX:
             problems.append(Problem(place="at_utc", rule="must lie ahead, at most 14 days"))
         if problems:
@@ -365,33 +379,30 @@ class Service:
         vehicle = self.controller.site.vehicle_by_id.get(booking.vehicle)
         if vehicle is None:
             raise NotFoundError(f"there is no vehicle {booking.vehicle!r}")
-        problems = []
-        if not booking.from_utc < booking.to_utc:
-            problems.append(Problem(place="to_utc", rule="must be after from_utc"))
-        if not booking.energy_kwh >= 0.0:
-            problems.append(Problem(place="energy_kwh", rule="must not be negative"))
-        wanted = booking.departure_min_kwh
-        if wanted is not None and not 0.0 <= wanted <= vehicle.capacity_kwh:
-            rule = f"must lie between 0 and the battery's {vehicle.capacity_kwh:g} kWh"
-            problems.append(Problem(place="departure_min_kwh", rule=rule))
+        problems = booking_problems(booking, vehicle)
         if problems:
             raise InputProblemsError("booking", problems)
-        overlap = [
-            other.id
-            for other in self.controller.people.bookings_of(booking.vehicle)
-            if other.id != booking.id and other.from_utc < booking.to_utc and booking.from_utc < other.to_utc
-        ]
-        if overlap:
-            raise ConflictError(f"{booking.vehicle} is booked already in that time: {', '.join(overlap)}")
 
         async def run(unit: UnitOfWork) -> Booking:
+            # Looked at when our turn has come: two that overlap may have been sent at the same time.
+            overlap = [
+                other.id
+                for other in self.controller.people.bookings_of(booking.vehicle)
+                if other.id != booking.id
+                and other.from_utc < booking.to_utc
+                and booking.from_utc < other.to_utc
+            ]
+            if overlap:
+                raise ConflictError(f"{booking.vehicle} is booked already in that time: {', '.join(overlap)}")
             await unit.put_bookings([booking])
-            self.controller.people.bookings = {**self.controller.people.bookings, booking.id: booking}
-            self.controller.want_plan("a booking came")
             return booking
 
+        def apply() -> None:
+            self.controller.people.bookings = {**self.controller.people.bookings, booking.id: booking}
+            self.controller.want_plan("a booking came")
+
         del who  # bookings are the fleet's own log; they are many
-        return await self._in_unit(run)
+        return await self._in_unit(run, apply)
 
     async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
         """Removes a booking."""
@@ -399,11 +410,13 @@ class Service:
         async def run(unit: UnitOfWork) -> None:
             await unit.delete_booking(booking_id)
             await self._log(unit, who, "deleted a booking", booking_id)
+
+        def apply() -> None:
             bookings = self.controller.people.bookings
             self.controller.people.bookings = {key: b for key, b in bookings.items() if key != booking_id}
             self.controller.want_plan("a booking was deleted")
 
-        await self._in_unit(run)
+        await self._in_unit(run, apply)
 
     async def bookings(self) -> Sequence[Booking]:
         """The bookings that are not over."""
@@ -416,16 +429,23 @@ class Service:
         return metrics_text(self.controller, self._messages())
 
     async def _change_wishes(self, asset: AssetId, who: Principal, what: str, **changes: Any) -> Wishes:
+        people = self.controller.people
+
+        def changed() -> Wishes:
+            return replace(people.wishes.get(asset, Wishes(asset=asset)), **changes)
+
         async def run(unit: UnitOfWork) -> Wishes:
-            people = self.controller.people
-            wishes = replace(people.wishes.get(asset, Wishes(asset=asset)), **changes)
+            wishes = changed()
             await unit.put_wishes(wishes)
             await self._log(unit, who, what, asset)
-            people.wishes = {**people.wishes, asset: wishes}
-            self.controller.want_plan("a person pressed a button")
             return wishes
 
-        return await self._in_unit(run)
+        def apply() -> None:
+            people.wishes = {**people.wishes, asset: changed()}
+            self.controller.want_plan("a person pressed a button")
+
+        stops = changes.get("mode") is WishKind.PAUSE or changes.get("never_discharge") is True
+        return await self._in_unit(run, apply, at_once=stops)
 
     def _node(self, node: NodeId) -> None:
         if node not in self.controller.site.network.by_id:
@@ -447,10 +467,23 @@ class Service:
         at = self.controller.clock.now()
         await unit.add_event(EventRecord(at=at, who=f"{who.role}:{who.label}", what=what, subject=subject))
 
-    async def _in_unit[T](self, work: Callable[[UnitOfWork], Coroutine[Any, Any, T]]) -> T:
+    async def _in_unit[T](
+        self,
+        work: Callable[[UnitOfWork], Coroutine[Any, Any, T]],
+        apply: Callable[[], None] | None = None,
+        *,
+        at_once: bool = False,
+    ) -> T:
+        """Works inside one transaction; `apply` makes it count once that is stored, or at once."""
+
         async def run() -> T:
+            if apply is not None and at_once:
+                apply()
             async with self.controller.store.unit() as unit:
-                return await work(unit)
+                done = await work(unit)
+            if apply is not None and not at_once:
+                apply()
+            return done
 
         return await self._on_loop(run())
 
@@ -459,17 +492,3 @@ class Service:
         if asyncio.get_running_loop() is self._loop:
             return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-
-
-def _limit_problems(limit: ImposedLimit, now: datetime) -> list[Problem]:
-    problems = []
-    if limit.import_kw is None and limit.export_kw is None:
-        problems.append(Problem(place="import_kw", rule="give import_kw, export_kw or both"))
-    for place, value in (("import_kw", limit.import_kw), ("export_kw", limit.export_kw)):
-        if value is not None and not 0.0 <= value < float("inf"):
-            problems.append(
-                Problem(place=place, rule="is a magnitude in kW and must be a finite number of at least 0")
-            )
-    if limit.to_utc is not None and limit.to_utc <= max(limit.from_utc, now):
-        problems.append(Problem(place="to_utc", rule="must be after from_utc and lie ahead"))
-    return problems
