@@ -41,7 +41,7 @@ SHORTEST_STEP_S = 30.0
 RETURN_MARGIN = timedelta(minutes=30)
 """A car counts as back this long after its booking says."""
 FINAL_FRACTION = 0.7
-"""What is wanted in a store at the end of the horizon, where it has that much now or less is left over."""
+"""What is wanted in a car at the end of the horizon, of its capacity: enough for whoever walks up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
