@@ -58,7 +58,10 @@ class SafetyThread:
         period = timedelta(seconds=self._controller.settings.safety.period_s)
         due = next_multiple(clock.now(), period)
         while True:
-            left_s = clock.machine_s(due - clock.now())
+            if due - clock.now() > 2 * period:
+                # A clock that was set back must not leave the network alone until it has caught up.
+                due = next_multiple(clock.now(), period)
+            left_s = clock.machine_s(min(due - clock.now(), period))
             if left_s > 0.0:
                 if self._stop.wait(left_s):
                     return
