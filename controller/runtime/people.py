@@ -34,6 +34,21 @@ class People:
     )
     """An index of `bookings` and the dict that it was made of: whoever changes them, replaces the dict."""
 
+    def put_booking(self, booking: Booking) -> None:
+        """Takes a booking in, in place of one with its id; the index is changed with it, not made anew."""
+        before = self.bookings.get(booking.id)
+        self.bookings_of(booking.vehicle)
+        index = dict(self._by_vehicle[1])
+        for vehicle in {booking.vehicle} if before is None else {booking.vehicle, before.vehicle}:
+            own = [one for one in index.get(vehicle, []) if one.id != booking.id]
+            if vehicle == booking.vehicle:
+                own = sorted([*own, booking], key=lambda one: (one.from_utc, one.id))
+            index[vehicle] = own
+        bookings = {**self.bookings, booking.id: booking}
+        # The index first: whoever reads between the two lines makes it anew from the old books.
+        self._by_vehicle = (bookings, index)
+        self.bookings = bookings
+
     def bookings_of(self, vehicle: AssetId) -> list[Booking]:
         """A car's bookings by start."""
         made_of, index = self._by_vehicle

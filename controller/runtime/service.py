@@ -398,7 +398,7 @@ class Service:
             return booking
 
         def apply() -> None:
-            self.controller.people.bookings = {**self.controller.people.bookings, booking.id: booking}
+            self.controller.people.put_booking(booking)
             self.controller.want_plan("a booking came")
 
         del who  # bookings are the fleet's own log; they are many
