@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from controller.dispatch.inputs import (
     StoreKind,
     Trip,
 )
+from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.units import FloatArray
 
@@ -108,3 +110,52 @@ def _car(number: int, node: str, steps: int, rng: np.random.Generator) -> StoreI
 def flat(value: float, steps: int) -> FloatArray:
     """A constant series, shape (T,)."""
     return np.full(steps, value)
+
+
+def one_step_later(
+    inputs: DispatchInputs, result: DispatchResult, *, changed: float = 0.05, seed: int = 7
+) -> DispatchInputs:
+    """The problem one step on: what the plan did in the first step has happened, some cars changed.
+
+    The horizon moves along; its new last step is like the one a day before its end. A changed car has
+    another energy than planned and another wish.
+    """
+    rng = np.random.default_rng(seed)
+
+    def rolled(series: FloatArray) -> FloatArray:
+        return np.roll(series, -1)
+
+    stores = []
+    for store in inputs.stores:
+        energy = float(result.energy_kwh[store.id][1])
+        energy = float(np.clip(energy, 0.0, store.capacity_kwh))
+        other = rng.random() < changed
+        if other:
+            energy = float(np.clip(energy * rng.uniform(0.7, 1.3), store.min_kwh, store.capacity_kwh))
+        stays = []
+        for stay in store.stays:
+            wish = stay.departure_min_kwh
+            if other and wish is not None:
+                wish = float(np.clip(wish * rng.uniform(0.8, 1.1), 0.0, 0.9 * store.capacity_kwh))
+            begin, end = max(stay.from_step - 1, 0), stay.to_step - 1
+            if stay.to_step == inputs.steps:
+                end = inputs.steps
+            if end > begin:
+                stays.append(Stay(from_step=begin, to_step=end, departure_min_kwh=wish))
+        stores.append(
+            replace(
+                store,
+                initial_kwh=energy,
+                stays=tuple(stays),
+                trips=tuple(Trip(step=t.step - 1, energy_kwh=t.energy_kwh) for t in store.trips if t.step),
+            )
+        )
+    return replace(
+        inputs,
+        start_utc=inputs.start_utc + timedelta(hours=float(inputs.step_h[0])),
+        import_price_eur_per_kwh=rolled(inputs.import_price_eur_per_kwh),
+        export_price_eur_per_kwh=rolled(inputs.export_price_eur_per_kwh),
+        fixed=tuple(replace(load, power_kw=rolled(load.power_kw)) for load in inputs.fixed),
+        pv=tuple(replace(roof, available_kw=rolled(roof.available_kw)) for roof in inputs.pv),
+        stores=tuple(stores),
+    )

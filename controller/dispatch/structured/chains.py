@@ -8,120 +8,205 @@ symmetric positive tridiagonal system
 with `theta` the inverse barrier curvatures, `G = gain thetaC + loss thetaD` and `y` the change of the
 node's price. The store's power then answers the price by `-(D - G inv(M) G) y`, `D = thetaC + thetaD`.
 The inverse of a tridiagonal matrix is semiseparable: entry (i, j) is the diagonal entry (j, j) times the
-ratios between neighbours from i to j, each in [0, 1). So a store adds its matrix to its node's by one
-running product, in (steps of its stays)^2 / 2, without ever solving for it.
+ratios between neighbours from i to j, each in [0, 1). Prefix products turn a row of it into one number
+times a vector, so a store adds its matrix to its node's in (steps of its stays)^2 / 2 multiply-adds.
 
 Pivots are built from sums of positive terms only (the off-diagonal part of a pivot is added, never
 subtracted), so they keep full relative precision however far apart the curvatures are.
+
+The unknowns of a chain step lie together: place `3 k` is charge, `3 k + 1` discharge, `3 k + 2` energy.
+One store's arrays fit the processor's nearest cache, hence few long loops per store rather than many
+short ones over everything. The formulas of the box part are those of `boxes`.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from controller.dispatch.structured.compiled import compiled
-from controller.domain.units import FloatArray, IntArray
+from controller.domain.units import BoolArray, FloatArray, IntArray
 
 NEGLIGIBLE = 1e-17
-"""A running product this far below its start cannot change the sum it would be added to."""
+"""A product of ratios this small cannot change the sum that it would be added to."""
+SMALLEST_PREFIX = 1e-120
+"""Where a prefix product begins anew, far from the smallest double."""
+LEAST_CURVATURE = 1e-12
+"""Added to every free unknown's curvature, so that its inverse stays finite; the step hardly changes."""
 
 
 @compiled
-def chain_gradients(
+def survey(
     first: IntArray,
     step: IntArray,
     node: IntArray,
+    initial: FloatArray,
     gain: FloatArray,
     loss: FloatArray,
     cost: FloatArray,
+    least: FloatArray,
+    most: FloatArray,
+    x: FloatArray,
     lam: FloatArray,
     price: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Writes cost plus what the multipliers charge, for charge, discharge and E of every chain step."""
-    total = step.size
+    omega: FloatArray,
+    recursion: FloatArray,
+    power: FloatArray,
+    slope: FloatArray,
+) -> float:
+    """Residuals, slopes and the chains' part of the bound at a point.
+
+    Arrays beside those of `Program`, `Point` and earlier loops:
+        omega: What hinges add to the slope of each E, shape (M,).
+        recursion: Written: by how much each energy recursion is off [kWh], shape (M,).
+        power: Added to: the stores' powers at their nodes [kW], shape (K, T).
+        slope: Written: the Lagrangian's slope in each unknown, without the bounds' duals, shape (3 M,).
+
+    Returns:
+        The least of slope times unknown over the boxes [EUR].
+    """
+    bound = 0.0
     for s in range(first.size - 1):
+        before = initial[s]
+        n = node[s]
         for k in range(first[s], first[s + 1]):
-            y = price[node[s], step[k]]
-            out[k] = cost[k] - gain[k] * lam[k] + y
-            out[total + k] = cost[total + k] + loss[k] * lam[k] - y
-            after = lam[k + 1] if k + 1 < first[s + 1] else 0.0
-            out[2 * total + k] = lam[k] - after
+            c, d, e = 3 * k, 3 * k + 1, 3 * k + 2
+            y = price[n, step[k]]
+            recursion[k] = x[e] - before - gain[k] * x[c] + loss[k] * x[d]
+            before = x[e]
+            power[n, step[k]] += x[c] - x[d]
+            slope[c] = cost[c] - gain[k] * lam[k] + y
+            slope[d] = cost[d] + loss[k] * lam[k] - y
+            slope[e] = lam[k] + omega[k]
+            if k + 1 < first[s + 1]:
+                slope[e] -= lam[k + 1]
+            for i in range(c, e + 1):
+                bound += slope[i] * (least[i] if slope[i] > 0.0 else most[i])
+    return bound
 
 
 @compiled
-def chain_residuals(
+def factor_chains(
+    order: IntArray,
     first: IntArray,
-    initial: FloatArray,
+    run: IntArray,
     step: IntArray,
     node: IntArray,
     gain: FloatArray,
     loss: FloatArray,
     x: FloatArray,
-    recursion: FloatArray,
-    power: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    zl: FloatArray,
+    zu: FloatArray,
+    free: BoolArray,
+    stiffness: FloatArray,
+    theta: FloatArray,
+    inverse_l: FloatArray,
+    inverse_u: FloatArray,
+    pivot: FloatArray,
+    ratio: FloatArray,
+    answer: FloatArray,
 ) -> None:
-    """Writes by how much each energy recursion is off, and adds the stores' powers to `power` (K, T)."""
-    total = step.size
+    """Curvatures and factors of every store's system; adds the stores' price answers to their nodes.
+
+    Arrays beside those of `Program`, `Point` and earlier loops:
+        order: The stores, those of one node together, so that its matrix stays near; shape (S,).
+        run: The first chain step of the unbroken run of steps that each one is in, shape (M,).
+        stiffness: Curvature that hinges add to each E, shape (M,).
+        theta: Written: inverse curvatures, 0 where not free, shape (3 M,).
+        inverse_l: Written: one over the distance to the lower bound, shape (3 M,).
+        inverse_u: Written: the same for the upper bound.
+        pivot: Written: one over the pivots; with `ratio` for the solves, shape (M,).
+        answer: Added to, lower triangles only, shape (K, T, T).
+    """
+    longest = 0
     for s in range(first.size - 1):
-        before = initial[s]
-        for k in range(first[s], first[s + 1]):
-            charge, discharge, energy = x[k], x[total + k], x[2 * total + k]
-            recursion[k] = energy - before - gain[k] * charge + loss[k] * discharge
-            before = energy
-            power[node[s], step[k]] += charge - discharge
+        longest = max(longest, first[s + 1] - first[s])
+    ahead, coupling, scaled = np.empty(longest), np.empty(longest), np.empty(longest)
+    for s in order:
+        begin, end = first[s], first[s + 1]
+        carried = 0.0
+        for k in range(begin, end):
+            for i in range(3 * k, 3 * k + 3):
+                theta[i] = 0.0
+                if free[i]:
+                    inverse_l[i] = 1.0 / (x[i] - low[i])
+                    inverse_u[i] = 1.0 / (high[i] - x[i])
+                    curvature = zl[i] * inverse_l[i] + zu[i] * inverse_u[i] + LEAST_CURVATURE
+                    if i == 3 * k + 2:
+                        curvature += stiffness[k]
+                    theta[i] = 1.0 / curvature
+            charge, discharge, energy = theta[3 * k], theta[3 * k + 1], theta[3 * k + 2]
+            own = gain[k] * gain[k] * charge + loss[k] * loss[k] * discharge
+            coupling[k - begin] = gain[k] * charge + loss[k] * discharge
+            ahead[k - begin] = carried
+            pivot[k] = 1.0 / (own + carried + energy)
+            ratio[k] = energy * pivot[k]
+            carried = ratio[k] * (own + carried)
+        _add_answer(begin, end, run, step, gain, loss, theta, ratio, ahead, coupling, scaled, answer[node[s]])
 
 
 @compiled
-def factor_chains(
-    first: IntArray,
+def _add_answer(
+    begin: int,
+    end: int,
+    run: IntArray,
     step: IntArray,
-    node: IntArray,
     gain: FloatArray,
     loss: FloatArray,
     theta: FloatArray,
-    pivot: FloatArray,
     ratio: FloatArray,
     ahead: FloatArray,
-    answer: FloatArray,
+    coupling: FloatArray,
+    scaled: FloatArray,
+    rows: FloatArray,
 ) -> None:
-    """Factors every store's tridiagonal system and adds its price answer to its node.
+    """Adds `D - G inv(M) G` of one store to its node's matrix, row by row.
 
-    `pivot` and `ratio` (M,) are for `condense_chains` and `expand_chains`; `ahead` (M,) is working
-    room; the lower triangle of `answer` (K, T, T) is added to.
+    `ahead` turns, from the back, into the diagonal of `inv(M)`. Then row k is `-inverse[k] G[k]` times
+    `prefix[k] / prefix[i] G[i]`; `scaled` holds `G[i] / prefix[i]` from the step `since` on where the
+    product of ratios is not yet negligible.
     """
-    total = step.size
-    for s in range(first.size - 1):
-        begin, end = first[s], first[s + 1]
-        rows = answer[node[s]]
-        carried = 0.0
-        for k in range(begin, end):
-            own = gain[k] * gain[k] * theta[k] + loss[k] * loss[k] * theta[total + k]
-            ahead[k] = carried
-            pivot[k] = own + carried + theta[2 * total + k]
-            ratio[k] = theta[2 * total + k] / pivot[k]
-            carried = ratio[k] * (own + carried)
-        behind = theta[2 * total + end - 1] if end > begin else 0.0
-        for k in range(end - 1, begin - 1, -1):
-            charge, discharge = theta[k], theta[total + k]
-            own = gain[k] * gain[k] * charge + loss[k] * loss[k] * discharge
-            around = ahead[k] + behind
-            inverse = 1.0 / (own + around)
-            coupling = gain[k] * charge + loss[k] * discharge
-            if coupling > 0.0:
-                spread = gain[k] - loss[k]
-                row = rows[step[k]]
-                row[step[k]] += inverse * (
-                    charge * discharge * spread * spread + (charge + discharge) * around
-                )
-                running = -coupling * inverse
-                stop = running * NEGLIGIBLE
-                for i in range(k - 1, begin - 1, -1):
-                    running *= ratio[i]
-                    if running > stop:
-                        break
-                    row[step[i]] += running * (gain[i] * theta[i] + loss[i] * theta[total + i])
-            if k > begin:
-                before = theta[2 * total + k - 1]
-                behind = before * (own + behind) / (own + behind + before)
+    if end == begin:
+        return
+    behind = theta[3 * end - 1]
+    for k in range(end - 1, begin - 1, -1):
+        charge, discharge = theta[3 * k], theta[3 * k + 1]
+        own = gain[k] * gain[k] * charge + loss[k] * loss[k] * discharge
+        around = ahead[k - begin] + behind
+        inverse = 1.0 / (own + around)
+        spread = gain[k] - loss[k]
+        rows[step[k], step[k]] += inverse * (
+            charge * discharge * spread * spread + (charge + discharge) * around
+        )
+        ahead[k - begin] = inverse
+        if k > begin:
+            before = theta[3 * k - 1]
+            behind = before * (own + behind) / (own + behind + before)
+    since, prefix = begin, 1.0
+    scaled[0] = coupling[0]
+    for k in range(begin + 1, end):
+        prefix *= ratio[k - 1]
+        while since < k and prefix * abs(scaled[since - begin]) <= NEGLIGIBLE * coupling[since - begin]:
+            since += 1
+        if prefix < SMALLEST_PREFIX:
+            # Begin anew at `since`: everything before it is negligible from here on.
+            prefix = 1.0
+            for i in range(since, k):
+                scaled[i - begin] = coupling[i - begin] / prefix
+                prefix *= ratio[i]
+        scaled[k - begin] = coupling[k - begin] / prefix
+        factor = -prefix * coupling[k - begin] * ahead[k - begin]
+        if factor != 0.0:
+            row = rows[step[k]]
+            stop = k
+            while stop > since:
+                start = max(run[stop - 1], since)
+                part = scaled[start - begin : stop - begin]
+                into = row[step[start] : step[start] + part.size]
+                for i in range(part.size):
+                    into[i] += factor * part[i]
+                stop = start
 
 
 @compiled
@@ -132,34 +217,55 @@ def condense_chains(
     gain: FloatArray,
     loss: FloatArray,
     theta: FloatArray,
+    inverse_l: FloatArray,
+    inverse_u: FloatArray,
     pivot: FloatArray,
     ratio: FloatArray,
-    rho: FloatArray,
+    slope: FloatArray,
+    hinges: FloatArray,
+    aim: float,
+    second_l: FloatArray,
+    second_u: FloatArray,
     recursion: FloatArray,
+    rho: FloatArray,
     beta: FloatArray,
-    lam: FloatArray,
     power: FloatArray,
 ) -> None:
-    """Writes `beta` and its answer `lam`, and adds to `power` (K, T) what stores do at unchanged prices."""
-    total = step.size
+    """The stores' right sides, and what they do at unchanged prices.
+
+    Arrays beside those of `Program`, `Point` and earlier loops:
+        hinges: What hinges take off the right side of each E, shape (M,).
+        rho: Written: right sides of the unknowns, shape (3 M,).
+        beta: Written: right sides of the tridiagonal systems, shape (M,).
+        power: Added to, shape (K, T).
+    """
+    longest = 0
+    for s in range(first.size - 1):
+        longest = max(longest, first[s + 1] - first[s])
+    forward = np.empty(longest)
     for s in range(first.size - 1):
         begin, end = first[s], first[s + 1]
         before, carried = 0.0, 0.0
         for k in range(begin, end):
-            energy = theta[2 * total + k] * rho[2 * total + k]
-            charge, discharge = theta[k] * rho[k], theta[total + k] * rho[total + k]
+            for i in range(3 * k, 3 * k + 3):
+                rho[i] = 0.0
+                if theta[i] > 0.0:
+                    up, down = (aim - second_l[i]) * inverse_l[i], (aim - second_u[i]) * inverse_u[i]
+                    rho[i] = up - down - slope[i]
+            rho[3 * k + 2] -= hinges[k]
+            energy = theta[3 * k + 2] * rho[3 * k + 2]
+            charge, discharge = theta[3 * k] * rho[3 * k], theta[3 * k + 1] * rho[3 * k + 1]
             beta[k] = recursion[k] + energy - before - gain[k] * charge + loss[k] * discharge
             before = energy
             carried = beta[k] + (ratio[k - 1] * carried if k > begin else 0.0)
-            lam[k] = carried
+            forward[k - begin] = carried
         after = 0.0
         for k in range(end - 1, begin - 1, -1):
-            after = (lam[k] + theta[2 * total + k] * after) / pivot[k]
-            lam[k] = after
-            charge, discharge = theta[k], theta[total + k]
+            after = forward[k - begin] * pivot[k] + ratio[k] * after
+            charge, discharge = theta[3 * k], theta[3 * k + 1]
             power[node[s], step[k]] += (
-                charge * rho[k]
-                - discharge * rho[total + k]
+                charge * rho[3 * k]
+                - discharge * rho[3 * k + 1]
                 + (gain[k] * charge + loss[k] * discharge) * after
             )
 
@@ -179,24 +285,40 @@ def expand_chains(
     price: FloatArray,
     lam: FloatArray,
     dx: FloatArray,
+    recursion: FloatArray,
+    left: FloatArray,
+    power: FloatArray,
 ) -> None:
-    """Writes the steps of the multipliers and of charge, discharge and E, given the nodes' price steps."""
-    total = step.size
+    """The steps of the multipliers and of the unknowns, given the steps of the nodes' prices.
+
+    Arrays beside those of `Program`, `Point` and earlier loops:
+        price: The steps of the prices, shape (K, T).
+        lam: Written: the steps of the water values, shape (M,).
+        dx: Written: the steps of the unknowns, shape (3 M,).
+        recursion: The residual that the step should remove, shape (M,).
+        left: Written: what a full step would leave of it, rounding only, shape (M,).
+        power: Added to: the stores' power steps, shape (K, T).
+    """
     for s in range(first.size - 1):
         begin, end = first[s], first[s + 1]
         carried = 0.0
         for k in range(begin, end):
-            coupling = gain[k] * theta[k] + loss[k] * theta[total + k]
+            coupling = gain[k] * theta[3 * k] + loss[k] * theta[3 * k + 1]
             carried = (
                 beta[k] + coupling * price[node[s], step[k]] + (ratio[k - 1] * carried if k > begin else 0.0)
             )
             lam[k] = carried
         after = 0.0
         for k in range(end - 1, begin - 1, -1):
-            now = (lam[k] + theta[2 * total + k] * after) / pivot[k]
+            c, d, e = 3 * k, 3 * k + 1, 3 * k + 2
+            now = lam[k] * pivot[k] + ratio[k] * after
             y = price[node[s], step[k]]
-            dx[k] = theta[k] * (rho[k] + gain[k] * now - y)
-            dx[total + k] = theta[total + k] * (rho[total + k] - loss[k] * now + y)
-            dx[2 * total + k] = theta[2 * total + k] * (rho[2 * total + k] - now + after)
+            dx[c] = theta[c] * (rho[c] + gain[k] * now - y)
+            dx[d] = theta[d] * (rho[d] - loss[k] * now + y)
+            dx[e] = theta[e] * (rho[e] - now + after)
+            left[k] = recursion[k] + dx[e] - gain[k] * dx[c] + loss[k] * dx[d]
+            if k + 1 < end:
+                left[k + 1] -= dx[e]
+            power[node[s], step[k]] += dx[c] - dx[d]
             lam[k] = now
             after = now

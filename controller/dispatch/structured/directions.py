@@ -13,8 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from controller.dispatch.structured.interior import Point
-from controller.dispatch.structured.program import Program
+from controller.dispatch.structured.program import Point, Program
 
 
 def fix_directions(program: Program, point: Point) -> Program:
@@ -22,9 +21,9 @@ def fix_directions(program: Program, point: Point) -> Program:
 
     The power that stays makes up for the one that goes, as far as it stays well inside its bounds.
     """
-    c, m = program.chains, program.chain_steps
-    charge, discharge = point.x[:m], point.x[m : 2 * m]
-    both = program.free[:m] & program.free[m : 2 * m]
+    c, m = program.chains, 3 * program.chain_steps
+    charge, discharge = point.x[0:m:3], point.x[1:m:3]
+    both = program.free[0:m:3] & program.free[1:m:3]
     charges = c.gain * charge >= c.loss * discharge
     less_charge, less_discharge = both & ~charges, both & charges
     charge[:] = np.where(
@@ -34,10 +33,8 @@ def fix_directions(program: Program, point: Point) -> Program:
         less_charge, np.maximum(discharge - c.gain / c.loss * charge, 0.5 * discharge), discharge
     )
     free, least, most = program.free.copy(), program.least.copy(), program.most.copy()
-    gone = np.concatenate([less_charge, less_discharge])
-    free[: 2 * m][gone] = False
-    for values in (point.x, point.zl, point.zu):
-        values[: 2 * m][gone] = 0.0
-    least[: 2 * m][gone] = 0.0
-    most[: 2 * m][gone] = 0.0
+    for gone, at in ((less_charge, 0), (less_discharge, 1)):
+        for values in (least, most, point.x, point.zl, point.zu):
+            values[at:m:3][gone] = 0.0
+        free[at:m:3][gone] = False
     return replace(program, free=free, least=least, most=most)

@@ -123,11 +123,11 @@ def _reduce(matrix: FloatArray, scaled: FloatArray, *, keep: bool) -> tuple[Floa
 def _gram(reduced: FloatArray) -> FloatArray:
     """Z'Z, whole."""
     half = np.asarray(dsyrk(1.0, reduced, trans=1, lower=1))
-    return cast("FloatArray", half + np.tril(half, -1).T)
+    return half + np.tril(half, -1).T
 
 
 def _lower_solve(lower: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
     if not right.size:
         return right
     solved = dtrsm(1.0, lower, right[:, None], lower=1, trans_a=int(transposed))
-    return cast("FloatArray", np.asarray(solved)[:, 0])
+    return np.asarray(solved)[:, 0]

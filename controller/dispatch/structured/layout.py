@@ -24,6 +24,8 @@ from controller.domain.units import FloatArray, IntArray
 
 DEPARTURE, FINAL, MINIMUM = 1, 2, 3
 """Kinds of wish, in their order; 0 is the nodes' excess."""
+MARGIN_KWH = 1e-6
+"""What a wish is raised by where everything can be had: worth a ten-millionth of a euro."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class Chains:
     """Where each store's steps begin, shape (S + 1,)."""
     step: IntArray
     """The step of the horizon, shape (M,)."""
+    run: IntArray
+    """The first chain step of the unbroken run of steps that each one is in, shape (M,)."""
     store: IntArray
     """The store of each chain step, shape (M,)."""
     charge_kw_max: FloatArray
@@ -68,6 +72,8 @@ class Wishes:
     """Shape (J,), never above what the store alone can reach."""
     kind: IntArray
     """DEPARTURE, FINAL or MINIMUM, shape (J,)."""
+    margin_kwh: FloatArray
+    """By how much a wish could be raised and still be within the store's reach, at most MARGIN_KWH, (J,)."""
 
 
 def flatten(inputs: DispatchInputs) -> tuple[Chains, Wishes]:
@@ -76,16 +82,17 @@ def flatten(inputs: DispatchInputs) -> tuple[Chains, Wishes]:
     chains = _chains(inputs, dense)
     reach = _reach(chains)
     wishes = [
-        _departures(inputs, dense, chains),
+        _departures(inputs, dense),
         _finals(dense, chains),
-        _minima(inputs, dense, chains),
+        _minima(dense),
     ]
     entry = np.concatenate([w.entry for w in wishes])
     level = np.minimum(np.concatenate([w.level_kwh for w in wishes]), reach[entry])
     kind = np.concatenate([w.kind for w in wishes])
     # A level at or below the hard bound asks nothing; the slack is far below what counts (1e-6 kWh).
     asks = level > chains.low_kwh[entry] + 1e-9
-    return chains, Wishes(entry=entry[asks], level_kwh=level[asks], kind=kind[asks])
+    room = np.clip(reach[entry] - level, 0.0, MARGIN_KWH)
+    return chains, Wishes(entry=entry[asks], level_kwh=level[asks], kind=kind[asks], margin_kwh=room[asks])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +174,7 @@ def _chains(inputs: DispatchInputs, dense: _Dense) -> Chains:
     return Chains(
         first=np.concatenate([[0], np.cumsum(inside.sum(axis=1))]).astype(np.int64),
         step=step.astype(np.int64),
+        run=_runs(store, step),
         store=store.astype(np.int64),
         charge_kw_max=(np.stack([s.charge_kw_max for s in stores]) if stores else empty)[store, step],
         discharge_kw_max=(np.stack([s.discharge_kw_max for s in stores]) if stores else empty)[store, step],
@@ -179,6 +187,13 @@ def _chains(inputs: DispatchInputs, dense: _Dense) -> Chains:
         initial_kwh=np.array([s.initial_kwh for s in stores], dtype=np.float64),
         node=np.array([inputs.node_index[s.node] for s in stores], dtype=np.int64),
     )
+
+
+def _runs(store: IntArray, step: IntArray) -> IntArray:
+    """Where the unbroken run of steps begins that each chain step is in, shape (M,)."""
+    new = np.ones(step.size, dtype=np.bool_)
+    new[1:] = (np.diff(store) != 0) | (np.diff(step) != 1)
+    return np.maximum.accumulate(np.where(new, np.arange(step.size), 0)).astype(np.int64)
 
 
 def _reach(chains: Chains) -> FloatArray:
@@ -195,7 +210,7 @@ def _reach(chains: Chains) -> FloatArray:
     return reach
 
 
-def _departures(inputs: DispatchInputs, dense: _Dense, chains: Chains) -> Wishes:
+def _departures(inputs: DispatchInputs, dense: _Dense) -> Wishes:
     asked = [
         (row, stay.to_step, stay.departure_min_kwh)
         for row, store in enumerate(inputs.stores)
@@ -213,7 +228,7 @@ def _finals(dense: _Dense, chains: Chains) -> Wishes:
     return _wishes(dense.last[plugged, -1], dense.final_kwh[plugged] + dense.driven_kwh[plugged, -1], FINAL)
 
 
-def _minima(inputs: DispatchInputs, dense: _Dense, chains: Chains) -> Wishes:
+def _minima(dense: _Dense) -> Wishes:
     """One for each start of a step whose hard bound lies below `min_kwh`: there idling would be short."""
     below = dense.floor_kwh[:, 1:] < dense.minimum_kwh
     row, at = np.nonzero(below & (dense.last[:, 1:] >= 0))
@@ -227,4 +242,5 @@ def _wishes(entry: IntArray, level_kwh: FloatArray, kind: int) -> Wishes:
         entry=entry.astype(np.int64),
         level_kwh=level_kwh,
         kind=np.full(entry.shape, kind, dtype=np.int64),
+        margin_kwh=np.zeros(entry.shape),
     )

@@ -11,6 +11,7 @@ chains, one per store, and a few node prices per step. The parts:
   - `chains`: per store a tridiagonal solve, and the store's answer to its node's prices, a
     matrix whose entries are running products (the inverse of a tridiagonal is semiseparable);
   - `forest`: per node one Cholesky factorisation of steps by steps, children before parents.
+* `start`: where it begins; `replan`: how the last plan saves most of the work.
 * `stages`: wishes before cost; `directions`: no store charges and discharges at once.
 
 Work per iteration is linear in the stores, iterations hardly grow with them. What comes out is put
@@ -20,25 +21,32 @@ together and figured by the same code as every other plan (`assemble`), and chec
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from controller.dispatch.assemble import Certificate, assemble
-from controller.dispatch.evaluate import Powers
+from controller.dispatch.evaluate import Powers, evaluate
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.structured.program import Program, build_program
+from controller.dispatch.structured.replan import (
+    WarmStart,
+    carry_over,
+    held_problem,
+    joined_powers,
+    whole_bound,
+)
 from controller.dispatch.structured.stages import StageResult, Stages
 from controller.domain.units import FloatArray
 
-
-@dataclass(frozen=True, kw_only=True)
-class WarmStart:
-    """The last plan and what it was made for."""
-
-    inputs: DispatchInputs
-    result: DispatchResult
+SMALL = 20_000
+"""Chain steps up to which a plan is made very exact, since it costs little."""
+SMALL_GAP, LARGE_GAP = 1e-6, 2e-4
+"""Wanted gaps, relative to the cost's scale; 1e-3 counts as optimal."""
+REPLAN_GAP = 9e-4
+"""Gap up to which a plan around the last one is taken."""
 
 
 def solve_structured(
@@ -56,33 +64,91 @@ def solve_structured(
         the caller has another one.
     """
     begun = time.perf_counter()
-    if any(store.has_minimum_power for store in inputs.stores):
-        return None
-    program = build_program(inputs)
-    built = time.perf_counter()
 
     def stop() -> bool:
         return deadline_s is not None and time.perf_counter() - begun > deadline_s
 
+    if any(store.has_minimum_power for store in inputs.stores):
+        return None
+    program = build_program(inputs)
+    built_s = time.perf_counter() - begun
+    plan = None if warm is None else _replanned(inputs, program, warm, stop)
+    if plan is None:
+        plan = _planned(inputs, program, inputs.cost_scale_eur, stop)
+    if plan is None:
+        return None
+    certificate = Certificate(
+        method=plan.method,
+        lower_bound_eur=plan.bound_eur,
+        node_price_eur_per_kwh=plan.price / inputs.step_h,
+        water_value_eur_per_kwh=_water_values(inputs, program, plan.lam),
+        build_s=built_s,
+        solve_s=time.perf_counter() - begun - built_s,
+    )
+    return assemble(inputs, plan.powers, certificate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """A plan before its figures."""
+
+    method: str
+    powers: Powers
+    bound_eur: float
+    price: FloatArray
+    """Node prices times step length at every node of the inputs [EUR/kW], shape (N, T)."""
+    lam: FloatArray
+    """Water values of the chain steps [EUR/kWh], shape (M,)."""
+
+
+def _planned(
+    inputs: DispatchInputs, program: Program, scale_eur: float, stop: Callable[[], bool]
+) -> _Plan | None:
+    """The whole problem from a cold start."""
     stages = Stages(
         base=program,
         price=0.5 * (inputs.import_price_eur_per_kwh + inputs.export_price_eur_per_kwh) * inputs.step_h,
         weight_eur=_weight_eur(inputs),
-        scale_eur=inputs.cost_scale_eur,
+        scale_eur=scale_eur,
+        gap=SMALL_GAP if program.chain_steps <= SMALL else LARGE_GAP,
         stop=stop,
     )
     answer = stages.solve()
     if answer is None:
         return None
-    certificate = Certificate(
+    point = answer.outcome.point
+    return _Plan(
         method="structured",
-        lower_bound_eur=answer.outcome.bound_eur,
-        node_price_eur_per_kwh=(answer.outcome.point.price / inputs.step_h)[program.tree.kept_of],
-        water_value_eur_per_kwh=_water_values(inputs, answer),
-        build_s=built - begun,
-        solve_s=time.perf_counter() - built,
+        powers=_powers(inputs, answer),
+        bound_eur=answer.outcome.bound_eur,
+        price=point.price[program.tree.kept_of],
+        lam=point.lam,
     )
-    return assemble(inputs, _powers(inputs, answer), certificate)
+
+
+def _replanned(
+    inputs: DispatchInputs, program: Program, warm: WarmStart, stop: Callable[[], bool]
+) -> _Plan | None:
+    """A plan around the last one, if it turns out good enough."""
+    carried = carry_over(program, inputs, warm, _weight_eur(inputs))
+    if carried is None:
+        return None
+    part = held_problem(inputs, carried)
+    small = _planned(part, build_program(part), inputs.cost_scale_eur, stop)
+    if small is None:
+        return None
+    powers = joined_powers(carried, small.powers)
+    figures = evaluate(inputs, powers)
+    bound = whole_bound(carried, small.price)
+    if any(figures.totals.as_tuple()) or figures.cost_eur - bound > REPLAN_GAP * inputs.cost_scale_eur:
+        return None
+    return _Plan(
+        method="structured, around the last plan",
+        powers=powers,
+        bound_eur=bound,
+        price=carried.point.price[program.tree.kept_of],
+        lam=carried.point.lam,
+    )
 
 
 def _weight_eur(inputs: DispatchInputs) -> float:
@@ -106,23 +172,22 @@ def _powers(inputs: DispatchInputs, answer: StageResult) -> Powers:
     c, x, m = program.chains, answer.outcome.point.x, program.chain_steps
     charge = np.zeros((len(inputs.stores), inputs.steps))
     discharge = np.zeros_like(charge)
-    charge[c.store, c.step] = np.clip(x[:m], 0.0, c.charge_kw_max)
-    discharge[c.store, c.step] = np.clip(x[m : 2 * m], 0.0, c.discharge_kw_max)
+    charge[c.store, c.step] = np.clip(x[0 : 3 * m : 3], 0.0, c.charge_kw_max)
+    discharge[c.store, c.step] = np.clip(x[1 : 3 * m : 3], 0.0, c.discharge_kw_max)
     roofs = program.roofs
     pv = np.array([roof.available_kw for roof in inputs.pv]).reshape(len(inputs.pv), inputs.steps).copy()
     pv[roofs.roof, roofs.step] = np.clip(x[3 * m : program.node_from], 0.0, roofs.available_kw)
-    return Powers(charge_kw=charge, discharge_kw=discharge, pv_kw=pv)
+    return Powers(charge_kw=charge, discharge_kw=discharge, pv_kw=np.asarray(pv))
 
 
-def _water_values(inputs: DispatchInputs, answer: StageResult) -> FloatArray:
-    """What a kWh more is worth in each store after each step, shape (S, T).
+def _water_values(inputs: DispatchInputs, program: Program, lam: FloatArray) -> FloatArray:
+    """What a kWh more is worth in each store after each step [EUR/kWh], shape (S, T).
 
-    Between stays it is worth what it will be worth in the next stay, and after the last one nothing
-    but the wishes that it keeps.
+    Between stays it is worth what it will be worth in the next one, and after the last stay nothing.
     """
-    c = answer.program.chains
+    c = program.chains
     value = np.full((len(inputs.stores), inputs.steps), np.nan)
-    value[c.store, c.step] = answer.outcome.point.lam
+    value[c.store, c.step] = lam
     for step in range(inputs.steps - 2, -1, -1):
         value[:, step] = np.where(np.isnan(value[:, step]), value[:, step + 1], value[:, step])
-    return np.nan_to_num(value)
+    return np.asarray(np.nan_to_num(value))

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from controller.dispatch.structured.directions import fix_directions
-from controller.dispatch.structured.interior import Outcome, Point, cold_start, run
-from controller.dispatch.structured.program import Program, totals, with_weights
+from controller.dispatch.structured.interior import Outcome, run
+from controller.dispatch.structured.program import Point, Program, totals, with_weights
+from controller.dispatch.structured.start import cold_start
 from controller.domain.units import FloatArray
 
 type Four = tuple[float, float, float, float]
@@ -30,10 +31,10 @@ SHORT_KWH = 5e-7
 """Totals below this are none; formats.md compares to 1e-6."""
 FIRST_RATIO, RAISE, RAISES = 4.0, 5.0, 3
 """Ratio between the prices of kinds that follow each other; how it grows; how often before giving up."""
-FIRST_GAP = 1e-4
-"""Gap at which directions are fixed, relative to the cost's scale."""
-LAST_GAP = 1e-6
-"""Gap of the finished plan, a thousandth of what counts as optimal."""
+FIRST_GAP = 4.0
+"""Gap at which directions are fixed, in wanted gaps, where that is small enough to tell directions."""
+LARGEST_FIRST_GAP, LEAST_FIRST_GAP = 8e-4, 1e-4
+"""Its limits, relative to the cost's scale."""
 STAGE_GAP_KWH = 1e-7
 """Gap of a stage that looks for a least total."""
 
@@ -63,17 +64,15 @@ class Stages:
     """A price per kWh above all that a kWh could be worth."""
     scale_eur: float
     """What gaps are taken of."""
+    gap: float
+    """Wanted gap of the finished plan, relative to the scale."""
     stop: Callable[[], bool]
     iterations: int = 0
 
-    def solve(self, start: Callable[[Program], Point] | None = None) -> StageResult | None:
-        """The plan, or None where it did not converge or the stop came first.
-
-        Args:
-            start: Makes the first stage's starting point; a cold one by default.
-        """
+    def solve(self) -> StageResult | None:
+        """The plan, or None where it did not converge or the stop came first."""
         w = self.weight_eur
-        first = self._cost_stage((w, w, w, w), start)
+        first = self._cost_stage((w, w, w, w), margin=True)
         if first is None:
             return None
         short = [kind for kind, kwh in enumerate(first.totals_kwh) if kwh > SHORT_KWH]
@@ -84,27 +83,28 @@ class Stages:
             if least is None:
                 return None
             ranks = self._ranks(raised)
-            answer = self._cost_stage((w * ranks[0], w * ranks[1], w * ranks[2], w * ranks[3]), None)
+            answer = self._cost_stage((w * ranks[0], w * ranks[1], w * ranks[2], w * ranks[3]))
             if answer is None:
                 return None
             if _no_more(answer.totals_kwh, least):
                 return answer
         return None
 
-    def _cost_stage(self, weights: Four, start: Callable[[Program], Point] | None) -> StageResult | None:
-        program = with_weights(self.base, weights, cost=True)
-        point = start(program) if start is not None else cold_start(program, self.price)
-        outcome = self._run(program, point, FIRST_GAP * self.scale_eur)
+    def _cost_stage(self, weights: Four, *, margin: bool = False) -> StageResult | None:
+        program = with_weights(self.base, weights, cost=True, margin=margin)
+        point = cold_start(program, self.price)
+        first_gap = min(max(FIRST_GAP * self.gap, LEAST_FIRST_GAP), LARGEST_FIRST_GAP)
+        outcome = self._run(program, point, first_gap * self.scale_eur)
         if not outcome.converged:
             return None
         fixed = fix_directions(program, point)
-        bound = outcome.bound_eur
-        outcome = self._run(fixed, point, LAST_GAP * self.scale_eur)
+        bound = program.proven_bound(point)
+        outcome = self._run(fixed, point, self.gap * self.scale_eur)
         if not outcome.converged:
             return None
         found = totals(program, point.x)
         paid = float(np.dot(weights, found))
-        bound = max(bound, program.bound(point.lam, point.price, point.omega))
+        bound = max(bound, program.proven_bound(point))
         return StageResult(
             program=fixed,
             outcome=Outcome(

@@ -1,0 +1,162 @@
+"""The Newton system of one iterate: factored once, solved a few times.
+
+Hinges are eliminated into their targets (two scalars each), stores into their nodes (`chains`), nodes into
+their parents (`forest`); a solve goes up that order and down again. Curvatures differ by twenty orders
+of magnitude towards the end, so a solve checks what its full step would leave of the rows and, where
+that is more than rounding, solves for the rest with the same factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.dispatch.structured.chains import (
+    LEAST_CURVATURE,
+    condense_chains,
+    expand_chains,
+    factor_chains,
+)
+from controller.dispatch.structured.forest import NodeFactor, factor_forest, mirror, solve_forest
+from controller.dispatch.structured.program import Point, Program, Residuals
+from controller.domain.units import FloatArray
+
+REFINE_FROM = 1e-9
+"""A full step should leave no residual; from here on it is refined, kW or kWh."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Direction:
+    """A step of everything; shapes as in `Point`."""
+
+    x: FloatArray
+    lam: FloatArray
+    price: FloatArray
+    omega: FloatArray
+    left: Residuals
+    """What a full step leaves of the rows."""
+
+
+class Newton:
+    """The factored system; `inverse_l` and `inverse_u` (n,) are one over the distances to the bounds.
+
+    Raises:
+        FactorisationError: If a node's matrix is not positive definite to working precision.
+    """
+
+    def __init__(self, program: Program, point: Point) -> None:
+        self.program, self.point = program, point
+        c, p, h, m = program.chains, program.node_from, program.hinge_from, 3 * program.chain_steps
+        self.inverse_l, self.inverse_u = np.zeros_like(point.x), np.zeros_like(point.x)
+        self.theta = np.zeros_like(point.x)
+        tail = self._tail_curvature(m)
+        count = program.target.size
+        with np.errstate(divide="ignore"):
+            # Not damped: a hinge with hardly a kink begins far out and must be free to come in.
+            self.theta[h:] = 1.0 / (tail[h - m :] + np.finfo(np.float64).tiny)
+        self.hinge_stiffness = 1.0 / (self.theta[h : h + count] + self.theta[h + count :])
+        stiffness = np.zeros(h)
+        np.add.at(stiffness, program.target, self.hinge_stiffness)
+        self.theta[m:p] = np.where(program.free[m:p], 1.0 / (tail[: p - m] + LEAST_CURVATURE), 0.0)
+        self.pivot, self.ratio = np.empty(c.step.size), np.empty(c.step.size)
+        shape = (program.tree.kept.size, program.steps, program.steps)
+        answers = np.zeros(shape)
+        factor_chains(
+            program.order,
+            c.first,
+            c.run,
+            c.step,
+            program.chain_node,
+            c.gain,
+            c.loss,
+            point.x,
+            program.low,
+            program.high,
+            point.zl,
+            point.zu,
+            program.free,
+            stiffness[2:m:3].copy(),
+            self.theta,
+            self.inverse_l,
+            self.inverse_u,
+            self.pivot,
+            self.ratio,
+            answers,
+        )
+        mirror(answers)
+        roofs = program.roofs
+        np.add.at(answers, (roofs.node, roofs.step, roofs.step), self.theta[m:p])
+        node_curvature = (tail[p - m : h - m] + stiffness[p:]).reshape(shape[:2])
+        self.factors: list[NodeFactor] = factor_forest(program.tree.parent, answers, node_curvature)
+
+    def _tail_curvature(self, m: int) -> FloatArray:
+        """Barrier curvatures behind the chains' section, shape (n - 3 M,); fills the inverses there."""
+        program, point = self.program, self.point
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.inverse_l[m:] = 1.0 / (point.x[m:] - program.low[m:])
+            self.inverse_u[m:] = 1.0 / (program.high[m:] - point.x[m:])
+        return np.asarray(point.zl[m:] * self.inverse_l[m:] + point.zu[m:] * self.inverse_u[m:])
+
+    def solve(
+        self, slope: FloatArray, off: Residuals, aim: float, second_l: FloatArray, second_u: FloatArray
+    ) -> Direction:
+        """The step that removes the slopes and residuals and aims at given products."""
+        step = self._solve_once(slope, off, aim, second_l, second_u)
+        if not REFINE_FROM < step.left.worst < np.inf:
+            return step
+        zero = np.zeros_like(slope)
+        more = self._solve_once(zero, step.left, 0.0, zero, zero)
+        return Direction(
+            x=step.x + more.x,
+            lam=step.lam + more.lam,
+            price=step.price + more.price,
+            omega=step.omega + more.omega,
+            left=more.left,
+        )
+
+    def _solve_once(
+        self, slope: FloatArray, off: Residuals, aim: float, second_l: FloatArray, second_u: FloatArray
+    ) -> Direction:
+        program, theta = self.program, self.theta
+        c, node, roofs = program.chains, program.chain_node, program.roofs
+        m, p, h, count = 3 * c.step.size, program.node_from, program.hinge_from, program.target.size
+        rho = np.empty_like(slope)
+        rho[m:] = (aim - second_l[m:]) * self.inverse_l[m:] - (aim - second_u[m:]) * self.inverse_u[m:]
+        rho[m:] -= slope[m:]
+        above, below = theta[h : h + count], theta[h + count :]
+        kappa = off.hinge - above * rho[h : h + count] + below * rho[h + count :]
+        hinges = np.zeros(h)
+        np.add.at(hinges, program.target, self.hinge_stiffness * kappa)
+        rho[p:h] -= hinges[p:]
+        beta, lam, power = np.empty(c.step.size), np.empty(c.step.size), off.balance.copy()
+        system = (c.first, c.step, node, c.gain, c.loss, theta)
+        condense_chains(
+            *system,
+            self.inverse_l,
+            self.inverse_u,
+            self.pivot,
+            self.ratio,
+            slope,
+            hinges[2:m:3].copy(),
+            aim,
+            second_l,
+            second_u,
+            off.recursion,
+            rho,
+            beta,
+            power,
+        )
+        np.subtract.at(power, (roofs.node, roofs.step), theta[m:p] * rho[m:p])
+        price, node_step = solve_forest(
+            program.tree.parent, self.factors, power, rho[p:h].reshape(power.shape)
+        )
+        dx, left, moved = np.empty_like(rho), np.empty(c.step.size), np.zeros_like(power)
+        expand_chains(*system, self.pivot, self.ratio, rho, beta, price, lam, dx, off.recursion, left, moved)
+        dx[m:p] = theta[m:p] * (rho[m:p] + price[roofs.node, roofs.step])
+        dx[p:h] = node_step.ravel()
+        omega = self.hinge_stiffness * (dx[program.target] + kappa)
+        dx[h : h + count] = above * (rho[h : h + count] + omega)
+        dx[h + count :] = below * (rho[h + count :] - omega)
+        left_over = program.left_after(off, dx, left, moved)
+        return Direction(x=dx, lam=lam, price=price, omega=omega, left=left_over)
