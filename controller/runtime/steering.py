@@ -8,7 +8,7 @@ node's meter showed, and the energy a car was last seen with. It waits for nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -103,6 +103,7 @@ class Steering:
         nodes = self.site.network.nodes
         self._place = {node.id: i for i, node in enumerate(nodes)}
         self._load_nodes = np.array([self._place[load.node] for load in self.site.loads], dtype=np.int64)
+        self._roofs = {roof.id for roof in self.site.pv}
         self._load_shares = shares([load.phases for load in self.site.loads])
 
     def vehicle_on(self, state: NeighbourhoodState, point: AssetId) -> Vehicle | None:
@@ -137,6 +138,7 @@ class Steering:
             *self._battery_candidates(state, people, plan, steerable, now),
             *self._roof_candidates(state, plan, steerable, now),
         ]
+        candidates = [replace(c, drawn_kw=self.drawn_kw(state, c.asset, now)) for c in candidates]
         base = self._base_load(state, candidates, steerable, now)
         limits = {
             node.id: people.limit_at(self.site.network, node.id, now) for node in self.site.network.nodes
@@ -211,16 +213,20 @@ class Steering:
                 self._doubt(asset, confirmed.power_kw, confirmed.setpoint.valid_until)
 
     def drawn_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> float:
-        """What a steered device draws now [kW]: its meter, or a newer setpoint that it confirmed."""
+        """What a steered device draws now [kW]: its meter, or a newer setpoint that it confirmed.
+
+        What a roof confirmed is a cap, not a power: it makes no more than its meter said.
+        """
         meter = state.meters.get(asset)
         confirmed = self.confirmed.get(asset)
+        measured_kw = meter.power_kw if meter is not None and meter.power_kw is not None else 0.0
         if (
             confirmed is not None
             and (meter is None or confirmed.at > meter.at)
             and confirmed.setpoint.valid_until > now
         ):
-            return confirmed.power_kw
-        return meter.power_kw if meter is not None and meter.power_kw is not None else 0.0
+            return max(confirmed.power_kw, measured_kw) if asset in self._roofs else confirmed.power_kw
+        return measured_kw
 
     def _charger_candidates(
         self,
@@ -315,7 +321,7 @@ class Steering:
                 continue
             meters[node.id] = (reading.power_kw, *(reading.phase_power_kw or ()))
         all_live = all(node.id in meters for node in self.site.network.nodes if node.metered)
-        drawn = np.array([self.drawn_kw(state, c.asset, now) for c in candidates])
+        drawn = np.array([c.drawn_kw for c in candidates])
         steered = Group(
             node=np.array([self._place[c.node] for c in candidates], dtype=np.int64),
             share=shares([c.phases for c in candidates]),

@@ -70,6 +70,8 @@ class Candidate:
     phases: Phases = Phases.THREE
     production: bool = False
     """A roof: its power is free unless it is turned down."""
+    drawn_kw: float = float("-inf")
+    """What it draws now. What it shall feed in beyond that makes no room for others before it does."""
 
     def wanting(self, want_kw: float, reason: Reason) -> Candidate:
         """The same with another wish, kept inside the window."""

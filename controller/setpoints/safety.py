@@ -10,6 +10,9 @@ helps above:
 - under the floor: discharge gives way first, then stores charge what they still may, and only then
   roofs are turned down.
 
+What a device feeds in makes room for others only as far as it does so already: a discharge that is refused
+or a sun that is not there must not let anybody draw more.
+
 A three-phase charger cannot stand between 0 and about 4.1 kW: who is left in between gets the minimum
 if it fits everywhere above, the most urgent first, and 0 otherwise. Urgency follows the time, so the
 minimum currents rotate.
@@ -83,9 +86,15 @@ class _Fit:
     must_kw: FloatArray
     min_kw: FloatArray
     production: BoolArray
+    drawn_kw: FloatArray
     order: IntArray
     """Places, the least urgent first."""
     bound_by: dict[int, Reason]
+
+    def counted_kw(self, row: _Row) -> float:
+        """What the row's devices count for against its ceiling [kW]."""
+        places = row.members
+        return float(row.weight @ np.maximum(self.power_kw[places], self.drawn_kw[places]))
 
 
 def fit(candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room], network: Network) -> list[Decision]:
@@ -129,6 +138,7 @@ def _arrays(candidates: Sequence[Candidate]) -> _Fit:
         must_kw=np.array([c.must_kw for c in candidates]),
         min_kw=np.array([c.min_kw for c in candidates]),
         production=np.array([c.production for c in candidates]),
+        drawn_kw=np.minimum([c.drawn_kw for c in candidates], 0.0),
         order=np.argsort(urgency, kind="stable"),
         bound_by={},
     )
@@ -159,7 +169,7 @@ def _rows(candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room], network
 
 
 def _under_ceiling(state: _Fit, row: _Row) -> None:
-    over_kw = float(row.weight @ state.power_kw[row.members]) - row.ceiling_kw
+    over_kw = state.counted_kw(row) - row.ceiling_kw
     if over_kw <= TOLERANCE_KW:
         return
     soft_floor = np.maximum(state.must_kw, np.minimum(state.power_kw, 0.0))
@@ -223,6 +233,7 @@ def _whole_minimums(state: _Fit, rows: Sequence[_Row], candidates: Sequence[Cand
     wanted = np.sign(state.power_kw[between]) * state.min_kw[between]
     state.power_kw[between] = 0.0
     used = [float(row.weight @ state.power_kw[row.members]) for row in rows]
+    counted = [state.counted_kw(row) for row in rows]
     rows_of: dict[int, list[tuple[int, float]]] = {int(i): [] for i in between}
     for r, row in enumerate(rows):
         for place, weight in zip(row.members.tolist(), row.weight.tolist(), strict=True):
@@ -236,7 +247,7 @@ def _whole_minimums(state: _Fit, rows: Sequence[_Row], candidates: Sequence[Cand
         # Charging can only break a ceiling and discharge only a floor: where a ceiling is broken already,
         # discharge that does not mend all of it still mends some.
         if inside and all(
-            used[r] + weight * power <= rows[r].ceiling_kw + TOLERANCE_KW
+            counted[r] + weight * power <= rows[r].ceiling_kw + TOLERANCE_KW
             if power > 0.0
             else used[r] + weight * power >= rows[r].floor_kw - TOLERANCE_KW
             for r, weight in rows_of[place]
@@ -244,6 +255,7 @@ def _whole_minimums(state: _Fit, rows: Sequence[_Row], candidates: Sequence[Cand
             state.power_kw[place] = power
             for r, weight in rows_of[place]:
                 used[r] += weight * power
+                counted[r] += weight * max(power, state.drawn_kw[place])
         else:
             bound = state.bound_by.get(place, candidates[place].reason)
             state.bound_by[place] = Reason(

@@ -1,0 +1,360 @@
+"""One safety cycle at a time, from hand-made readings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from controller.domain.assets import Wishes, WishKind
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.network import ImposedLimit, Network
+from controller.domain.reasons import Reason, ReasonCode
+from controller.domain.setpoints import Applied, Rejected, Setpoint, TimedOut
+from controller.domain.telemetry import ConnectorReading, LinkReading
+from controller.runtime.ports import Lockout
+from controller.state import apply
+from tests.support.neighbourhood import START, site
+from tests.support.running import Cockpit, plan_of
+
+SECOND = timedelta(seconds=1)
+CP = AssetId("cp-1")
+
+
+def imposed(node: str, *, import_kw: float | None = None, export_kw: float | None = None) -> ImposedLimit:
+    """A grid operator's limit without an end."""
+    return ImposedLimit(
+        id="x",
+        node=NodeId(node),
+        import_kw=import_kw,
+        export_kw=export_kw,
+        from_utc=START - timedelta(hours=1),
+        to_utc=None,
+        set_by="grid",
+    )
+
+
+def setpoint(power_kw: float, *, life_s: float = 600.0) -> Setpoint:
+    """A setpoint for the first charger."""
+    return Setpoint(
+        asset=CP,
+        power_kw=power_kw,
+        valid_until=START + life_s * SECOND,
+        safe_kw=4.2,
+        reason=Reason(code=ReasonCode.PLAN),
+    )
+
+
+@pytest.mark.parametrize(
+    ("after_s", "kept_kw"), [(10, 11.0), (629, 11.0), (631, 4.2)], ids=["at once", "in the margin", "spent"]
+)
+def test_a_silent_charger_counts_as_what_it_confirmed_then_as_its_fallback(
+    after_s: int, kept_kw: float
+) -> None:
+    """11 kW for ten minutes, 30 s of margin, then 4.2 kW (field failure 1)."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.decide()
+    cockpit.steering.note(Applied(setpoint=setpoint(11.0)), START)
+    cockpit.steerable -= {CP}
+    cycle = cockpit.decide(START + after_s * SECOND)
+    assert cycle.base.reserved_kw[cockpit.place("f1"), 0] == pytest.approx(kept_kw)
+    assert cycle.base.reserved_kw[cockpit.place("t"), 0] == pytest.approx(kept_kw)
+
+
+@pytest.mark.parametrize("first", [11.0, 0.0])
+def test_an_unanswered_setpoint_and_the_one_before_both_count(first: float) -> None:
+    """Whichever of 11 and 0 kW was the last word, a charger that fell silent may draw 11."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.decide()
+    cockpit.steering.note(Applied(setpoint=setpoint(first)), START)
+    cockpit.steering.note(TimedOut(setpoint=setpoint(11.0 - first), why="silence"), START)
+    cockpit.steerable -= {CP}
+    cycle = cockpit.decide(START + 20 * SECOND)
+    assert cycle.base.reserved_kw[cockpit.place("f1"), 0] == pytest.approx(11.0)
+
+
+def test_an_unanswered_setpoint_is_sent_again() -> None:
+    """Also where the wish is back at what was confirmed before: nobody knows what the charger took."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    wanted = cockpit.decide(confirm=True).decisions[CP].power_kw
+    assert not [s for s in cockpit.decide(START + 10 * SECOND).setpoints if s.asset == CP]
+    cockpit.steering.note(TimedOut(setpoint=setpoint(7.0), why="silence"), START)
+    again = [s for s in cockpit.decide(START + 20 * SECOND).setpoints if s.asset == CP]
+    assert [s.power_kw for s in again] == [wanted]
+
+
+def test_a_refused_setpoint_leaves_what_was_confirmed() -> None:
+    """The charger said that nothing has changed in it."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.decide()
+    cockpit.steering.note(Applied(setpoint=setpoint(11.0)), START)
+    cockpit.steering.note(Rejected(setpoint=setpoint(0.0), code="Rejected", why="no"), START)
+    assert cockpit.steering.confirmed[CP].power_kw == 11.0
+
+
+def test_a_charger_never_heard_of_since_the_start_may_do_anything_it_was_told_before() -> None:
+    """After a restart an old setpoint may still hold: its rating counts, then its fallback."""
+    cockpit = Cockpit()
+    cockpit.steerable -= {CP}
+    f1 = cockpit.place("f1")
+    assert cockpit.decide().base.reserved_kw[f1, 0] == pytest.approx(11.0)
+    assert cockpit.decide(START + 700 * SECOND).base.reserved_kw[f1, 0] == pytest.approx(4.2)
+
+
+def test_a_silent_charger_may_feed_in_and_a_silent_roof_does() -> None:
+    """Without a node meter both count against export; with one, what it shows counts."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.decide()
+    cockpit.steering.note(Applied(setpoint=setpoint(-11.0)), START)
+    cockpit.steerable -= {CP, AssetId("roof")}
+    assert cockpit.base_low_kw(cockpit.decide(START + 10 * SECOND), "f1") == pytest.approx(-11.0 - 5.0)
+    cockpit.meter("f1", 3.0, START + 100 * SECOND)
+    low = [cockpit.base_low_kw(cockpit.decide(START + i * 10 * SECOND), "f1") for i in range(10, 50)]
+    assert low[-1] == pytest.approx(-16.0, abs=0.5) or low[-1] == pytest.approx(3.0, abs=1.0)
+
+
+def test_a_single_phase_charger_that_is_silent_counts_on_its_phase() -> None:
+    """4.2 kW of unknown phase counts in full on each."""
+    from controller.domain.assets import Phases
+
+    base = site()
+    points = (replace(base.charge_points[0], phases=Phases.L2), *base.charge_points[1:])
+    cockpit = Cockpit(of=replace(base, charge_points=points))
+    cockpit.decide()
+    cockpit.steerable -= {CP}
+    kept = cockpit.decide(START + 5 * SECOND).base.reserved_kw[cockpit.place("f1")]
+    assert kept.tolist() == pytest.approx([4.2, 0.0, 4.2, 0.0])
+
+
+def test_without_any_meter_loads_count_at_their_high_end() -> None:
+    """Home 1 and school 4 kW; for export as nothing at all."""
+    cockpit = Cockpit()
+    cycle = cockpit.decide()
+    assert cockpit.base_high_kw(cycle, "t") == pytest.approx(5.0)
+    assert cockpit.base_low_kw(cycle, "t") == 0.0
+    assert cycle.base.observed_fraction[cockpit.place("t")] == 0.0
+
+
+def test_a_stale_load_meter_never_counts_below_its_last_value() -> None:
+    """The school's meter said 20 kW an hour ago; its forecast says at most 4."""
+    cockpit = Cockpit()
+    cockpit.meter("school", 20.0, START - timedelta(hours=1))
+    assert cockpit.base_high_kw(cockpit.decide(), "f2") == pytest.approx(20.0)
+
+
+def test_a_live_node_meter_overrides_the_sum_and_a_stale_one_never_counts_for_less() -> None:
+    """30 kW while it is live and after it has fallen silent, though the loads below say 1 (failure 4)."""
+    cockpit = Cockpit()
+    cockpit.meter("f1", 30.0)
+    assert cockpit.base_high_kw(cockpit.decide(), "f1") == pytest.approx(30.0)
+    later = START + timedelta(minutes=30)
+    cycle = cockpit.decide(later)
+    assert cockpit.base_high_kw(cycle, "f1") == pytest.approx(30.0)
+    assert cycle.base.observed_fraction[cockpit.place("f1")] == 0.0
+
+
+def test_a_live_meter_above_a_stale_one_decides() -> None:
+    """The transformer's meter is live: its own row does not care for the feeder's."""
+    cockpit = Cockpit()
+    cockpit.meter("f1", 30.0, START - timedelta(hours=1))
+    cockpit.meter("t", 8.0)
+    cycle = cockpit.decide()
+    assert cockpit.base_high_kw(cycle, "t") == pytest.approx(8.0)
+    assert cockpit.base_high_kw(cycle, "f1") == pytest.approx(1.0)
+
+
+def test_a_meter_dated_far_ahead_is_not_fresh_for_ever() -> None:
+    """A clock that is a year ahead: its reading counts for nothing."""
+    cockpit = Cockpit()
+    cockpit.meter("f1", 0.5, START + timedelta(days=365))
+    assert cockpit.base_high_kw(cockpit.decide(), "f1") == pytest.approx(1.0)
+
+
+def test_all_chargers_share_a_feeder_in_one_cycle() -> None:
+    """34.5 kW x 0.97 less 20 kW of homes leaves 13.5, and both are told in one cycle (failure 7)."""
+    cockpit = Cockpit()
+    for number in (1, 2):
+        cockpit.plug(number)
+        cockpit.people.wishes[AssetId(f"car-{number}")] = Wishes(
+            asset=AssetId(f"car-{number}"), mode=WishKind.CHARGE_NOW
+        )
+    cockpit.meter("f1", 20.0)
+    cycle = cockpit.decide()
+    powers = [cycle.decisions[AssetId(f"cp-{n}")].power_kw for n in (1, 2)]
+    assert sum(powers) <= 34.5 * 0.97 - 20.0 + 1e-6
+    assert sum(powers) >= 11.0
+    assert len({s.asset for s in cycle.setpoints} & {"cp-1", "cp-2"}) == 2
+
+
+def test_the_grid_operators_limit_binds_with_its_reason() -> None:
+    """6 kW on the feeder: less the margin and the home, 4.8 kW are left for the car that wants 11."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), mode=WishKind.CHARGE_NOW)
+    cockpit.people.limits = {"x": imposed("f1", import_kw=6.0)}
+    decision = cockpit.decide().decisions[CP]
+    assert decision.power_kw == pytest.approx(6.0 * 0.97 - 1.0)
+    assert decision.reason.code is ReasonCode.GRID_OPERATOR_LIMIT
+    assert (decision.reason.subject, decision.reason.value) == ("f1", 6.0)
+
+
+def test_a_limit_on_a_node_without_limits_of_its_own_binds() -> None:
+    """The root has none: an imposed import limit of 6 kW is one all the same."""
+    base = site()
+    nodes = tuple(replace(node, limits=()) if node.parent is None else node for node in base.network.nodes)
+    cockpit = Cockpit(of=replace(base, network=Network(nodes)))
+    cockpit.plug(1)
+    cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), mode=WishKind.CHARGE_NOW)
+    cockpit.people.limits = {"x": imposed("t", import_kw=12.0)}
+    decision = cockpit.decide().decisions[CP]
+    assert decision.power_kw <= 12.0 * 0.97 - 5.0 + 1e-6
+    assert decision.reason.code is ReasonCode.GRID_OPERATOR_LIMIT
+
+
+def test_an_export_limit_binds_discharge_and_names_itself() -> None:
+    """The plan discharges 11 kW, 5 kW may go up and the home uses nothing for certain."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.plan = plan_of(cockpit, 26.0, -11.0)
+    assert cockpit.decide().decisions[CP].power_kw < -10.0
+    cockpit.people.limits = {"x": imposed("f1", export_kw=5.0)}
+    decision = cockpit.decide(START + SECOND).decisions[CP]
+    assert decision.power_kw >= -5.0 * 0.97 - 1e-6
+    assert decision.reason.code is ReasonCode.GRID_OPERATOR_LIMIT
+    assert decision.reason.value == 5.0
+
+
+@pytest.mark.parametrize("how", ["lockout", "stop", "never", "no opt-in", "unknown", "stale", "not offered"])
+def test_nothing_is_discharged_against_a_stop(how: str) -> None:
+    """The plan wants 11 kW out of the car; every single one of these forbids it."""
+    base = site()
+    if how == "no opt-in":
+        cars = (replace(base.vehicles[0], discharge_opt_in=False), *base.vehicles[1:])
+        base = replace(base, vehicles=cars)
+    cockpit = Cockpit(of=base)
+    age = timedelta(hours=1) if how == "stale" else timedelta()
+    cockpit.plug(1, START - age, soc=None if how == "unknown" else 0.5)
+    if how == "not offered":
+        car = cockpit.state.cars["cp-1"]
+        cockpit.state = replace(cockpit.state, cars={"cp-1": replace(car, discharge_kw_max=None)})
+    if how == "lockout":
+        cockpit.people.lockouts = {NodeId("t"): Lockout(node=NodeId("t"), set_by="dso", since=START)}
+    cockpit.people.discharge_stopped = how == "stop"
+    if how == "never":
+        cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), never_discharge=True)
+    cockpit.plan = plan_of(cockpit, 26.0, -11.0)
+    # Also where an overload would call for it.
+    cockpit.meter("f1", 100.0)
+    assert cockpit.decide().decisions[CP].power_kw >= 0.0
+
+
+def test_a_pause_stands_above_a_departure_and_the_need_for_load() -> None:
+    """Neither a car that is late nor too much sun makes a paused car charge, now or when we fall silent."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), mode=WishKind.PAUSE)
+    cockpit.meter("f1", -100.0)
+    cycle = cockpit.decide()
+    assert cycle.decisions[CP].power_kw == 0.0
+    assert cycle.decisions[CP].reason.code is ReasonCode.PERSON_STOP
+    sent = next(s for s in cycle.setpoints if s.asset == CP)
+    assert (sent.power_kw, sent.safe_kw) == (0.0, 0.0)
+
+
+def test_a_setpoint_is_renewed_at_half_its_life_and_small_changes_send_nothing() -> None:
+    """10 minutes of life: silence until 5, then the same again; 0.1 kW towards the plan is no message."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.plan = plan_of(cockpit, 31.0, 5.0)
+    first = cockpit.decide(confirm=True)
+    assert [s for s in first.setpoints if s.asset == CP]
+    cockpit.plan = plan_of(cockpit, 31.02, 5.0)
+    assert not [s for s in cockpit.decide(START + 10 * SECOND).setpoints if s.asset == CP]
+    cockpit.plan = None
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.decide(confirm=True)
+    assert not [s for s in cockpit.decide(START + 299 * SECOND).setpoints if s.asset == CP]
+    assert [s for s in cockpit.decide(START + 300 * SECOND).setpoints if s.asset == CP]
+
+
+def test_a_renewal_does_not_make_an_old_setpoint_newer_than_the_meter() -> None:
+    """A tapering car draws 3 of 11 kW: the renewal must not count as 11 again."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.steering.note(Applied(setpoint=setpoint(11.0)), START)
+    cockpit.meter("cp-1", 3.0, START + 60 * SECOND)
+    cockpit.steering.note(Applied(setpoint=setpoint(11.0, life_s=900.0)), START + 61 * SECOND)
+    assert cockpit.steering.drawn_kw(cockpit.state, CP, START + 62 * SECOND) == 3.0
+    cockpit.steering.note(Applied(setpoint=setpoint(5.0)), START + 63 * SECOND)
+    assert cockpit.steering.drawn_kw(cockpit.state, CP, START + 64 * SECOND) == 5.0
+
+
+@pytest.mark.parametrize("event", ["another transaction", "a new link"])
+def test_who_may_have_lost_its_setpoint_gets_it_again(event: str) -> None:
+    """A profile ends with its transaction; a charger that reconnects may have started anew."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.decide(confirm=True)
+    later = START + 20 * SECOND
+    if event == "a new link":
+        cockpit.state = apply(cockpit.state, LinkReading(asset=CP, at=later, up=True))
+    else:
+        cockpit.state = apply(cockpit.state, ConnectorReading(charge_point=CP, at=later, plugged=False))
+        cockpit.decide(later)
+        cockpit.plug(1, later, tx="tx-2")
+    assert [s for s in cockpit.decide(later + SECOND, confirm=True).setpoints if s.asset == CP]
+    assert not [s for s in cockpit.decide(later + 9 * SECOND).setpoints if s.asset == CP]
+
+
+def test_phases_bind_by_themselves() -> None:
+    """L1 is full and the total is not: a three-phase car gets what L1 leaves (field failure 8)."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), mode=WishKind.CHARGE_NOW)
+    cockpit.meter("f1", 12.0, phases=(9.0, 2.0, 1.0))
+    power = cockpit.decide().decisions[CP].power_kw
+    assert power / 3.0 <= 11.5 * 0.97 - 9.0 + 1e-6
+    assert power > 0.0
+
+
+def test_sun_that_nobody_has_seen_makes_no_room() -> None:
+    """A roof of 5 kW without a reading, and one that shows 2 kW: 0 and 2 kW more for the car."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), mode=WishKind.CHARGE_NOW)
+    cockpit.people.limits = {"x": imposed("f1", import_kw=8.0)}
+    assert cockpit.decide().decisions[CP].power_kw == pytest.approx(8.0 * 0.97 - 1.0)
+    cockpit.meter("roof", -2.0)
+    assert cockpit.decide().decisions[CP].power_kw == pytest.approx(8.0 * 0.97 - 1.0 + 2.0)
+
+
+def test_a_discharge_that_is_refused_makes_no_room() -> None:
+    """Car 1 shall discharge 11 kW and does not: car 2 gets what there is without it (field failure 11)."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.plug(2)
+    cockpit.people.wishes[AssetId("car-2")] = Wishes(asset=AssetId("car-2"), mode=WishKind.CHARGE_NOW)
+    cockpit.people.limits = {"x": imposed("f1", import_kw=8.0)}
+    cockpit.plan = plan_of(cockpit, 26.0, -11.0)
+    cycle = cockpit.decide()
+    assert cycle.decisions[CP].power_kw < -10.0
+    assert cycle.decisions[AssetId("cp-2")].power_kw == pytest.approx(8.0 * 0.97 - 1.0)
+    cockpit.steering.note(Applied(setpoint=next(s for s in cycle.setpoints if s.asset == CP)), START)
+    later = cockpit.decide(START + SECOND)
+    assert later.decisions[AssetId("cp-2")].power_kw == pytest.approx(11.0)
+
+
+def test_every_decision_is_a_number() -> None:
+    """Whatever is missing: no charger, roof or battery is told something that is none."""
+    cockpit = Cockpit()
+    cockpit.plug(1, soc=None)
+    cycle = cockpit.decide()
+    assert np.isfinite([d.power_kw for d in cycle.decisions.values()]).all()
