@@ -129,7 +129,10 @@ def _order(
 
 
 def backstop_orders(quarter: QuarterPrices, orders: Sequence[Order]) -> list[Order]:
-    """The supplier's two orders at the grid outside: enough for everyone, at its prices.
+    """The supplier's two orders at the grid outside: enough for everyone and a watt-hour more, at its prices.
+
+    The watt-hour more keeps the supplier from ever being sold out: what it sells in part sets its own price.
+    Sold out, it would get half of what a buyer offered above that.
 
     Where both prices are equal the two may meet each other: worth nothing, costing nothing.
 
@@ -155,7 +158,7 @@ def backstop_orders(quarter: QuarterPrices, orders: Sequence[Order]) -> list[Ord
                     member=SUPPLIER,
                     node=OUTSIDE,
                     side=side,
-                    quantity_wh=quantity_wh,
+                    quantity_wh=quantity_wh + 1,
                     limit_price_microeur_per_kwh=price,
                     interval_start=quarter.interval_start,
                     source=OrderSource.BACKSTOP,

