@@ -1,7 +1,8 @@
 """The one door to a plan: chooses a method, has its answer checked, and falls back to rules.
 
-Roots share nothing and are solved one by one. What comes out was checked against every hard constraint
-(`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
+Many stores without minimum powers go to the structured solver (`structured`); few, and whatever it declines,
+to the exact model, root by root (they share nothing). What comes out was checked against every hard
+constraint (`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from controller.dispatch.highs import Deadline, OutOfTime
 from controller.dispatch.inputs import DispatchInputs, split_by_root
 from controller.dispatch.result import DispatchResult
 
+STRUCTURED_FROM = 30
+"""Stores from which the structured solver comes first: at 50 it takes a quarter of the exact model's time."""
+STRUCTURED_SHARE = 0.6
+"""Of a deadline, what it may use; the rest is for the exact model where it does not converge."""
+EXACT_UP_TO = 200
+"""Stores up to which the exact model decides directions (negative prices) better in bearable time."""
 FALLBACK_RESERVE_S = 0.3
 """Kept of a deadline for the check and the rules [s]; measured at 1000 stores and 80 steps with a margin."""
 BOUND_MARGIN = 1e-5
@@ -38,14 +45,37 @@ def solve(
     Args:
         inputs: A problem without `inputs.problems`.
         deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
-        warm: The last plan; the exact method has no use for it.
+        warm: The last plan; neither method has a use for it without its problem (see `structured.replan`).
         thorough: Whether to spend time on deciding minimum powers and directions exactly.
 
     Returns:
         A plan with status `optimal`, `feasible` or `fallback`.
     """
     del warm
+    if len(inputs.stores) >= STRUCTURED_FROM:
+        begun = time.perf_counter()
+        plan = _solve_structured(inputs, deadline_s, thorough=thorough)
+        if plan is not None:
+            return plan
+        if deadline_s is not None:
+            deadline_s -= time.perf_counter() - begun
     return solve_exact(inputs, deadline_s=deadline_s, thorough=thorough)
+
+
+def _solve_structured(
+    inputs: DispatchInputs, deadline_s: float | None, *, thorough: bool
+) -> DispatchResult | None:
+    """The plan by the structured solver, None where it has none that holds or a better one may be had."""
+    # numba is heavy to load and small problems do without it.
+    from controller.dispatch.structured.solve import solve_structured
+
+    share_s = None if deadline_s is None else STRUCTURED_SHARE * deadline_s
+    plan = solve_structured(inputs, deadline_s=share_s)
+    if plan is None or check(inputs, plan):
+        return None
+    if plan.status != "optimal" and thorough and len(inputs.stores) <= EXACT_UP_TO:
+        return None
+    return plan
 
 
 def solve_quick(

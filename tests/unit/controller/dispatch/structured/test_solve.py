@@ -1,0 +1,143 @@
+"""The structured solver: against the exact model and an independent reference, and its promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from controller.dispatch.check import check
+from controller.dispatch.inputs import DispatchInputs, NodeInput, StoreInput
+from controller.dispatch.result import DispatchResult
+from controller.dispatch.solve import solve_exact
+from controller.dispatch.structured.layout import flatten
+from controller.dispatch.structured.network import build_tree
+from controller.dispatch.structured.replan import WarmStart
+from controller.dispatch.structured.solve import solve_structured
+from controller.domain.ids import NodeId
+from tests.support.dispatch import random_problem
+from tests.support.dispatch_problems import one_step_later, street
+from tests.support.dispatch_reference import reference
+
+
+@pytest.fixture(scope="module")
+def evening() -> tuple[DispatchInputs, DispatchResult]:
+    """Sixty cars whose transformer binds, and their structured plan."""
+    inputs = street(cars=60, feeders=3)
+    plan = solve_structured(inputs)
+    assert plan is not None
+    return inputs, plan
+
+
+def test_it_agrees_with_the_exact_model_where_the_transformer_binds() -> None:
+    """Same cost as HiGHS on the cvxpy model, certified by its own bound, every constraint kept."""
+    inputs = street(cars=24, feeders=3, steps=48)
+    plan, exact = solve_structured(inputs), solve_exact(inputs)
+    assert plan is not None
+    assert plan.status == "optimal"
+    assert check(inputs, plan) == []
+    assert abs(plan.cost_eur - exact.cost_eur) < 1e-4 * inputs.cost_scale_eur
+    assert plan.lower_bound_eur <= exact.cost_eur + 1e-9
+    assert plan.totals_kwh == exact.totals_kwh
+    root = max(abs(plan.node_power_kw[NodeId("transformer")]) / inputs.nodes[0].import_limit_kw)
+    assert root > 0.999, "the problem is meant to bind"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_problems_equal_the_reference(seed: int) -> None:
+    """Negative prices, impossible wishes, excess: totals and cost as by an exact solver, or no plan."""
+    inputs = random_problem(seed, cars=3, steps=6, minimum_powers=False)
+    plan = solve_structured(inputs)
+    if plan is None:
+        # Allowed: the caller has the exact model. That it stays rare has a test of its own.
+        return
+    exact = reference(inputs)
+    assert check(inputs, plan) == []
+    # Both keep earlier totals to some 5e-7 kWh only, and a later total may hang on that many times over.
+    assert np.allclose(plan.totals_kwh.as_tuple(), exact.totals_kwh, atol=1e-4)
+    assert plan.lower_bound_eur <= exact.cost_eur + 1e-4 * inputs.cost_scale_eur
+    if plan.status == "optimal":
+        assert plan.cost_eur <= exact.cost_eur + 1e-3 * inputs.cost_scale_eur
+
+
+def test_it_rarely_gives_up() -> None:
+    """Of sixty odd problems at most three are left to the exact model."""
+    problems = [random_problem(seed, cars=4, steps=8, minimum_powers=False) for seed in range(200, 260)]
+    assert sum(solve_structured(inputs) is None for inputs in problems) <= 3
+
+
+def test_no_step_charges_and_discharges_at_once(evening: tuple[DispatchInputs, DispatchResult]) -> None:
+    """Not a trace of the other direction is left."""
+    _, plan = evening
+    for store in plan.charge_kw:
+        assert not np.any((plan.charge_kw[store] > 0.0) & (plan.discharge_kw[store] > 0.0))
+
+
+def test_two_runs_give_the_same_bits(evening: tuple[DispatchInputs, DispatchResult]) -> None:
+    """The order of sums is fixed."""
+    inputs, plan = evening
+    again = solve_structured(inputs)
+    assert again is not None
+    assert again.cost_eur == plan.cost_eur
+    assert all(np.array_equal(again.power_kw[name], plan.power_kw[name]) for name in plan.power_kw)
+
+
+def test_a_replan_holds_most_cars_and_is_still_proven(evening: tuple[DispatchInputs, DispatchResult]) -> None:
+    """One step later with changed cars: a plan within 0.1% of a bound of the whole problem."""
+    inputs, plan = evening
+    later = one_step_later(inputs, plan)
+    warm = solve_structured(later, warm=WarmStart(inputs=inputs, result=plan))
+    cold = solve_structured(later)
+    assert warm is not None
+    assert cold is not None
+    assert warm.status == "optimal"
+    assert check(later, warm) == []
+    assert warm.lower_bound_eur <= cold.cost_eur + 1e-9
+    assert warm.totals_kwh == cold.totals_kwh
+
+
+def test_minimum_powers_are_left_to_the_exact_model() -> None:
+    """A car that starts at 4.1 kW has no place in a linear program."""
+    inputs = street(cars=4, feeders=1, steps=24)
+    stores = (replace(inputs.stores[0], charge_kw_min=4.1), *inputs.stores[1:])
+    assert solve_structured(replace(inputs, stores=stores)) is None
+
+
+def test_no_plan_comes_after_the_deadline() -> None:
+    """With no time at all there is no plan rather than a half-made one."""
+    assert solve_structured(street(cars=10, feeders=2), deadline_s=0.0) is None
+
+
+def test_nodes_that_cannot_bind_are_left_out() -> None:
+    """Wide limits drop a node; its cars belong to the one above."""
+    inputs = street(cars=16, feeders=4)
+    wide = np.full(inputs.steps, 1e6)
+    nodes = tuple(_widened(node, wide) if node.id == "feeder-1" else node for node in inputs.nodes)
+    inputs = replace(inputs, nodes=nodes)
+    tree, _ = build_tree(inputs, flatten(inputs)[0])
+    kept = [inputs.nodes[place].id for place in tree.kept.tolist()]
+    assert "feeder-1" not in kept
+    assert kept[-1] == "transformer", "children come before parents"
+    assert tree.kept_of[inputs.node_index[NodeId("feeder-1")]] == len(kept) - 1
+
+
+def test_a_wish_beyond_reach_is_cut_to_what_full_power_gives() -> None:
+    """What a car alone cannot have is a constant, not something to spend iterations on."""
+    inputs = street(cars=1, feeders=1, steps=96)
+    store: StoreInput = inputs.stores[0]
+    stay = replace(store.ordered_stays[0], departure_min_kwh=store.capacity_kwh)
+    slow = replace(
+        store, charge_kw_max=np.full(96, 0.1), stays=(stay, *store.ordered_stays[1:]), trips=store.trips
+    )
+    inputs = replace(inputs, stores=(slow,))
+    chains, wishes = flatten(inputs)
+    reach = slow.initial_kwh + float((chains.gain * chains.charge_kw_max)[: stay.to_step].sum())
+    assert wishes.level_kwh[0] == pytest.approx(reach)
+    plan = solve_structured(inputs)
+    assert plan is not None
+    assert plan.totals_kwh.departure == pytest.approx(store.capacity_kwh - reach, abs=1e-6)
+
+
+def _widened(node: NodeInput, limit_kw: np.ndarray) -> NodeInput:
+    return replace(node, import_limit_kw=limit_kw, export_limit_kw=limit_kw)
