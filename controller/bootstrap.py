@@ -120,7 +120,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
 
     Args:
         site_path: The site file.
-        report: Where the controller's part of the demo's summary goes at the end.
+        report: Where the controller's part of the demo's summary goes at the end. Beside it, with the
+            ending `.pid`, stands the process, so that whoever wants the report can ask it to end.
     """
     site, settings = read_site_file(site_path)
     prices = price_book(settings, site_path.parent)
@@ -149,6 +150,9 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             messages=drivers.messages,
         )
         stack.callback(await _start_web(service, settings, store))
+        if report is not None:
+            pid_file = report.with_suffix(".pid")
+            await asyncio.to_thread(pid_file.write_text, str(os.getpid()), encoding="utf-8")
         # What was built until here lives as long as the process: the collector need not go through it.
         gc.collect()
         gc.freeze()

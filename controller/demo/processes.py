@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shlex
 import signal
 import socket
@@ -48,7 +49,6 @@ CONTROLLER_START_S = 120.0
 SIMULATOR_START_S = 120.0
 STOP_S = 30.0
 POLL_S = 0.1
-RESTART_GRACE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,11 @@ class Files:
     def controller_report(self) -> Path:
         """The controller's part of the summary."""
         return self.folder / "controller-report.json"
+
+    @property
+    def controller_pid(self) -> Path:
+        """The controller that runs now, which may have been started again by hand."""
+        return self.controller_report.with_suffix(".pid")
 
 
 def run_processes(options: DemoOptions, simulated: Simulated) -> dict[str, Any] | None:
@@ -243,19 +248,26 @@ def _watch(
         raise StartUpError(f"the simulator ended with status {simulator.returncode}")
     if not files.simulator_summary.exists():
         return None
-    stop(controller)
+    _end_controller(controller, files)
     summary: dict[str, Any] = json.loads(files.simulator_summary.read_text(encoding="utf-8"))
-    deadline = time.monotonic() + (STOP_S if told else RESTART_GRACE_S)
-    if told:
-        # One that was started again by hand still runs: it is asked to end, and reports like the first.
-        OUT.print("Waiting for the restarted controller: stop it to get its part of the summary.")
-    while not files.controller_report.exists() and time.monotonic() < deadline:
-        time.sleep(POLL_S)
     if not files.controller_report.exists():
         raise StartUpError("the controller ended without its part of the summary: see its messages above")
     report: dict[str, Any] = json.loads(files.controller_report.read_text(encoding="utf-8"))
     memory = {**report["memory_mib_max"], **summary.get("memory_mib_max", {})}
     return {**summary, **report, "memory_mib_max": memory}
+
+
+def _end_controller(controller: subprocess.Popen[bytes], files: Files) -> None:
+    """Asks the controller to end and report: the one we started, or the one that was started in its place."""
+    stop(controller)
+    if files.controller_report.exists() or not files.controller_pid.exists():
+        return
+    pid = int(files.controller_pid.read_text(encoding="utf-8"))
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
+    while not files.controller_report.exists() and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 @contextmanager

@@ -1,0 +1,130 @@
+"""The demo on real sockets, as a person runs it: trade by HTTP, kill the controller, start it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from controller.demo.processes import free_port
+from controller.domain.time import QUARTER, parse_utc, quarter_start, utc_text
+
+QUARTERS = 5
+SPEED = 120
+"""A quarter-hour lasts seven and a half seconds."""
+
+
+def until[T](what: str, look: Callable[[], T | None], timeout_s: float = 60.0) -> T:
+    """Looks again and again until there is something."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not come within {timeout_s:g} s")
+
+
+@contextmanager
+def running_demo(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+    """A demo of the street on a winter evening, and what its ready file says."""
+    ready = folder / "ready.json"
+    command = [sys.executable, "-m", "controller", "demo", "--quarters", str(QUARTERS), "--speed", str(SPEED)]
+    command += ["--start", "2024-01-15T17:00", "--port", str(free_port()), "--data", str(folder / "data")]
+    command += ["--ready", str(ready), "--summary", str(folder / "summary.json")]
+    with (folder / "demo.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as demo:
+        try:
+            until("the ready file", lambda: ready.exists() or None)
+            yield demo, json.loads(ready.read_text(encoding="utf-8"))
+        finally:
+            demo.terminate()
+            demo.wait(60)
+
+
+def place_order(client: httpx.Client, now: str) -> dict[str, Any]:
+    """An order to buy 400 Wh in the next quarter-hour but one, at any price."""
+    state = client.get("/api/resident/assets")
+    assert state.status_code == 200
+    start = quarter_start(parse_utc(now)) + 2 * QUARTER
+    order = {
+        "order_id": "mine-1",
+        "side": "buy",
+        "quantity_wh": 400,
+        "limit_price_microeur_per_kwh": 900_000,
+        "interval_start_utc": utc_text(start),
+    }
+    answer = client.post("/api/resident/orders", json=order)
+    assert answer.status_code == 201, answer.text
+    assert client.post("/api/resident/orders", json=order).status_code in {200, 201}
+    return order
+
+
+@pytest.mark.timeout(240)
+def test_trade_kill_and_restart(tmp_path: Path) -> None:
+    """A resident's order is settled across a `kill -9`; nothing is booked twice, no limit is broken."""
+    with running_demo(tmp_path) as (demo, ready):
+        operator = {"Authorization": f"Bearer {ready['tokens']['operator']}"}
+        resident = {"Authorization": f"Bearer {ready['tokens']['resident']}"}
+        with (
+            httpx.Client(base_url=ready["url"], headers=resident, timeout=20) as mine,
+            httpx.Client(base_url=ready["url"], headers=operator, timeout=20) as theirs,
+        ):
+            now = until(
+                "the time",
+                lambda: (
+                    theirs.get("/api/operator/state").json()["now_utc"]
+                    if theirs.get("/api/operator/state").json()["safety_cycles"]
+                    else None
+                ),
+            )
+            order = place_order(mine, now)
+            assert theirs.get("/api/resident/orders").status_code == 403
+
+        os.kill(ready["pids"]["controller"], signal.SIGKILL)
+        time.sleep(2.0)
+        with subprocess.Popen(shlex.split(ready["restart_command"])) as again:
+            with httpx.Client(base_url=ready["url"], headers=resident, timeout=20) as mine:
+                trades = until("the trade", lambda: _trades(mine))
+                assert trades[0]["order_id"] == order["order_id"]
+                assert trades[0]["filled_wh"] == 400
+                balance = until("the balance", lambda: _balance(mine))
+                assert balance != 0
+            assert demo.wait(120) == 0
+            assert again.wait(60) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["limit_violations"]["controlled"] == 0
+    assert summary["market"]["ledger_balance_nanoeur"] == 0
+    assert summary["safety_cycles"]["total"] > 0
+    assert summary["messages"]["ocpp"] > 0
+    assert summary["messages"]["modbus"] > 0
+    assert summary["messages"]["mqtt"] > 0
+    with closing(sqlite3.connect(tmp_path / "data" / "wijkstroom.sqlite3")) as store:
+        booked, different = store.execute(
+            "select count(*), count(distinct posting_id) from postings"
+        ).fetchone()
+    assert booked == different > 0
+
+
+def _trades(client: httpx.Client) -> list[dict[str, Any]] | None:
+    try:
+        found = client.get("/api/resident/trades").json()
+    except httpx.HTTPError:
+        return None
+    return found or None
+
+
+def _balance(client: httpx.Client) -> int | None:
+    amount = client.get("/api/resident/balance").json()["balance_nanoeur"]
+    return int(amount) or None
