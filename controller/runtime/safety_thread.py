@@ -74,8 +74,12 @@ class SafetyThread:
                 counters.late_cycles += 1
             self._cycle()
             due += period
-            if clock.now() - due > period:
-                # What was missed is not made up for: the next cycle sees the newest state anyway.
+            behind = clock.now() - due
+            if behind > period:
+                # What was missed is not made up for: the next cycle sees the newest state anyway. But a
+                # cycle that took so long has made at least one late, and that is told.
+                counters.late_cycles += 1
+                counters.delay_ms_max = max(counters.delay_ms_max, clock.machine_s(behind) * 1000.0)
                 due = next_multiple(clock.now(), period)
 
     def _cycle(self) -> None:

@@ -163,3 +163,29 @@ def test_many_bookings_close_together_stay_a_valid_problem() -> None:
         bookings={f"b{i}": booking(i, START + i * HOUR / 2, 0.2) for i in range(90)},
     )
     assert problems(horizon([car()], people).inputs) == []
+
+
+def test_a_drivers_departure_before_the_next_booking_is_planned() -> None:
+    """50 kWh in three hours, though the car is booked tomorrow."""
+    wish = Wishes(
+        asset=AssetId("car-1"),
+        departure=Departure(vehicle=AssetId("car-1"), at_utc=START + 3 * HOUR, energy_kwh=50.0),
+    )
+    people = People(bookings={"b1": booking(1, START + 12 * HOUR, 2)}, wishes={AssetId("car-1"): wish})
+    made = horizon([car()], people)
+    assert problems(made.inputs) == []
+    first, second, *_ = made.inputs.stores[0].stays
+    assert made.boundaries[first.to_step] == START + 3 * HOUR
+    assert first.departure_min_kwh == pytest.approx(50.5)
+    assert second.from_step == first.to_step
+    assert made.boundaries[second.to_step] <= START + 12 * HOUR
+
+
+def test_of_two_departures_at_the_same_moment_the_larger_counts() -> None:
+    """A booking that needs 26 kWh and a driver who asks for 20 at the same time."""
+    start = START + 5 * HOUR
+    wish = Wishes(
+        asset=AssetId("car-1"), departure=Departure(vehicle=AssetId("car-1"), at_utc=start, energy_kwh=20.0)
+    )
+    people = People(bookings={"b1": booking(1, start, 2)}, wishes={AssetId("car-1"): wish})
+    assert horizon([car()], people).inputs.stores[0].stays[0].departure_min_kwh == pytest.approx(26.5)

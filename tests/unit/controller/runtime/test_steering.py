@@ -116,8 +116,10 @@ def test_a_silent_charger_may_feed_in_and_a_silent_roof_does() -> None:
     cockpit.steerable -= {CP, AssetId("roof")}
     assert cockpit.base_low_kw(cockpit.decide(START + 10 * SECOND), "f1") == pytest.approx(-11.0 - 5.0)
     cockpit.meter("f1", 3.0, START + 100 * SECOND)
-    low = [cockpit.base_low_kw(cockpit.decide(START + i * 10 * SECOND), "f1") for i in range(10, 50)]
-    assert low[-1] == pytest.approx(-16.0, abs=0.5) or low[-1] == pytest.approx(3.0, abs=1.0)
+    low = [cockpit.base_low_kw(cockpit.decide(START + i * 10 * SECOND), "f1") for i in range(10, 22)]
+    # The recent mean fades out within a minute or two.
+    assert low[0] < 0.0
+    assert low[-1] > 0.0
 
 
 def test_a_single_phase_charger_that_is_silent_counts_on_its_phase() -> None:

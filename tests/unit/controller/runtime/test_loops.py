@@ -1,0 +1,244 @@
+"""The loops on a fast clock, with drivers, a solver and a store that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from controller.config import Settings
+from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.result import DispatchResult
+from controller.domain.errors import WijkstroomError
+from controller.domain.ids import AssetId
+from controller.domain.setpoints import Outcome, Setpoint
+from controller.domain.telemetry import ConnectorReading
+from controller.domain.time import ScaledDomainClock, SystemMachineClock
+from controller.runtime.core import Controller
+from controller.runtime.loops import Loops
+from controller.runtime.trading import Trading, run_inline
+from tests.support.neighbourhood import START
+from tests.support.running import FakeDriver, make_controller
+from tests.support.storage import opened
+
+CHARGERS = ("cp-1", "cp-2", "cp-3", "cp-4")
+WAIT_S = 5.0
+
+
+def fast_clock(speed: float = 600.0) -> ScaledDomainClock:
+    """Ten minutes a second."""
+    return ScaledDomainClock(anchor_domain=START, anchor_unix_s=time.time(), speed=speed)
+
+
+async def until(there: Callable[[], bool]) -> None:
+    """Waits for something that has to happen."""
+    async with asyncio.timeout(WAIT_S):
+        while not there():  # noqa: ASYNC110  # what is waited for happens on other threads
+            await asyncio.sleep(0.01)
+
+
+async def run_while(controller: Controller, there: Callable[[], bool]) -> None:
+    """Runs all loops until something has happened; none of them may have ended before."""
+    trading = Trading(controller, offload=run_inline)
+    await trading.load()
+    task = asyncio.create_task(Loops(controller, trading, SystemMachineClock()).run())
+    try:
+        await until(lambda: there() or task.done())
+        assert not task.done(), task
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def plug_all(controller: Controller) -> None:
+    """A guest on every charger."""
+    for name in CHARGERS:
+        controller.receive(
+            ConnectorReading(charge_point=AssetId(name), at=controller.clock.now(), plugged=True)
+        )
+
+
+def boom(*_args: object) -> NoReturn:
+    """A bug."""
+    raise ZeroDivisionError("a bug")
+
+
+class BrokenSolver:
+    """Fails in a way that nobody foresaw."""
+
+    async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:  # noqa: ARG002  # a port
+        """Raises."""
+        raise OSError("cannot fork")
+
+
+async def test_the_loops_plan_clear_and_steer(tmp_path: Path) -> None:
+    """Within seconds at 600 times real time; nothing failed on the way."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock())
+        driver = FakeDriver(*CHARGERS)
+        controller.drivers = (driver,)
+        plug_all(controller)
+
+        def all_done() -> bool:
+            return bool(driver.sent) and controller.plan is not None and controller.counters.safety_cycles > 5
+
+        await run_while(controller, all_done)
+        assert {setpoint.asset for setpoint in driver.sent} == set(CHARGERS)
+        assert controller.counters.failures == {}
+
+
+async def test_a_store_in_trouble_does_not_end_the_safety_loop(tmp_path: Path) -> None:
+    """Market, settlement and registers fail and are counted; cycles and setpoints go on (failure 29)."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock(3000.0))
+        driver = FakeDriver(*CHARGERS)
+        controller.drivers = (driver,)
+        plug_all(controller)
+        trading = Trading(controller, offload=run_inline)
+
+        def no_unit() -> NoReturn:
+            raise WijkstroomError("the database is held by another process")
+
+        store.unit = no_unit  # type: ignore[method-assign]  # a store in trouble
+        task = asyncio.create_task(Loops(controller, trading, SystemMachineClock()).run())
+        await until(lambda: {"market", "settlement"} <= controller.counters.failures.keys())
+        cycles = controller.counters.safety_cycles
+        await until(lambda: controller.counters.safety_cycles > cycles + 2)
+        assert driver.sent
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_solver_that_throws_does_not_end_the_loops(tmp_path: Path) -> None:
+    """No plan, and everything else goes on without one."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock())
+        controller.solver = BrokenSolver()
+        driver = FakeDriver(*CHARGERS)
+        controller.drivers = (driver,)
+        plug_all(controller)
+        await run_while(
+            controller, lambda: controller.counters.failures.get("planning", 0) > 0 and bool(driver.sent)
+        )
+        assert controller.plan is None
+
+
+async def test_a_driver_that_throws_counts_as_no_answer(tmp_path: Path) -> None:
+    """Nobody knows what the device took: it is tried again, and the other devices are served."""
+
+    def answer(setpoint: Setpoint) -> Outcome:
+        return boom(setpoint)
+
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock())
+        broken, fine = FakeDriver("cp-1", answer=answer), FakeDriver("cp-2")
+        controller.drivers = (broken, fine)
+        plug_all(controller)
+        await run_while(controller, lambda: len(broken.sent) > 1 and bool(fine.sent))
+        assert controller.counters.timed_out > 0
+        assert AssetId("cp-1") in controller.steering.doubts
+        assert AssetId("cp-1") not in controller.steering.confirmed
+
+
+async def test_a_cycle_that_fails_is_counted_and_the_next_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in one cycle sends nothing; the loop goes on."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock())
+        driver = FakeDriver(*CHARGERS)
+        controller.drivers = (driver,)
+        plug_all(controller)
+        decide = controller.steering.decide
+        monkeypatch.setattr(controller.steering, "decide", boom)
+        trading = Trading(controller, offload=run_inline)
+        task = asyncio.create_task(Loops(controller, trading, SystemMachineClock()).run())
+        await until(lambda: controller.counters.failures.get("safety", 0) > 1)
+        assert driver.sent == []
+        monkeypatch.setattr(controller.steering, "decide", decide)
+        await until(lambda: bool(driver.sent))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+class SlowDriver(FakeDriver):
+    """Never answers."""
+
+    async def set_power(self, setpoint: Setpoint) -> Outcome:
+        """Notes it and waits for ever."""
+        self.sent.append(setpoint)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_one_setpoint_is_in_flight_per_device(tmp_path: Path) -> None:
+    """A charger that does not answer gets no second command meanwhile, and holds nobody up."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock())
+        slow, fine = SlowDriver("cp-1"), FakeDriver("cp-2")
+        controller.drivers = (slow, fine)
+        plug_all(controller)
+        await run_while(controller, lambda: controller.counters.safety_cycles > 40 and len(fine.sent) > 1)
+        assert len(slow.sent) == 1
+
+
+async def test_a_late_cycle_is_counted_and_not_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One cycle takes 0.2 s, twelve periods of this clock: the next is late, the ones after are not."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock())
+        cycle = controller.safety_cycle
+
+        def slow_once(now: datetime) -> object:
+            if controller.counters.safety_cycles == 3:
+                time.sleep(0.2)
+            return cycle(now)
+
+        monkeypatch.setattr(controller, "safety_cycle", slow_once)
+        begun = time.monotonic()
+        await run_while(controller, lambda: controller.counters.safety_cycles > 8)
+        periods = (time.monotonic() - begun) * 600.0 / 10.0
+        assert controller.counters.safety_cycles < periods
+        assert controller.counters.late_cycles >= 1
+        assert controller.counters.delay_ms_max > 100.0
+
+
+class JumpingClock(ScaledDomainClock):
+    """A clock that can be set back."""
+
+    back = timedelta()
+
+    def now(self) -> datetime:
+        """Now, less what it was set back."""
+        return super().now() - JumpingClock.back
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_the_cycles(tmp_path: Path) -> None:
+    """An hour back: cycles go on at once, not in an hour."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        clock = JumpingClock(anchor_domain=START, anchor_unix_s=time.time(), speed=600.0)
+        JumpingClock.back = timedelta()
+        settings = Settings()
+        settings = replace(settings, market=replace(settings.market, enabled=False))
+        controller = make_controller(store, clock, settings=settings)
+        at_jump: list[int] = []
+
+        def jumped() -> bool:
+            cycles = controller.counters.safety_cycles
+            if cycles > 2 and not at_jump:
+                JumpingClock.back = timedelta(hours=1)
+                at_jump.append(cycles)
+            return bool(at_jump) and cycles > at_jump[0] + 5
+
+        await run_while(controller, jumped)
