@@ -40,7 +40,7 @@ def demo(
     *,
     scenario: Annotated[str, typer.Option(help="street, lombok, or a scenario file (TOML).")] = "street",
     speed: Annotated[
-        float | None, typer.Option(help="Simulated seconds per second [default: 60].", min=0.1)
+        float | None, typer.Option(help="Simulated seconds per second; 60 if not given.", min=0.1)
     ] = None,
     direct: Annotated[
         bool, typer.Option("--direct", help="Without sockets, on a clock that stands still while we compute.")
@@ -106,8 +106,8 @@ def check(site: Annotated[Path, typer.Argument(help="The site file (TOML).")]) -
         typer.echo(
             f"{site}: {found.name}: {len(found.network.nodes)} nodes under {', '.join(roots)}, "
             f"{len(found.charge_points)} charge points, {len(found.vehicles)} vehicles, "
-            f"{len(found.pv)} PV roofs, {len(found.batteries)} batteries, {len(found.loads)} loads, {len(found.members)} members; "
-            f"database {settings.database}; no problems"
+            f"{len(found.pv)} PV roofs, {len(found.batteries)} batteries, {len(found.loads)} loads, "
+            f"{len(found.members)} members; database {settings.database}; no problems"
         )
 
     _guarded(work)

@@ -263,4 +263,5 @@ def _answer(out: BinaryIO, packed: bytes) -> None:
 
 
 if __name__ == "__main__":
-    _child_main(sys.argv[1], int(sys.argv[2]))
+    with contextlib.suppress(BrokenPipeError):  # the parent was killed: nobody is left to answer
+        _child_main(sys.argv[1], int(sys.argv[2]))
