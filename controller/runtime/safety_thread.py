@@ -70,15 +70,16 @@ class SafetyThread:
                 return
             delay = clock.now() - due
             counters.delay_ms_max = max(counters.delay_ms_max, clock.machine_s(delay) * 1000.0)
-            if delay > period:
+            late = delay > period
+            if late:
                 counters.late_cycles += 1
             self._cycle()
             due += period
             behind = clock.now() - due
             if behind > period:
                 # What was missed is not made up for: the next cycle sees the newest state anyway. But a
-                # cycle that took so long has made at least one late, and that is told.
-                counters.late_cycles += 1
+                # cycle that took so long has made one late, and that is told (once for each stall).
+                counters.late_cycles += not late
                 counters.delay_ms_max = max(counters.delay_ms_max, clock.machine_s(behind) * 1000.0)
                 due = next_multiple(clock.now(), period)
 
