@@ -322,3 +322,27 @@ def expand_chains(
             power[node[s], step[k]] += dx[c] - dx[d]
             lam[k] = now
             after = now
+
+
+@compiled
+def keep_energies(
+    first: IntArray,
+    initial: FloatArray,
+    gain: FloatArray,
+    loss: FloatArray,
+    least: FloatArray,
+    most: FloatArray,
+    x: FloatArray,
+) -> None:
+    """Makes each E follow from its powers, and powers give way where E would leave its bounds."""
+    for s in range(first.size - 1):
+        before = initial[s]
+        for k in range(first[s], first[s + 1]):
+            c, d, e = 3 * k, 3 * k + 1, 3 * k + 2
+            x[e] = before + gain[k] * x[c] - loss[k] * x[d]
+            if x[e] > most[e]:
+                x[c] = max(x[c] - (x[e] - most[e]) / gain[k], 0.0)
+            elif x[e] < least[e]:
+                x[d] = max(x[d] - (least[e] - x[e]) / loss[k], 0.0)
+            x[e] = before + gain[k] * x[c] - loss[k] * x[d]
+            before = x[e]

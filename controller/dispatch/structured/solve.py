@@ -41,8 +41,8 @@ from controller.dispatch.structured.replan import (
 from controller.dispatch.structured.stages import StageResult, Stages
 from controller.domain.units import FloatArray
 
-SMALL = 20_000
-"""Chain steps up to which a plan is made very exact, since it costs little."""
+SMALL = 5_000
+"""Chain steps up to which a plan is made very exact and from scratch, since it costs little."""
 SMALL_GAP, LARGE_GAP = 1e-6, 2e-4
 """Wanted gaps, relative to the cost's scale; 1e-3 counts as optimal."""
 REPLAN_GAP = 9e-4
@@ -72,9 +72,11 @@ def solve_structured(
         return None
     program = build_program(inputs)
     built_s = time.perf_counter() - begun
-    plan = None if warm is None else _replanned(inputs, program, warm, stop)
+    small = program.chain_steps <= SMALL
+    plan = None if warm is None or small else _replanned(inputs, program, warm, stop)
+    gap = SMALL_GAP if small else LARGE_GAP
     if plan is None:
-        plan = _planned(inputs, program, inputs.cost_scale_eur, stop)
+        plan = _planned(inputs, program, inputs.cost_scale_eur, gap, stop)
     if plan is None:
         return None
     certificate = Certificate(
@@ -102,7 +104,7 @@ class _Plan:
 
 
 def _planned(
-    inputs: DispatchInputs, program: Program, scale_eur: float, stop: Callable[[], bool]
+    inputs: DispatchInputs, program: Program, scale_eur: float, gap: float, stop: Callable[[], bool]
 ) -> _Plan | None:
     """The whole problem from a cold start."""
     stages = Stages(
@@ -110,17 +112,17 @@ def _planned(
         price=0.5 * (inputs.import_price_eur_per_kwh + inputs.export_price_eur_per_kwh) * inputs.step_h,
         weight_eur=_weight_eur(inputs),
         scale_eur=scale_eur,
-        gap=SMALL_GAP if program.chain_steps <= SMALL else LARGE_GAP,
+        gap=gap,
         stop=stop,
     )
     answer = stages.solve()
     if answer is None:
         return None
-    point = answer.outcome.point
+    point = answer.point
     return _Plan(
         method="structured",
         powers=_powers(inputs, answer),
-        bound_eur=answer.outcome.bound_eur,
+        bound_eur=answer.bound_eur,
         price=point.price[program.tree.kept_of],
         lam=point.lam,
     )
@@ -134,7 +136,7 @@ def _replanned(
     if carried is None:
         return None
     part = held_problem(inputs, carried)
-    small = _planned(part, build_program(part), inputs.cost_scale_eur, stop)
+    small = _planned(part, build_program(part), inputs.cost_scale_eur, LARGE_GAP, stop)
     if small is None:
         return None
     powers = joined_powers(carried, small.powers)
@@ -169,7 +171,7 @@ def _weight_eur(inputs: DispatchInputs) -> float:
 
 def _powers(inputs: DispatchInputs, answer: StageResult) -> Powers:
     program: Program = answer.program
-    c, x, m = program.chains, answer.outcome.point.x, program.chain_steps
+    c, x, m = program.chains, answer.x, program.chain_steps
     charge = np.zeros((len(inputs.stores), inputs.steps))
     discharge = np.zeros_like(charge)
     charge[c.store, c.step] = np.clip(x[0 : 3 * m : 3], 0.0, c.charge_kw_max)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.dispatch.structured.directions import fix_directions
+from controller.dispatch.structured.directions import fix_directions, netted
 from controller.dispatch.structured.interior import Outcome, run
 from controller.dispatch.structured.program import Point, Program, totals, with_weights
 from controller.dispatch.structured.start import cold_start
@@ -31,10 +31,8 @@ SHORT_KWH = 5e-7
 """Totals below this are none; formats.md compares to 1e-6."""
 FIRST_RATIO, RAISE, RAISES = 4.0, 5.0, 3
 """Ratio between the prices of kinds that follow each other; how it grows; how often before giving up."""
-FIRST_GAP = 4.0
-"""Gap at which directions are fixed, in wanted gaps, where that is small enough to tell directions."""
-LARGEST_FIRST_GAP, LEAST_FIRST_GAP = 8e-4, 1e-4
-"""Its limits, relative to the cost's scale."""
+NETTED_GAP = 2.0
+"""What netting may leave of the wanted gap, as a multiple of it."""
 STAGE_GAP_KWH = 1e-7
 """Gap of a stage that looks for a least total."""
 
@@ -44,13 +42,14 @@ class StageResult:
     """The cost stage's answer."""
 
     program: Program
-    outcome: Outcome
-    weights: Four
-    """EUR per kWh of each kind."""
+    x: FloatArray
+    """The plan's unknowns, one direction per chain step."""
+    point: Point
+    """Where the interior point ended: prices and water values."""
+    bound_eur: float
+    """Proven, of the cost of every plan whose totals are no larger."""
     totals_kwh: Four
     """Beyond what was unavoidable from the start."""
-    iterations: int
-    """Of all stages together."""
 
 
 @dataclass(kw_only=True)
@@ -67,7 +66,6 @@ class Stages:
     gap: float
     """Wanted gap of the finished plan, relative to the scale."""
     stop: Callable[[], bool]
-    iterations: int = 0
 
     def solve(self) -> StageResult | None:
         """The plan, or None where it did not converge or the stop came first."""
@@ -93,31 +91,25 @@ class Stages:
     def _cost_stage(self, weights: Four, *, margin: bool = False) -> StageResult | None:
         program = with_weights(self.base, weights, cost=True, margin=margin)
         point = cold_start(program, self.price)
-        first_gap = min(max(FIRST_GAP * self.gap, LEAST_FIRST_GAP), LARGEST_FIRST_GAP)
-        outcome = self._run(program, point, first_gap * self.scale_eur)
+        outcome = self._run(program, point, self.gap * self.scale_eur)
         if not outcome.converged:
             return None
-        fixed = fix_directions(program, point)
         bound = program.proven_bound(point)
-        outcome = self._run(fixed, point, self.gap * self.scale_eur)
-        if not outcome.converged:
-            return None
-        found = totals(program, point.x)
-        paid = float(np.dot(weights, found))
-        bound = max(bound, program.proven_bound(point))
+        plan = netted(program, point.x)
+        if plan is None or float(program.cost @ plan) - bound > NETTED_GAP * self.gap * self.scale_eur:
+            program = fix_directions(program, point)
+            outcome = self._run(program, point, self.gap * self.scale_eur)
+            if not outcome.converged:
+                return None
+            bound = max(bound, program.proven_bound(point))
+            plan = point.x
+        found = totals(program, plan)
         return StageResult(
-            program=fixed,
-            outcome=Outcome(
-                point=point,
-                cost_eur=outcome.cost_eur - paid,
-                bound_eur=bound - paid,
-                off=outcome.off,
-                iterations=outcome.iterations,
-                converged=True,
-            ),
-            weights=weights,
+            program=program,
+            x=plan,
+            point=point,
+            bound_eur=bound - float(np.dot(weights, found)),
             totals_kwh=found,
-            iterations=self.iterations,
         )
 
     def _least_totals(self, first: int) -> Four | None:
@@ -156,9 +148,7 @@ class Stages:
         return (ratio**3 * steps, ratio**2 * steps, ratio * steps, 1.0)
 
     def _run(self, program: Program, point: Point, gap: float) -> Outcome:
-        outcome = run(program, point, gap_eur=gap, stop=self.stop)
-        self.iterations += outcome.iterations
-        return outcome
+        return run(program, point, gap_eur=gap, stop=self.stop)
 
 
 def _no_more(found: Four, least: Four) -> bool:
