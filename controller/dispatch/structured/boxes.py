@@ -42,7 +42,7 @@ def first_step(
         The mean product now, the mean product after the longest steps, and the number of products.
     """
     primal, dual = 1.0, 1.0
-    now, by_dx, by_dz, by_both, count = 0.0, 0.0, 0.0, 0.0, 0
+    now, by_dx, by_both, count = 0.0, 0.0, 0.0, 0
     for i in range(dx.size):
         if not free[i]:
             continue
@@ -54,7 +54,6 @@ def first_step(
                 dual = -dz / zl[i]
             now += zl[i] / inverse_l[i]
             by_dx += zl[i] * dx[i]
-            by_dz += dz / inverse_l[i]
             by_both += second_l[i]
             count += 1
         if inverse_u[i] > 0.0:
@@ -65,10 +64,10 @@ def first_step(
                 dual = -dz / zu[i]
             now += zu[i] / inverse_u[i]
             by_dx -= zu[i] * dx[i]
-            by_dz += dz / inverse_u[i]
             by_both += second_u[i]
             count += 1
-    then = now + by_dx / primal + by_dz / dual + by_both / (primal * dual)
+    # Uncentred, distance times dz is minus the product now less zl times dx.
+    then = now + by_dx / primal - (now + by_dx) / dual + by_both / (primal * dual)
     return now / count, then / count, count
 
 

@@ -16,13 +16,15 @@ subtracted), so they keep full relative precision however far apart the curvatur
 
 The unknowns of a chain step lie together: place `3 k` is charge, `3 k + 1` discharge, `3 k + 2` energy.
 One store's arrays fit the processor's nearest cache, hence few long loops per store rather than many
-short ones over everything. The formulas of the box part are those of `boxes`.
+short ones over everything. Loops run over views from 0 on: there the compiler need not look for negative
+indices, which makes them twice as fast. The formulas of the box part are those of `boxes`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from controller.dispatch.structured.boxes import least_over_boxes
 from controller.dispatch.structured.compiled import compiled
 from controller.domain.units import BoolArray, FloatArray, IntArray
 
@@ -66,21 +68,30 @@ def survey(
     """
     bound = 0.0
     for s in range(first.size - 1):
-        before = initial[s]
-        n = node[s]
-        for k in range(first[s], first[s + 1]):
-            c, d, e = 3 * k, 3 * k + 1, 3 * k + 2
-            y = price[n, step[k]]
-            recursion[k] = x[e] - before - gain[k] * x[c] + loss[k] * x[d]
-            before = x[e]
-            power[n, step[k]] += x[c] - x[d]
-            slope[c] = cost[c] - gain[k] * lam[k] + y
-            slope[d] = cost[d] + loss[k] * lam[k] - y
-            slope[e] = lam[k] + omega[k]
-            if k + 1 < first[s + 1]:
-                slope[e] -= lam[k + 1]
-            for i in range(c, e + 1):
-                bound += slope[i] * (least[i] if slope[i] > 0.0 else most[i])
+        begin, end = first[s], first[s + 1]
+        part, wide = slice(begin, end), slice(3 * begin, 3 * end)
+        y, row, at, g, u = price[node[s]], power[node[s]], step[part], gain[part], loss[part]
+        v, value, pull, off, out, eur = (
+            x[wide],
+            lam[part],
+            omega[part],
+            recursion[part],
+            slope[wide],
+            cost[wide],
+        )
+        before, after = initial[s], 0.0
+        for k in range(at.size):
+            charge, discharge, energy = v[3 * k], v[3 * k + 1], v[3 * k + 2]
+            off[k] = energy - before - g[k] * charge + u[k] * discharge
+            before = energy
+            row[at[k]] += charge - discharge
+        for j in range(at.size):
+            k = at.size - 1 - j
+            out[3 * k] = eur[3 * k] - g[k] * value[k] + y[at[k]]
+            out[3 * k + 1] = eur[3 * k + 1] + u[k] * value[k] - y[at[k]]
+            out[3 * k + 2] = value[k] - after + pull[k]
+            after = value[k]
+        bound += least_over_boxes(least[wide], most[wide], out)
     return bound
 
 
@@ -109,47 +120,72 @@ def factor_chains(
 ) -> None:
     """Curvatures and factors of every store's system; adds the stores' price answers to their nodes.
 
-    Arrays beside those of `Program`, `Point` and earlier loops:
-        order: The stores, those of one node together, so that its matrix stays near; shape (S,).
-        run: The first chain step of the unbroken run of steps that each one is in, shape (M,).
-        stiffness: Curvature that hinges add to each E, shape (M,).
-        theta: Written: inverse curvatures, 0 where not free, shape (3 M,).
-        inverse_l: Written: one over the distance to the lower bound, shape (3 M,).
-        inverse_u: Written: the same for the upper bound.
-        pivot: Written: one over the pivots; with `ratio` for the solves, shape (M,).
-        answer: Added to, lower triangles only, shape (K, T, T).
+    `order` has the stores of one node together, so that its matrix stays near (S,); `stiffness` is what
+    hinges add to each E's curvature (M,). Written are: `theta`, inverse curvatures, 0 where not free (3 M,);
+    `inverse_l` and `inverse_u`, one over the distances to the bounds (3 M,); `pivot`, one over the pivots,
+    and `ratio` for the solves (M,). `answer` (K, T, T) is added to, lower triangles only.
     """
-    longest = 0
-    for s in range(first.size - 1):
-        longest = max(longest, first[s + 1] - first[s])
+    longest = _longest(first)
     ahead, coupling, scaled = np.empty(longest), np.empty(longest), np.empty(longest)
     for s in order:
         begin, end = first[s], first[s + 1]
-        carried = 0.0
-        for k in range(begin, end):
-            for i in range(3 * k, 3 * k + 3):
-                theta[i] = 0.0
-                if free[i]:
-                    inverse_l[i] = 1.0 / (x[i] - low[i])
-                    inverse_u[i] = 1.0 / (high[i] - x[i])
-                    curvature = zl[i] * inverse_l[i] + zu[i] * inverse_u[i] + LEAST_CURVATURE
-                    if i == 3 * k + 2:
-                        curvature += stiffness[k]
-                    theta[i] = 1.0 / curvature
-            charge, discharge, energy = theta[3 * k], theta[3 * k + 1], theta[3 * k + 2]
-            own = gain[k] * gain[k] * charge + loss[k] * loss[k] * discharge
-            coupling[k - begin] = gain[k] * charge + loss[k] * discharge
-            ahead[k - begin] = carried
-            pivot[k] = 1.0 / (own + carried + energy)
-            ratio[k] = energy * pivot[k]
-            carried = ratio[k] * (own + carried)
-        _add_answer(begin, end, run, step, gain, loss, theta, ratio, ahead, coupling, scaled, answer[node[s]])
+        part, wide = slice(begin, end), slice(3 * begin, 3 * end)
+        t, stiff, g, u = theta[wide], stiffness[part], gain[part], loss[part]
+        _thetas(
+            x[wide],
+            low[wide],
+            high[wide],
+            zl[wide],
+            zu[wide],
+            free[wide],
+            stiff,
+            t,
+            inverse_l[wide],
+            inverse_u[wide],
+        )
+        inverse, next_to, carried = pivot[part], ratio[part], 0.0
+        for k in range(stiff.size):
+            charge, discharge, energy = t[3 * k], t[3 * k + 1], t[3 * k + 2]
+            own = g[k] * g[k] * charge + u[k] * u[k] * discharge
+            coupling[k] = g[k] * charge + u[k] * discharge
+            ahead[k] = carried
+            inverse[k] = 1.0 / (own + carried + energy)
+            next_to[k] = energy * inverse[k]
+            carried = next_to[k] * (own + carried)
+        if end > begin:
+            _add_answer(
+                begin, run[part], step[part], g, u, t, next_to, ahead, coupling, scaled, answer[node[s]]
+            )
+
+
+@compiled
+def _thetas(
+    x: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    zl: FloatArray,
+    zu: FloatArray,
+    free: BoolArray,
+    stiffness: FloatArray,
+    theta: FloatArray,
+    inverse_l: FloatArray,
+    inverse_u: FloatArray,
+) -> None:
+    """Writes the inverse curvatures and distances of one store."""
+    for k in range(stiffness.size):
+        for j in range(3):
+            i = 3 * k + j
+            theta[i] = 0.0
+            if free[i]:
+                inverse_l[i] = 1.0 / (x[i] - low[i])
+                inverse_u[i] = 1.0 / (high[i] - x[i])
+                curvature = zl[i] * inverse_l[i] + zu[i] * inverse_u[i] + LEAST_CURVATURE
+                theta[i] = 1.0 / (curvature + (stiffness[k] if j == 2 else 0.0))
 
 
 @compiled
 def _add_answer(
     begin: int,
-    end: int,
     run: IntArray,
     step: IntArray,
     gain: FloatArray,
@@ -161,52 +197,50 @@ def _add_answer(
     scaled: FloatArray,
     rows: FloatArray,
 ) -> None:
-    """Adds `D - G inv(M) G` of one store to its node's matrix, row by row.
+    """Adds `D - G inv(M) G` of one store, whose chain begins at `begin`, to its node's matrix, row by row.
 
     `ahead` turns, from the back, into the diagonal of `inv(M)`. Then row k is `-inverse[k] G[k]` times
     `prefix[k] / prefix[i] G[i]`; `scaled` holds `G[i] / prefix[i]` from the step `since` on where the
     product of ratios is not yet negligible.
     """
-    if end == begin:
-        return
-    behind = theta[3 * end - 1]
-    for k in range(end - 1, begin - 1, -1):
+    size = step.size
+    behind = theta[3 * size - 1]
+    for j in range(size):
+        k = size - 1 - j
         charge, discharge = theta[3 * k], theta[3 * k + 1]
         own = gain[k] * gain[k] * charge + loss[k] * loss[k] * discharge
-        around = ahead[k - begin] + behind
+        around = ahead[k] + behind
         inverse = 1.0 / (own + around)
         spread = gain[k] - loss[k]
         rows[step[k], step[k]] += inverse * (
             charge * discharge * spread * spread + (charge + discharge) * around
         )
-        ahead[k - begin] = inverse
-        if k > begin:
+        ahead[k] = inverse
+        if k > 0:
             before = theta[3 * k - 1]
             behind = before * (own + behind) / (own + behind + before)
-    since, prefix = begin, 1.0
+    since, prefix = 0, 1.0
     scaled[0] = coupling[0]
-    for k in range(begin + 1, end):
+    for k in range(1, size):
         prefix *= ratio[k - 1]
-        while since < k and prefix * abs(scaled[since - begin]) <= NEGLIGIBLE * coupling[since - begin]:
+        while since < k and prefix * scaled[since] <= NEGLIGIBLE * coupling[since]:
             since += 1
         if prefix < SMALLEST_PREFIX:
             # Begin anew at `since`: everything before it is negligible from here on.
             prefix = 1.0
             for i in range(since, k):
-                scaled[i - begin] = coupling[i - begin] / prefix
+                scaled[i] = coupling[i] / prefix
                 prefix *= ratio[i]
-        scaled[k - begin] = coupling[k - begin] / prefix
-        factor = -prefix * coupling[k - begin] * ahead[k - begin]
-        if factor != 0.0:
-            row = rows[step[k]]
-            stop = k
-            while stop > since:
-                start = max(run[stop - 1], since)
-                part = scaled[start - begin : stop - begin]
-                into = row[step[start] : step[start] + part.size]
-                for i in range(part.size):
-                    into[i] += factor * part[i]
-                stop = start
+        scaled[k] = coupling[k] / prefix
+        factor = -prefix * coupling[k] * ahead[k]
+        stop = k if factor != 0.0 else since
+        while stop > since:
+            start = max(run[stop - 1] - begin, since)
+            part = scaled[start:stop]
+            into = rows[step[k], step[start] : step[start] + part.size]
+            for i in range(part.size):
+                into[i] += factor * part[i]
+            stop = start
 
 
 @compiled
@@ -239,35 +273,58 @@ def condense_chains(
         beta: Written: right sides of the tridiagonal systems, shape (M,).
         power: Added to, shape (K, T).
     """
-    longest = 0
-    for s in range(first.size - 1):
-        longest = max(longest, first[s + 1] - first[s])
-    forward = np.empty(longest)
+    forward = np.empty(_longest(first))
     for s in range(first.size - 1):
         begin, end = first[s], first[s + 1]
-        before, carried = 0.0, 0.0
-        for k in range(begin, end):
-            for i in range(3 * k, 3 * k + 3):
-                rho[i] = 0.0
-                if theta[i] > 0.0:
-                    up, down = (aim - second_l[i]) * inverse_l[i], (aim - second_u[i]) * inverse_u[i]
-                    rho[i] = up - down - slope[i]
-            rho[3 * k + 2] -= hinges[k]
-            energy = theta[3 * k + 2] * rho[3 * k + 2]
-            charge, discharge = theta[3 * k] * rho[3 * k], theta[3 * k + 1] * rho[3 * k + 1]
-            beta[k] = recursion[k] + energy - before - gain[k] * charge + loss[k] * discharge
+        part, wide = slice(begin, end), slice(3 * begin, 3 * end)
+        t, r, row = theta[wide], rho[wide], power[node[s]]
+        _box_sides(t, inverse_l[wide], inverse_u[wide], slope[wide], aim, second_l[wide], second_u[wide], r)
+        g, u, pull, off, out = gain[part], loss[part], hinges[part], recursion[part], beta[part]
+        at, inverse, next_to = step[part], pivot[part], ratio[part]
+        before, carried, passed = 0.0, 0.0, 0.0
+        for k in range(out.size):
+            r[3 * k + 2] -= pull[k]
+            energy = t[3 * k + 2] * r[3 * k + 2]
+            charge, discharge = t[3 * k] * r[3 * k], t[3 * k + 1] * r[3 * k + 1]
+            out[k] = off[k] + energy - before - g[k] * charge + u[k] * discharge
             before = energy
-            carried = beta[k] + (ratio[k - 1] * carried if k > begin else 0.0)
-            forward[k - begin] = carried
+            carried = out[k] + passed * carried
+            passed = next_to[k]
+            forward[k] = carried
         after = 0.0
-        for k in range(end - 1, begin - 1, -1):
-            after = forward[k - begin] * pivot[k] + ratio[k] * after
-            charge, discharge = theta[3 * k], theta[3 * k + 1]
-            power[node[s], step[k]] += (
-                charge * rho[3 * k]
-                - discharge * rho[3 * k + 1]
-                + (gain[k] * charge + loss[k] * discharge) * after
+        for j in range(out.size):
+            k = out.size - 1 - j
+            after = forward[k] * inverse[k] + next_to[k] * after
+            charge, discharge = t[3 * k], t[3 * k + 1]
+            row[at[k]] += (
+                charge * r[3 * k] - discharge * r[3 * k + 1] + (g[k] * charge + u[k] * discharge) * after
             )
+
+
+@compiled
+def _box_sides(
+    theta: FloatArray,
+    inverse_l: FloatArray,
+    inverse_u: FloatArray,
+    slope: FloatArray,
+    aim: float,
+    second_l: FloatArray,
+    second_u: FloatArray,
+    rho: FloatArray,
+) -> None:
+    """Writes the box part of the right sides of one store, 0 where nothing may move."""
+    for i in range(theta.size):
+        up, down = (aim - second_l[i]) * inverse_l[i], (aim - second_u[i]) * inverse_u[i]
+        rho[i] = up - down - slope[i] if theta[i] > 0.0 else 0.0
+
+
+@compiled
+def _longest(first: IntArray) -> int:
+    """The most chain steps of a store."""
+    most = 0
+    for s in range(first.size - 1):
+        most = max(most, first[s + 1] - first[s])
+    return most
 
 
 @compiled
@@ -301,27 +358,32 @@ def expand_chains(
     """
     for s in range(first.size - 1):
         begin, end = first[s], first[s + 1]
-        carried = 0.0
-        for k in range(begin, end):
-            coupling = gain[k] * theta[3 * k] + loss[k] * theta[3 * k + 1]
-            carried = (
-                beta[k] + coupling * price[node[s], step[k]] + (ratio[k - 1] * carried if k > begin else 0.0)
-            )
-            lam[k] = carried
-        after = 0.0
-        for k in range(end - 1, begin - 1, -1):
-            c, d, e = 3 * k, 3 * k + 1, 3 * k + 2
-            now = lam[k] * pivot[k] + ratio[k] * after
-            y = price[node[s], step[k]]
-            dx[c] = theta[c] * (rho[c] + gain[k] * now - y)
-            dx[d] = theta[d] * (rho[d] - loss[k] * now + y)
-            dx[e] = theta[e] * (rho[e] - now + after)
-            left[k] = recursion[k] + dx[e] - gain[k] * dx[c] + loss[k] * dx[d]
-            if k + 1 < end:
-                left[k + 1] -= dx[e]
-            power[node[s], step[k]] += dx[c] - dx[d]
-            lam[k] = now
+        part, wide = slice(begin, end), slice(3 * begin, 3 * end)
+        t, r, d, y, row = theta[wide], rho[wide], dx[wide], price[node[s]], power[node[s]]
+        g, u, at, value, rest = gain[part], loss[part], step[part], lam[part], left[part]
+        right, off, inverse, next_to = beta[part], recursion[part], pivot[part], ratio[part]
+        carried, passed = 0.0, 0.0
+        for k in range(value.size):
+            coupling = g[k] * t[3 * k] + u[k] * t[3 * k + 1]
+            carried = right[k] + coupling * y[at[k]] + passed * carried
+            passed = next_to[k]
+            value[k] = carried
+        after, later = 0.0, 0.0
+        for j in range(value.size):
+            k = value.size - 1 - j
+            now = value[k] * inverse[k] + next_to[k] * after
+            charge = t[3 * k] * (r[3 * k] + g[k] * now - y[at[k]])
+            discharge = t[3 * k + 1] * (r[3 * k + 1] - u[k] * now + y[at[k]])
+            energy = t[3 * k + 2] * (r[3 * k + 2] - now + after)
+            if j > 0:
+                rest[k + 1] = later - energy
+            later = off[k] + energy - g[k] * charge + u[k] * discharge
+            d[3 * k], d[3 * k + 1], d[3 * k + 2] = charge, discharge, energy
+            row[at[k]] += charge - discharge
+            value[k] = now
             after = now
+        if value.size > 0:
+            rest[0] = later
 
 
 @compiled

@@ -5,8 +5,8 @@ One iteration:
 1. the Newton system is factored (`newton`);
 2. a first step aims at products 0; how far it gets decides how much centring the second needs, and its
    second-order terms correct the second;
-3. once or twice more with the same factors: products that would stray are brought back (`boxes`), as long
-   as that lengthens the step.
+3. once more with the same factors: products that would stray are brought back (`boxes`), if that lengthens
+   the step.
 
 It ends when the rows hold and a lower bound of the cost, valid whatever the iterate is, is within the
 wanted gap of the cost.
@@ -21,16 +21,15 @@ import numpy as np
 
 from controller.dispatch.structured.boxes import centre_outliers, first_step, move, step_lengths
 from controller.dispatch.structured.forest import FactorisationError
-from controller.dispatch.structured.newton import Direction, Newton
+from controller.dispatch.structured.newton import Direction, Newton, Workspace
 from controller.dispatch.structured.program import Point, Program, Survey
 from controller.domain.units import FloatArray
 
 TO_BOUNDARY = 0.995
 """The part of the way to the nearest bound that a step takes."""
-CORRECTIONS = 2
-"""Centrality corrections at most: one costs a fifth of an iteration and together they save a third."""
 WORTH_IT = 0.02
-"""A correction must lengthen the two steps together by this."""
+"""The centring correction must lengthen the two steps together by this. It costs a fifth of an iteration and
+saves as many; a second one saves less than it costs."""
 GOOD_STEP = 0.95
 """Steps this long need no correction."""
 OFF_MAX = 2e-8
@@ -75,49 +74,50 @@ def run(
         stop: Asked before each iteration; True ends the run where it is.
     """
     bound, sound, count = -np.inf, True, 0
+    room = Workspace(program)
     while True:
-        survey = program.survey(point)
+        survey = program.survey(point, room.slope, room.hinges)
         bound, cost, off = max(bound, survey.bound_eur), survey.cost_eur, survey.off.worst
         close = cost - bound <= gap_eur + RELATIVE_GAP * abs(cost)
         done = off <= off_max and close
         if done or not sound or count == ITERATIONS_MAX or stop():
             break
         try:
-            sound = iterate(program, point, survey, hold=close)
+            sound = iterate(program, point, survey, room, hold=close)
         except FactorisationError:
             sound = False
         count += 1
     return Outcome(point=point, cost_eur=cost, bound_eur=bound, off=off, iterations=count, converged=done)
 
 
-def iterate(program: Program, point: Point, survey: Survey, *, hold: bool = False) -> bool:
+def iterate(program: Program, point: Point, survey: Survey, room: Workspace, *, hold: bool = False) -> bool:
     """One iteration; changes the point, False if arithmetic gave out.
 
     With `hold` the products stay where they are and only the rows are mended.
     """
-    newton = Newton(program, point)
+    newton = Newton(program, point, room)
     boxes = (newton.inverse_l, newton.inverse_u, point.zl, point.zu, program.free)
-    second_l, second_u = np.zeros_like(point.x), np.zeros_like(point.x)
-    step = newton.solve(survey.slope, survey.off, 0.0, second_l, second_u)
+    step = newton.solve(survey.slope, survey.off, 0.0, room.zero, room.zero)
+    second_l, second_u = room.second[0]
     now, then, _ = first_step(*boxes, step.x, second_l, second_u)
     aim = now * (then / now) ** 3
     if hold:
         aim = now
-        second_l[:], second_u[:] = 0.0, 0.0
+        second_l.fill(0.0)
+        second_u.fill(0.0)
     step = newton.solve(survey.slope, survey.off, aim, second_l, second_u)
     primal, dual = step_lengths(*boxes, step.x, aim, second_l, second_u)
     best, kept = (step, primal, dual), (second_l, second_u)
-    for _ in range(CORRECTIONS):
-        if min(primal, dual) > GOOD_STEP:
-            break
-        second_l, second_u = second_l.copy(), second_u.copy()
+    if min(primal, dual) <= GOOD_STEP:
+        for values, before in zip(room.second[1], (second_l, second_u), strict=True):
+            np.copyto(values, before)
+        second_l, second_u = room.second[1]
         further = (min(1.0, 1.5 * primal + 0.1), min(1.0, 1.5 * dual + 0.1))
         centre_outliers(*boxes, step.x, *further, aim, second_l, second_u)
         step = newton.solve(survey.slope, survey.off, aim, second_l, second_u)
         primal, dual = step_lengths(*boxes, step.x, aim, second_l, second_u)
-        if primal + dual < best[1] + best[2] + WORTH_IT:
-            break
-        best, kept = (step, primal, dual), (second_l, second_u)
+        if primal + dual > best[1] + best[2] + WORTH_IT:
+            best, kept = (step, primal, dual), (second_l, second_u)
     return _take(program, newton, point, best, aim, kept)
 
 

@@ -22,6 +22,8 @@ from controller.dispatch.structured.forest import NodeFactor, factor_forest, mir
 from controller.dispatch.structured.program import Point, Program, Residuals
 from controller.domain.units import FloatArray
 
+SLOTS = 4
+"""Steps alive at once, at most: first, best, latest and a refinement."""
 REFINE_FROM = 1e-9
 """A full step should leave no residual; from here on it is refined, kW or kWh."""
 
@@ -38,6 +40,31 @@ class Direction:
     """What a full step leaves of the rows."""
 
 
+class Workspace:
+    """Room for one run, taken once: fresh arrays of this size cost as much as the arithmetic on them.
+
+    A step's arrays are used again `SLOTS` solves later; no step is kept that long.
+    """
+
+    def __init__(self, program: Program) -> None:
+        c, size = program.chains, program.low.size
+        m, nodes = c.step.size, program.tree.kept.size
+        self.zero = np.zeros(size)
+        """Stays 0."""
+        self.inverse_l, self.inverse_u, self.theta = (np.zeros(size) for _ in range(3))
+        self.second = tuple((np.zeros(size), np.zeros(size)) for _ in range(2))
+        self.pivot, self.ratio, self.beta = (np.zeros(m) for _ in range(3))
+        self.rho, self.slope, self.hinges = np.zeros(size), np.zeros(size), np.zeros(program.hinge_from)
+        self.answers = np.zeros((nodes, program.steps, program.steps))
+        self._slots = [(np.zeros(size), np.zeros(m), np.zeros(m)) for _ in range(SLOTS)]
+        self._next = 0
+
+    def slot(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Arrays for the next step: unknowns, water values, what is left of the recursions."""
+        self._next = (self._next + 1) % SLOTS
+        return self._slots[self._next]
+
+
 class Newton:
     """The factored system; `inverse_l` and `inverse_u` (n,) are one over the distances to the bounds.
 
@@ -45,23 +72,24 @@ class Newton:
         FactorisationError: If a node's matrix is not positive definite to working precision.
     """
 
-    def __init__(self, program: Program, point: Point) -> None:
-        self.program, self.point = program, point
+    def __init__(self, program: Program, point: Point, room: Workspace) -> None:
+        self.program, self.point, self.room = program, point, room
         c, p, h, m = program.chains, program.node_from, program.hinge_from, 3 * program.chain_steps
-        self.inverse_l, self.inverse_u = np.zeros_like(point.x), np.zeros_like(point.x)
-        self.theta = np.zeros_like(point.x)
+        self.inverse_l, self.inverse_u, self.theta = room.inverse_l, room.inverse_u, room.theta
         tail = self._tail_curvature(m)
         count = program.target.size
         with np.errstate(divide="ignore"):
             # Not damped: a hinge with hardly a kink begins far out and must be free to come in.
             self.theta[h:] = 1.0 / (tail[h - m :] + np.finfo(np.float64).tiny)
         self.hinge_stiffness = 1.0 / (self.theta[h : h + count] + self.theta[h + count :])
-        stiffness = np.zeros(h)
+        stiffness = room.hinges
+        stiffness.fill(0.0)
         np.add.at(stiffness, program.target, self.hinge_stiffness)
         self.theta[m:p] = np.where(program.free[m:p], 1.0 / (tail[: p - m] + LEAST_CURVATURE), 0.0)
-        self.pivot, self.ratio = np.empty(c.step.size), np.empty(c.step.size)
+        self.pivot, self.ratio = room.pivot, room.ratio
         shape = (program.tree.kept.size, program.steps, program.steps)
-        answers = np.zeros(shape)
+        answers = room.answers
+        answers.fill(0.0)
         factor_chains(
             program.order,
             c.first,
@@ -105,7 +133,7 @@ class Newton:
         step = self._solve_once(slope, off, aim, second_l, second_u)
         if not REFINE_FROM < step.left.worst < np.inf:
             return step
-        zero = np.zeros_like(slope)
+        zero = self.room.zero
         more = self._solve_once(zero, step.left, 0.0, zero, zero)
         return Direction(
             x=step.x + more.x,
@@ -121,15 +149,16 @@ class Newton:
         program, theta = self.program, self.theta
         c, node, roofs = program.chains, program.chain_node, program.roofs
         m, p, h, count = 3 * c.step.size, program.node_from, program.hinge_from, program.target.size
-        rho = np.empty_like(slope)
+        rho, beta, hinges = self.room.rho, self.room.beta, self.room.hinges
+        dx, lam, left = self.room.slot()
         rho[m:] = (aim - second_l[m:]) * self.inverse_l[m:] - (aim - second_u[m:]) * self.inverse_u[m:]
         rho[m:] -= slope[m:]
         above, below = theta[h : h + count], theta[h + count :]
         kappa = off.hinge - above * rho[h : h + count] + below * rho[h + count :]
-        hinges = np.zeros(h)
+        hinges.fill(0.0)
         np.add.at(hinges, program.target, self.hinge_stiffness * kappa)
         rho[p:h] -= hinges[p:]
-        beta, lam, power = np.empty(c.step.size), np.empty(c.step.size), off.balance.copy()
+        power, moved = off.balance.copy(), np.zeros_like(off.balance)
         system = (c.first, c.step, node, c.gain, c.loss, theta)
         condense_chains(
             *system,
@@ -151,7 +180,6 @@ class Newton:
         price, node_step = solve_forest(
             program.tree.parent, self.factors, power, rho[p:h].reshape(power.shape)
         )
-        dx, left, moved = np.empty_like(rho), np.empty(c.step.size), np.zeros_like(power)
         expand_chains(*system, self.pivot, self.ratio, rho, beta, price, lam, dx, off.recursion, left, moved)
         dx[m:p] = theta[m:p] * (rho[m:p] + price[roofs.node, roofs.step])
         dx[p:h] = node_step.ravel()

@@ -152,9 +152,15 @@ class Program:
         """Where the section `above` begins."""
         return self.node_from + self.tree.base_kw.size
 
-    def survey(self, point: Point) -> Survey:
-        """How far a point is from holding the rows, its slopes and its bound."""
-        return self._survey(point, point.omega, (self.least, self.most, self.level))
+    def survey(self, point: Point, slope: FloatArray | None = None, pull: FloatArray | None = None) -> Survey:
+        """How far a point is from holding the rows, its slopes and its bound.
+
+        Args:
+            point: The point.
+            slope: Room for the slopes, shape (n,), where the caller has some.
+            pull: Room for what hinges add, up to the section of hinges.
+        """
+        return self._survey(point, point.omega, (self.least, self.most, self.level), slope, pull)
 
     def proven_bound(self, point: Point) -> float:
         """A lower bound of the stage's cost [EUR] without margins, added room or fixed directions.
@@ -167,15 +173,23 @@ class Program:
         return self._survey(point, omega, (self.true_least, self.true_most, self.true_level)).bound_eur
 
     def _survey(
-        self, point: Point, omega: FloatArray, boxes: tuple[FloatArray, FloatArray, FloatArray]
+        self,
+        point: Point,
+        omega: FloatArray,
+        boxes: tuple[FloatArray, FloatArray, FloatArray],
+        slope: FloatArray | None = None,
+        pull: FloatArray | None = None,
     ) -> Survey:
         c, tree, roofs = self.chains, self.tree, self.roofs
         m, p, h, count = 3 * c.step.size, self.node_from, self.hinge_from, self.target.size
         least, most, level = boxes
         x, price = point.x, point.price
-        pull = np.zeros(h)
+        pull = np.empty(h) if pull is None else pull
+        pull.fill(0.0)
         np.add.at(pull, self.target, omega)
-        slope, recursion, balance = self.cost.copy(), np.empty(c.step.size), tree.base_kw.copy()
+        slope = np.empty_like(x) if slope is None else slope
+        np.copyto(slope, self.cost)
+        recursion, balance = np.empty(c.step.size), tree.base_kw.copy()
         bound = survey_chains(
             c.first,
             c.step,
