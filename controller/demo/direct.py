@@ -18,7 +18,7 @@ from controller.demo.options import DemoOptions, new_database
 from controller.demo.simulated import Simulated
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
-from controller.dispatch.solve import solve
+from controller.dispatch.solve import solve_quick
 from controller.domain.network import ImposedLimit
 from controller.domain.time import VirtualDomainClock
 from controller.runtime.core import Controller
@@ -40,11 +40,11 @@ GRACE = timedelta(minutes=3)
 
 
 class InlineSolver:
-    """Solves in this process, for as long as it takes."""
+    """Solves in this process as the solver's process does, for as long as it takes."""
 
     async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:  # noqa: ARG002  # none acts
         """The plan; the same inputs give the same plan."""
-        return solve(inputs)
+        return solve_quick(inputs)
 
 
 async def run_direct_demo(

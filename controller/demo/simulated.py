@@ -18,7 +18,7 @@ BEFORE = timedelta(days=2)
 """Prices of the days before the start stand in for hours that are not published yet."""
 LARGE_STORES = 200
 """From so many cars on, plans may take longer, and no single car is worth a new one at once."""
-LARGE_REPLAN_MIN_S = 300.0
+LARGE_EVERY_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,10 @@ class Simulated:
         large = len(self.scenario.site.vehicles) >= LARGE_STORES
         return Settings(
             safety=SafetySettings(node_meter_stale_s=max(120.0, 4 * self.scenario.publish.node_meter_s)),
-            planning=PlanningSettings(
-                replan_min_s=LARGE_REPLAN_MIN_S if large else 30.0, deadline_s=60.0 if large else 20.0
+            planning=(
+                PlanningSettings(every_s=LARGE_EVERY_S, replan_min_s=LARGE_EVERY_S, deadline_s=60.0)
+                if large
+                else PlanningSettings()
             ),
         )
 

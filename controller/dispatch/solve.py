@@ -70,7 +70,7 @@ def _solve_structured(
     from controller.dispatch.structured.solve import solve_structured
 
     share_s = None if deadline_s is None else STRUCTURED_SHARE * deadline_s
-    plan = solve_structured(inputs, deadline_s=share_s)
+    plan = solve_structured(inputs, deadline_s=share_s, thorough=thorough)
     if plan is None or check(inputs, plan):
         return None
     if plan.status != "optimal" and thorough and len(inputs.stores) <= EXACT_UP_TO:

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from controller.config import Settings
-from controller.domain.assets import Load, WishKind
+from controller.domain.assets import Load, Vehicle, WishKind
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
@@ -19,7 +19,7 @@ from controller.forecast.loads import HIGH_MARGIN, NodeLoadHistory
 from controller.forecast.prices import PriceBook
 from controller.forecast.sun import clear_sky_fraction, clearness_ahead
 from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
-from controller.runtime.people import People
+from controller.runtime.people import People, booking_energy_kwh
 from controller.runtime.steering import Steering
 from controller.setpoints.base_load import BaseLoad
 from controller.state import NeighbourhoodState
@@ -191,7 +191,7 @@ class Planner:
             energy = (
                 steering.energy_kwh(state, place, now)
                 if point_id is not None
-                else steering.seen_kwh.get(vehicle.id)
+                else steering.seen_kwh.get(vehicle.id, _left_with_kwh(vehicle, people, now))
             )
             never = wish is not None and wish.never_discharge
             stopped = never or people.discharge_stop(self.site.network, point.node) is not None
@@ -210,3 +210,14 @@ class Planner:
                 )
             )
         return cars
+
+
+def _left_with_kwh(vehicle: Vehicle, people: People, now: datetime) -> float | None:
+    """What a car that was away before anyone here looked is taken to have left with: what was asked [kWh].
+
+    None where nothing was. Once it is back and plugged in, it tells itself.
+    """
+    under_way = [
+        booking for booking in people.bookings_of(vehicle.id) if booking.from_utc <= now < booking.to_utc
+    ]
+    return booking_energy_kwh(under_way[0], vehicle) if under_way else None

@@ -43,14 +43,18 @@ from controller.domain.units import FloatArray
 
 SMALL = 5_000
 """Chain steps up to which a plan is made very exact and from scratch, since it costs little."""
-SMALL_GAP, LARGE_GAP = 1e-6, 2e-4
+SMALL_GAP, LARGE_GAP = 1e-6, 4e-4
 """Wanted gaps, relative to the cost's scale; 1e-3 counts as optimal."""
 REPLAN_GAP = 9e-4
 """Gap up to which a plan around the last one is taken."""
 
 
 def solve_structured(
-    inputs: DispatchInputs, *, deadline_s: float | None = None, warm: WarmStart | None = None
+    inputs: DispatchInputs,
+    *,
+    deadline_s: float | None = None,
+    warm: WarmStart | None = None,
+    thorough: bool = True,
 ) -> DispatchResult | None:
     """The plan by structure.
 
@@ -58,6 +62,8 @@ def solve_structured(
         inputs: A problem without `inputs.problems`.
         deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
         warm: The last plan; a re-plan that begins from it takes fewer iterations.
+        thorough: Whether shortfalls are made small in the strict order of formats.md. Without it one
+            high price stands for all of them: a running controller plans again within minutes.
 
     Returns:
         The plan, or None where this way does not apply (minimum powers) or did not converge in time:
@@ -76,7 +82,7 @@ def solve_structured(
     plan = None if warm is None or small else _replanned(inputs, program, warm, stop)
     gap = SMALL_GAP if small else LARGE_GAP
     if plan is None:
-        plan = _planned(inputs, program, inputs.cost_scale_eur, gap, stop)
+        plan = _planned(inputs, program, inputs.cost_scale_eur, gap, stop, thorough=thorough)
     if plan is None:
         return None
     certificate = Certificate(
@@ -104,7 +110,13 @@ class _Plan:
 
 
 def _planned(
-    inputs: DispatchInputs, program: Program, scale_eur: float, gap: float, stop: Callable[[], bool]
+    inputs: DispatchInputs,
+    program: Program,
+    scale_eur: float,
+    gap: float,
+    stop: Callable[[], bool],
+    *,
+    thorough: bool = True,
 ) -> _Plan | None:
     """The whole problem from a cold start."""
     stages = Stages(
@@ -114,6 +126,7 @@ def _planned(
         scale_eur=scale_eur,
         gap=gap,
         stop=stop,
+        thorough=thorough,
     )
     answer = stages.solve()
     if answer is None:

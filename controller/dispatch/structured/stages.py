@@ -66,6 +66,8 @@ class Stages:
     gap: float
     """Wanted gap of the finished plan, relative to the scale."""
     stop: Callable[[], bool]
+    thorough: bool = True
+    """Whether wishes that fall short are looked at one kind after the other, each to its least total."""
 
     def solve(self) -> StageResult | None:
         """The plan, or None where it did not converge or the stop came first."""
@@ -74,7 +76,8 @@ class Stages:
         if first is None:
             return None
         short = [kind for kind, kwh in enumerate(first.totals_kwh) if kwh > SHORT_KWH]
-        if not short:
+        # With one price for all kinds what is short is short at the least price, if not in the strict order.
+        if not short or not self.thorough:
             return first
         least = self._least_totals(short[0])
         for raised in range(RAISES):
