@@ -5,8 +5,8 @@ One iteration:
 1. the Newton system is factored (`newton`);
 2. a first step aims at products 0; how far it gets decides how much centring the second needs, and its
    second-order terms correct the second;
-3. once more with the same factors: products that would stray are brought back (`boxes`), if that lengthens
-   the step.
+3. where that step is short, once more with the same factors: products that would stray are brought back
+   (`boxes`), if that lengthens it.
 
 It ends when the rows hold and a lower bound of the cost, valid whatever the iterate is, is within the
 wanted gap of the cost.
@@ -28,10 +28,9 @@ from controller.domain.units import FloatArray
 TO_BOUNDARY = 0.995
 """The part of the way to the nearest bound that a step takes."""
 WORTH_IT = 0.02
-"""The centring correction must lengthen the two steps together by this. It costs a fifth of an iteration and
-saves as many; a second one saves less than it costs."""
-GOOD_STEP = 0.95
-"""Steps this long need no correction."""
+"""The centring correction must lengthen the two steps together by this."""
+GOOD_STEP = 0.2
+"""Steps this long need no correction: it costs more time than the iterations that it saves."""
 OFF_MAX = 2e-8
 """Residual at which rows count as holding, kW or kWh; limits are checked again on the finished plan."""
 ITERATIONS_MAX = 100

@@ -24,7 +24,7 @@ from controller.domain.units import FloatArray
 
 SLOTS = 4
 """Steps alive at once, at most: first, best, latest and a refinement."""
-REFINE_FROM = 1e-9
+REFINE_FROM = 5e-9
 """A full step should leave no residual; from here on it is refined, kW or kWh."""
 
 

@@ -29,10 +29,10 @@ from controller.domain.units import BoolArray, FloatArray, IntArray
 
 FITS_KWH = 1e-7
 """How far outside its bounds a store's energy may come out and still fit: rounding."""
-NEW_PRICE_SHARE = 0.35
+NEW_PRICE_SHARE = 0.4
 """Weight of the small problem's prices against the last plan's; few stores set the new prices, so they are
 noisy. Measured on 300 and 1000 cars: 0.25 to 0.5 gives a gap about a third smaller than 0 or 1."""
-LEAST_SHARE = 0.15
+LEAST_SHARE = 0.2
 """The share of stores planned anew at least: someone must be able to make room for those that changed."""
 MOST_SHARE = 0.5
 """With more than this the whole problem is solved at once."""

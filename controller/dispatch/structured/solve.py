@@ -45,7 +45,9 @@ SMALL = 5_000
 """Chain steps up to which a plan is made very exact and from scratch, since it costs little."""
 SMALL_GAP, LARGE_GAP = 1e-6, 4e-4
 """Wanted gaps, relative to the cost's scale; 1e-3 counts as optimal."""
-REPLAN_GAP = 9e-4
+PART_GAP = 1e-4
+"""Wanted gap of what is planned anew around the last plan."""
+REPLAN_GAP = 9.5e-4
 """Gap up to which a plan around the last one is taken."""
 
 
@@ -149,7 +151,7 @@ def _replanned(
     if carried is None:
         return None
     part = held_problem(inputs, carried)
-    small = _planned(part, build_program(part), inputs.cost_scale_eur, LARGE_GAP, stop)
+    small = _planned(part, build_program(part), inputs.cost_scale_eur, PART_GAP, stop)
     if small is None:
         return None
     powers = joined_powers(carried, small.powers)
