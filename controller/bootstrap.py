@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -84,6 +85,25 @@ def price_book(settings: Settings, folder: Path) -> PriceBook:
     return PriceBook(read_price_file(folder / settings.prices.file), settings.prices.flat_eur_per_kwh)
 
 
+def read_passwords(settings: Settings, folder: Path) -> Mapping[str, str] | None:
+    """The chargers' passwords by charge point id; None where none are asked for.
+
+    Raises:
+        StartUpError: If the file cannot be read or is no table of texts.
+    """
+    if not settings.ocpp.passwords_file:
+        return None
+    path = folder / settings.ocpp.passwords_file
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StartUpError(f"{path}: {error}") from error
+    wrong = [name for name, value in table.items() if not isinstance(value, str) or not value]
+    if wrong:
+        raise StartUpError(f"{path}: {', '.join(wrong)}: a password is a text that is not empty")
+    return table
+
+
 def database_path(settings: Settings, folder: Path) -> str | Path:
     """The database as a URL, or as a file next to the site file."""
     return settings.database if "://" in settings.database else folder / settings.database
@@ -125,6 +145,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
     """
     site, settings = read_site_file(site_path)
     prices = price_book(settings, site_path.parent)
+    passwords = read_passwords(settings, site_path.parent)
     store = await open_store(database_path(settings, site_path.parent))
     with contextlib.suppress(PermissionError):
         # Where the operating system lets us: what keeps the cables safe comes before what reports on it.
@@ -138,7 +159,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             site=site, settings=settings, clock=clock, store=store, solver=solver, prices=prices
         )
         await controller.load()
-        drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock))
+        drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, passwords))
         controller.drivers = drivers.steer()
         trading = Trading(controller, offload=asyncio.to_thread)
         await trading.load()
@@ -149,7 +170,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             speed=speed,
             messages=drivers.messages,
         )
-        stack.callback(await _start_web(service, settings, store))
+        stop_web = await _start_web(service, settings, store)
+        stack.push_async_callback(asyncio.to_thread, stop_web)
         if report is not None:
             pid_file = report.with_suffix(".pid")
             await asyncio.to_thread(pid_file.write_text, str(os.getpid()), encoding="utf-8")
@@ -199,7 +221,11 @@ async def _clock(settings: Settings) -> tuple[DomainClock, float]:
 
 @asynccontextmanager
 async def _drivers(
-    site: Site, settings: Settings, controller: Controller, clock: DomainClock
+    site: Site,
+    settings: Settings,
+    controller: Controller,
+    clock: DomainClock,
+    passwords: Mapping[str, str] | None,
 ) -> AsyncIterator[Drivers]:
     async with AsyncExitStack() as stack:
         ocpp = OcppEndpoint(
@@ -210,6 +236,7 @@ async def _drivers(
             sink=controller.receive,
             clock=clock,
             call_timeout_s=settings.ocpp.call_timeout_s,
+            passwords=passwords,
         )
         await stack.enter_async_context(ocpp)
         mqtt = None

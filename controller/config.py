@@ -23,6 +23,8 @@ from controller.domain.network import Limit, Network, Node, tree_problems
 from controller.domain.site import Location, Site, Tariff
 from controller.domain.time import QUARTER
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
@@ -40,6 +42,9 @@ class OcppSettings:
     port: int = 9000
     call_timeout_s: float = 10.0
     """Machine time to wait for a charger's answer."""
+    passwords_file: str = ""
+    """TOML beside the site file, `charge-point-id = "password"`; needed where others than this machine
+    can reach `host` (OCPP security profile 1)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,7 @@ class ModbusSettings:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PriceSettings:
-    """The day-ahead prices: a file that may grow while the controller runs."""
+    """The day-ahead prices, read when the controller starts."""
 
     file: str = ""
     """CSV with `start_utc,price_eur_per_mwh`; empty: `flat_eur_per_kwh` all day."""
@@ -275,6 +280,12 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
         yield Problem(place="settings.clock", rule="must be 'system' or 'mqtt'")
     if settings.clock == "mqtt" and not settings.mqtt.host:
         yield Problem(place="settings.clock", rule="'mqtt' needs settings.mqtt.host")
+    if settings.ocpp.host not in LOOPBACK and not settings.ocpp.passwords_file:
+        yield Problem(
+            place="settings.ocpp.passwords_file",
+            rule=f"is needed to listen on {settings.ocpp.host}: without passwords only loopback will do",
+            way_out='name a TOML file with a line `charge-point-id = "password"` for each charger',
+        )
     devices = {roof.id for roof in site.pv} | {battery.id for battery in site.batteries}
     for asset, address in settings.modbus.devices.items():
         if asset not in devices:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
+from controller.bootstrap import read_passwords
 from controller.config import (
     MarketSettings,
     ModbusSettings,
@@ -19,7 +20,7 @@ from controller.config import (
     site_file_text,
 )
 from controller.domain.assets import Member
-from controller.domain.errors import InputProblemsError
+from controller.domain.errors import InputProblemsError, StartUpError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.network import Limit, LimitKind, Network
 from controller.domain.site import Site
@@ -163,3 +164,22 @@ def test_a_device_needs_an_address_and_an_asset(tmp_path: Path, address: str) ->
     assert "settings.modbus.devices.roof" in told
     assert "settings.modbus.devices.cp-1" in told
     assert "settings.mqtt.host" in told
+
+
+def test_chargers_from_elsewhere_need_passwords(tmp_path: Path) -> None:
+    """Listening on all addresses without a passwords file is refused before anything starts."""
+    text = site_file_text(site(), Settings(ocpp=OcppSettings(host="0.0.0.0")))  # noqa: S104  # the case itself
+    path = tmp_path / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputProblemsError, match="passwords_file"):
+        read_site_file(path)
+
+
+def test_a_passwords_file_is_a_table_of_texts(tmp_path: Path) -> None:
+    """One charger has a number for a password: the line names it."""
+    settings = Settings(ocpp=OcppSettings(passwords_file="passwords.toml"))
+    (tmp_path / "passwords.toml").write_text('cp-1 = "secret"\ncp-2 = 7\n', encoding="utf-8")
+    with pytest.raises(StartUpError, match="cp-2"):
+        read_passwords(settings, tmp_path)
+    (tmp_path / "passwords.toml").write_text('cp-1 = "secret"\n', encoding="utf-8")
+    assert read_passwords(settings, tmp_path) == {"cp-1": "secret"}
