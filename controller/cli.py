@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,9 @@ def _fail(status: int, line: str) -> None:
 
 def main() -> None:
     """The entry point."""
+    # Read when numpy is loaded, which each command does by itself: the solvers' matrices are small, and a
+    # second BLAS thread would only spin beside the first.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

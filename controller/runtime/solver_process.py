@@ -176,7 +176,12 @@ class SolverProcess:
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(writing,),
                 # What this process can import the child can, from wherever either was started.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+                    # Matrices of steps by steps are small: a second BLAS thread would only spin beside it.
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
             )
         except BaseException:
             os.close(reading)
