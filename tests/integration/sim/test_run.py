@@ -16,6 +16,7 @@ import tomli_w
 
 from controller.domain.ids import AssetId
 from controller.domain.setpoints import Applied
+from controller.domain.site import Site
 from controller.domain.telemetry import (
     CarReading,
     ConnectorReading,
@@ -143,17 +144,7 @@ async def test_a_quarter_hour_on_real_sockets(tmp_path: Path) -> None:
         assert await battery.set_power(command) == Applied(setpoint=command)
         assert await asyncio.wait_for(process.wait(), 60) == 0
     assert (meters.malformed, meters.unknown_meters) == (0, 0)
-    at_boundary = {
-        reading.meter
-        for reading in sink.of(MeterReading)
-        if reading.at == config.start_utc + QUARTER and reading.import_wh is not None
-    }
-    metered = {node.id for node in site.network.nodes if node.metered}
-    assert at_boundary >= {load.id for load in site.loads} | metered | {battery_id(), roof.id}
-    assert any(reading.power_kw == pytest.approx(5.0) for reading in sink.of(StorageReading))
-    assert any(reading.power_kw for reading in sink.of(InverterReading))
-    assert {reading.charge_point for reading in sink.of(ConnectorReading)} == set(site.charge_point_by_id)
-    assert sink.of(CarReading)
+    assert_everything_spoke(sink, config, site)
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert (summary["quarters"], summary["speed"], summary["direct"]) == (1, _SPEED, False)
     assert set(summary["limit_violations"]) == {
@@ -163,6 +154,21 @@ async def test_a_quarter_hour_on_real_sockets(tmp_path: Path) -> None:
         "fixed_cap",
     }
     assert summary["memory_mib_max"]["simulator"] > 0
+
+
+def assert_everything_spoke(sink: Readings, config: SimConfig, site: Site) -> None:
+    """Every meter told its register at the quarter-hour's end, and every kind of device its state."""
+    at_boundary = {
+        reading.meter
+        for reading in sink.of(MeterReading)
+        if reading.at == config.start_utc + QUARTER and reading.import_wh is not None
+    }
+    metered = {node.id for node in site.network.nodes if node.metered}
+    assert at_boundary >= {load.id for load in site.loads} | metered | {battery_id(), site.pv[0].id}
+    assert any(reading.power_kw == pytest.approx(5.0) for reading in sink.of(StorageReading))
+    assert any(reading.power_kw for reading in sink.of(InverterReading))
+    assert {reading.charge_point for reading in sink.of(ConnectorReading)} == set(site.charge_point_by_id)
+    assert sink.of(CarReading)
 
 
 def battery_id() -> AssetId:
