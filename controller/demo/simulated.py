@@ -18,7 +18,7 @@ BEFORE = timedelta(days=2)
 """Prices of the days before the start stand in for hours that are not published yet."""
 LARGE_STORES = 200
 """From so many cars on, plans may take longer, and no single car is worth a new one at once."""
-LARGE_EVERY_S = 900.0
+LARGE_REPLAN_MIN_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Simulated:
         return Settings(
             safety=SafetySettings(node_meter_stale_s=max(120.0, 4 * self.scenario.publish.node_meter_s)),
             planning=(
-                PlanningSettings(every_s=LARGE_EVERY_S, replan_min_s=LARGE_EVERY_S, deadline_s=60.0)
+                PlanningSettings(replan_min_s=LARGE_REPLAN_MIN_S, deadline_s=60.0)
                 if large
                 else PlanningSettings()
             ),
