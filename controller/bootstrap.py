@@ -163,6 +163,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         controller.drivers = drivers.steer()
         trading = Trading(controller, offload=asyncio.to_thread)
         await trading.load()
+        # The first forecast imports pandas and computes the sun's days: not while cables are to be kept safe.
+        await asyncio.to_thread(controller.horizon, clock.now())
         service = Service(
             controller,
             trading,

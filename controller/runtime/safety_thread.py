@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from controller.domain.setpoints import Setpoint
+from controller.domain.time import utc_text
 from controller.runtime.core import Controller
 
 _LOG = structlog.get_logger(__name__)
@@ -72,16 +73,23 @@ class SafetyThread:
             counters.delay_ms_max = max(counters.delay_ms_max, clock.machine_s(delay) * 1000.0)
             late = delay > period
             if late:
-                counters.late_cycles += 1
+                self._tell_late("it began late", delay)
             self._cycle()
             due += period
             behind = clock.now() - due
             if behind > period:
                 # What was missed is not made up for: the next cycle sees the newest state anyway. But a
                 # cycle that took so long has made one late, and that is told (once for each stall).
-                counters.late_cycles += not late
+                if not late:
+                    self._tell_late("it took too long", behind)
                 counters.delay_ms_max = max(counters.delay_ms_max, clock.machine_s(behind) * 1000.0)
                 due = next_multiple(clock.now(), period)
+
+    def _tell_late(self, what: str, delay: timedelta) -> None:
+        clock, counters = self._controller.clock, self._controller.counters
+        counters.late_cycles += 1
+        ms = round(clock.machine_s(delay) * 1000.0, 1)
+        _LOG.warning("a safety cycle was late", what=what, at=utc_text(clock.now()), delay_ms=ms)
 
     def _cycle(self) -> None:
         """One cycle. One that fails sends nothing: what was sent before runs out."""
