@@ -50,7 +50,7 @@ SWITCH_INTERVAL_S = 0.0005
 GC_THRESHOLD = (20_000, 20, 1_000)
 """Collect the young often enough, the old hardly ever: a full collection stops every thread for long."""
 PRIORITY = -5
-"""The controller's niceness; its solver adds 10 and so stays behind everything else."""
+"""The controller's niceness; its solver adds 19 and so stays behind everything else."""
 STORAGE_SECRET_KEY = "storage_secret"  # noqa: S105  # the name under which it is kept, not the secret
 DEFAULT_UNIT = 1
 

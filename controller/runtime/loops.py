@@ -26,7 +26,7 @@ from controller.runtime.core import Controller
 from controller.runtime.safety_thread import SafetyThread
 from controller.runtime.trading import Trading
 
-REPLAN_MIN_MACHINE_S = 0.2
+REPLAN_MIN_MACHINE_S = 0.5
 """Shortest machine time between two plans: a fast clock must not keep the solver at it all the time."""
 TIDY_EVERY = timedelta(seconds=30)
 """How often registers are written down and what is over is forgotten."""

@@ -29,6 +29,8 @@ class People:
     limits: dict[str, ImposedLimit] = field(default_factory=dict)
     lockouts: dict[NodeId, Lockout] = field(default_factory=dict)
     discharge_stopped: bool = False
+    _own_limits: dict[NodeId, LimitNow] = field(default_factory=dict)
+    """What the network itself allows: it does not change while a controller runs."""
     _by_vehicle: tuple[dict[str, Booking], dict[AssetId, list[Booking]]] = field(
         default_factory=lambda: ({}, {})
     )
@@ -81,9 +83,20 @@ class People:
 
     def limit_at(self, network: Network, node_id: NodeId, at: datetime) -> LimitNow:
         """What a node may carry at an instant: its own limits and the grid operator's, the tighter wins."""
-        node = network.by_id[node_id]
-        import_kw, export_kw = node.import_limit_kw(), node.export_limit_kw()
-        by = export_by = ReasonCode.NETWORK_LIMIT
+        own = self._own_limits.get(node_id)
+        if own is None:
+            node = network.by_id[node_id]
+            own = LimitNow(
+                import_kw=node.import_limit_kw(),
+                export_kw=node.export_limit_kw(),
+                phase_kw=node.phase_limit_kw(),
+                by=ReasonCode.NETWORK_LIMIT,
+                export_by=ReasonCode.NETWORK_LIMIT,
+            )
+            self._own_limits[node_id] = own
+        if not self.limits:
+            return own
+        import_kw, export_kw, by, export_by = own.import_kw, own.export_kw, own.by, own.export_by
         for limit in self.limits.values():
             if limit.node != node_id or not limit.holds_at(at):
                 continue
@@ -94,7 +107,7 @@ class People:
         return LimitNow(
             import_kw=import_kw,
             export_kw=export_kw,
-            phase_kw=node.phase_limit_kw(),
+            phase_kw=own.phase_kw,
             by=by,
             export_by=export_by,
         )

@@ -33,7 +33,7 @@ from controller.dispatch.result import DispatchResult
 
 DEFAULT_SOLVE = "controller.dispatch.solve:solve_quick"
 """The function that the child calls, as module:name; tests name troublesome ones."""
-NICENESS = 10
+NICENESS = 19
 """The planner yields to the loops that keep limits."""
 START_S = 60.0
 """Longest that a child may take to import its libraries [s]; a cold disk and a busy core need most of it."""

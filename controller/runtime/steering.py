@@ -8,7 +8,7 @@ node's meter showed, and the energy a car was last seen with. It waits for nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -138,7 +138,6 @@ class Steering:
             *self._battery_candidates(state, people, plan, steerable, now),
             *self._roof_candidates(state, plan, steerable, now),
         ]
-        candidates = [replace(c, drawn_kw=self.drawn_kw(state, c.asset, now)) for c in candidates]
         base = self._base_load(state, candidates, steerable, now)
         limits = {
             node.id: people.limit_at(self.site.network, node.id, now) for node in self.site.network.nodes
@@ -271,6 +270,7 @@ class Steering:
             departure_kwh=departure.energy_kwh if departure is not None else 0.0,
             target=plan.target(vehicle.id, now) if plan is not None and vehicle is not None else None,
             discharge_stopped=people.discharge_stop(self.site.network, point.node),
+            drawn_kw=self.drawn_kw(state, point.id, now),
         )
 
     def _battery_candidates(
@@ -290,7 +290,9 @@ class Steering:
                 reading = None
             target = plan.target(battery.id, now) if plan is not None else None
             stop = people.discharge_stop(self.site.network, battery.node)
-            found.append(battery_candidate(battery, reading, target, stop, now))
+            found.append(
+                battery_candidate(battery, reading, target, stop, now, self.drawn_kw(state, battery.id, now))
+            )
         return found
 
     def _roof_candidates(
@@ -301,6 +303,7 @@ class Steering:
                 roof,
                 state.inverters.get(roof.id),
                 plan.sun_fraction(roof.node, now) if plan is not None else 1.0,
+                self.drawn_kw(state, roof.id, now),
             )
             for roof in self.site.pv
             if roof.id in steerable

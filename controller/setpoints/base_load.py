@@ -22,12 +22,12 @@ from controller.domain.ids import NodeId
 from controller.domain.network import Network
 from controller.domain.reasons import ReasonCode
 from controller.domain.units import BoolArray, FloatArray, IntArray
-from controller.setpoints.safety import Room
+from controller.setpoints.safety import SHARE, Room
 
 
 def shares(phases: Sequence[Phases]) -> FloatArray:
     """How a device's power counts in the total and on each phase, shape (A, 4)."""
-    return np.array([[1.0, p.share(0), p.share(1), p.share(2)] for p in phases]).reshape(-1, 4)
+    return np.array([(1.0, *SHARE[one]) for one in phases]).reshape(-1, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,24 +163,20 @@ def rooms(
     """The room each limit leaves, with `margin_fraction` of the limit kept free."""
     keep = 1.0 - margin_fraction
     found: dict[NodeId, Room] = {}
-    for i, node in enumerate(network.nodes):
+    rows = zip(network.nodes, base.high_kw.tolist(), base.low_kw.tolist(), strict=True)
+    for node, (high, *high_phase), (low, *low_phase) in rows:
         limit = limits.get(node.id)
         if limit is None:
             continue
-        ceiling = (
-            np.array([limit.import_kw, limit.phase_kw, limit.phase_kw, limit.phase_kw]) * keep
-            - base.high_kw[i]
-        )
-        floor = (
-            -np.array([limit.export_kw, limit.phase_kw, limit.phase_kw, limit.phase_kw]) * keep
-            - base.low_kw[i]
-        )
-        by_phase = np.isfinite(limit.phase_kw)
+        phase = limit.phase_kw * keep
+        by_phase = limit.phase_kw != float("inf")
+        a, b, c = high_phase
+        d, e, f = low_phase
         found[node.id] = Room(
-            ceiling_kw=float(ceiling[0]),
-            floor_kw=float(floor[0]),
-            phase_ceiling_kw=(float(ceiling[1]), float(ceiling[2]), float(ceiling[3])) if by_phase else None,
-            phase_floor_kw=(float(floor[1]), float(floor[2]), float(floor[3])) if by_phase else None,
+            ceiling_kw=limit.import_kw * keep - high,
+            floor_kw=-limit.export_kw * keep - low,
+            phase_ceiling_kw=(phase - a, phase - b, phase - c) if by_phase else None,
+            phase_floor_kw=(-phase - d, -phase - e, -phase - f) if by_phase else None,
             by=limit.by,
             limit_kw=limit.import_kw,
             floor_by=limit.export_by,

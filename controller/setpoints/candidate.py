@@ -95,6 +95,8 @@ class CarContext:
     target: PlanTarget | None
     discharge_stopped: ReasonCode | None
     """Why nothing is discharged here, where somebody stopped it."""
+    drawn_kw: float = 0.0
+    """What the charger draws now."""
 
 
 def hours_to_charge(
@@ -182,6 +184,7 @@ def _car_window(context: CarContext) -> Candidate:
         reason=Reason(code=ReasonCode.PLAN, subject=point.id),
         safe_kw=min(point.fallback_kw, high),
         phases=point.phases,
+        drawn_kw=context.drawn_kw,
     )
 
 
@@ -243,6 +246,7 @@ def battery_candidate(
     target: PlanTarget | None,
     discharge_stopped: ReasonCode | None,
     now: datetime,
+    drawn_kw: float = 0.0,
 ) -> Candidate:
     """The layers of a stationary battery; `reading` is None where it is unknown or stale."""
     soc = reading.soc_fraction if reading is not None else None
@@ -258,6 +262,7 @@ def battery_candidate(
         reason=Reason(code=ReasonCode.NO_DATA, subject=battery.id),
         safe_kw=0.0,
         phases=battery.phases,
+        drawn_kw=drawn_kw,
     )
     if soc is None:
         return rest
@@ -279,7 +284,9 @@ def battery_candidate(
     )
 
 
-def roof_candidate(roof: PvRoof, reading: InverterReading | None, planned_fraction: float) -> Candidate:
+def roof_candidate(
+    roof: PvRoof, reading: InverterReading | None, planned_fraction: float, drawn_kw: float = 0.0
+) -> Candidate:
     """The layers of a roof: free to produce, unless the plan turns it down to a fraction of what it could.
 
     While a limit of ours is in force the inverter shows no more than the limit, so what it could make
@@ -302,6 +309,7 @@ def roof_candidate(roof: PvRoof, reading: InverterReading | None, planned_fracti
         safe_kw=-roof.rated_kw,
         phases=roof.phases,
         production=True,
+        drawn_kw=drawn_kw,
     )
     if planned_fraction >= 1.0:
         return candidate

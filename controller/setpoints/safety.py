@@ -25,12 +25,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controller.domain.assets import Phases
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import Network
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.units import BoolArray, FloatArray, IntArray
 from controller.setpoints.candidate import Candidate
 
+SHARE = {phases: tuple(phases.share(phase) for phase in range(3)) for phases in Phases}
+"""How a device counts on each phase."""
 TOLERANCE_KW = 1e-6
 """Rounding of the sums; far below what any meter shows."""
 
@@ -161,7 +164,7 @@ def _rows(candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room], network
         if room.phase_ceiling_kw is None or room.phase_floor_kw is None:
             continue
         for phase in range(3):
-            weight = np.array([candidates[i].phases.share(phase) for i in members[node]])
+            weight = np.array([SHARE[candidates[i].phases][phase] for i in members[node]])
             rows.append(
                 _Row(node, places, weight, room.phase_ceiling_kw[phase], room.phase_floor_kw[phase], room)
             )
