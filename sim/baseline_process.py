@@ -23,7 +23,7 @@ from sim.recorder import Recorder
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.series import PriceSeries, Weather
 
-_NICE = 10
+_NICE = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
