@@ -5,11 +5,20 @@ from __future__ import annotations
 import resource
 import statistics
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from controller.runtime.core import Controller
 
 KIB_PER_MIB = 1024
+
+
+@runtime_checkable
+class MeasuresCore(Protocol):
+    """A solver that knows what it uses of the machine."""
+
+    def core_fraction(self) -> float:
+        """Processor time of planning over machine time so far: its share of one core."""
+        ...
 
 
 async def controller_report(controller: Controller, messages: Mapping[str, int]) -> dict[str, Any]:
@@ -20,6 +29,7 @@ async def controller_report(controller: Controller, messages: Mapping[str, int])
         digest = await unit.trades_digest()
     counters = controller.counters
     seconds = counters.plan_seconds
+    solver = controller.solver
     return {
         "market": {
             "orders": counts["orders"],
@@ -38,6 +48,9 @@ async def controller_report(controller: Controller, messages: Mapping[str, int])
             "fallbacks": counters.fallbacks,
             "seconds_median": round(statistics.median(seconds), 4) if seconds else 0.0,
             "seconds_max": round(max(seconds), 4) if seconds else 0.0,
+            "seconds_core_fraction": (
+                round(solver.core_fraction(), 4) if isinstance(solver, MeasuresCore) else None
+            ),
         },
         "messages": {"ocpp": 0, "modbus": 0, "mqtt": 0, **messages},
         "memory_mib_max": {"controller": memory_mib_max()},

@@ -3,7 +3,8 @@
 The child gets a pickled problem on its standard input and answers with a pickled plan on a pipe of its
 own, so that nothing a library prints can get in between. The parent waits until the deadline and not
 longer: then it kills the child, starts another and answers with the plan by rules. Every plan is
-checked against the hard constraints before it is handed on, whatever its status says.
+checked against the hard constraints before it is handed on, whatever its status says. With each answer
+comes the processor time that the child has used, which `core_fraction` sums up.
 
 The event loop never waits for any of it: packing, unpacking, checking and the rules run in a thread.
 cvxpy is imported in the child only, which runs at a lower priority than the safety loop.
@@ -69,6 +70,17 @@ class SolverProcess:
         self._started_s = 0.0
         self.restarts = 0
         """How often a child had to be replaced."""
+        self._born_s = time.monotonic()
+        self._cpu_s = 0.0
+
+    def core_fraction(self) -> float:
+        """Processor time of planning over the machine time since this was made: its share of one core.
+
+        What the solver's processes measured themselves: starting, reading, solving and answering. One
+        that never answered counts as busy for as long as it was waited for. The work in this process
+        (horizon, check, rules) is not in it.
+        """
+        return self._cpu_s / max(time.monotonic() - self._born_s, 1e-9)
 
     async def __aenter__(self) -> Self:
         """Starts the child and waits until it has imported its libraries.
@@ -100,6 +112,7 @@ class SolverProcess:
         """
         async with self._one_at_a_time:
             wait_s = None if deadline_s is None else max(0.0, deadline_s - _reserve_s(inputs, deadline_s))
+            asked_s, answered_cpu_s = time.monotonic(), self._cpu_s
             try:
                 result = await self._asked(inputs, wait_s)
                 reason = await asyncio.to_thread(_fault, inputs, result)
@@ -107,6 +120,8 @@ class SolverProcess:
                 reason = "the solver's process is still starting"
             except _ChildTroubleError as trouble:
                 reason = str(trouble)
+                if self._cpu_s == answered_cpu_s:
+                    self._cpu_s += time.monotonic() - asked_s
                 await self._restart()
             except asyncio.CancelledError:
                 # An answer that nobody waits for would be taken for the next one's.
@@ -126,7 +141,7 @@ class SolverProcess:
                 await self._wait_until_ready()
                 await self._send(packed)
                 answer = await self._message()
-                kind, value = await asyncio.to_thread(pickle.loads, answer)  # our own child's words
+                kind, value, cpu_s = await asyncio.to_thread(pickle.loads, answer)  # our own child's words
         except TimeoutError as error:
             if not self._ready and time.monotonic() - self._started_s < START_S:
                 raise _StillStartingError from error
@@ -135,6 +150,7 @@ class SolverProcess:
             raise _ChildTroubleError("the solver's process ended") from error
         except (pickle.UnpicklingError, ValueError, TypeError, AttributeError) as error:
             raise _ChildTroubleError("the solver's answer cannot be read") from error
+        self._cpu_s += cpu_s
         if kind != "plan":
             raise _ChildTroubleError(f"the solver failed: {value}")
         if not isinstance(value, DispatchResult):
@@ -248,18 +264,23 @@ def _child_main(solve_path: str, answers: int) -> None:
     module, _, name = solve_path.partition(":")
     solve: Callable[..., DispatchResult] = getattr(importlib.import_module(module), name)
     requests = sys.stdin.buffer
+    told_s = 0.0
     with os.fdopen(answers, "wb") as out:
-        _answer(out, _packed(("ready", "")))
+        _answer(out, _packed(("ready", "", 0.0)))
         while head := requests.read(_LENGTH.size):
             (size,) = _LENGTH.unpack(head)
             inputs, deadline_s = pickle.loads(requests.read(size))  # noqa: S301  # our own parent's words
             try:
-                answer = _packed(("plan", solve(inputs, deadline_s=deadline_s)))
+                result = solve(inputs, deadline_s=deadline_s)
             except Exception as error:
                 # The parent hears why, plans by rules and starts another child; this one is done.
-                _answer(out, _packed(("error", f"{type(error).__name__}: {error}")))
+                words = f"{type(error).__name__}: {error}"
+                _answer(out, _packed(("error", words, time.process_time() - told_s)))
                 raise
-            _answer(out, answer)
+            # The first answer also tells what starting took; what packing takes comes with the next.
+            used_s = time.process_time()
+            _answer(out, _packed(("plan", result, used_s - told_s)))
+            told_s = used_s
 
 
 def _answer(out: BinaryIO, packed: bytes) -> None:

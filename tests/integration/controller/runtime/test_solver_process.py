@@ -30,8 +30,18 @@ async def test_a_real_plan_comes_from_the_child() -> None:
         result = await solver.solve(_problem(), 20.0)
         again = await solver.solve(_problem(), None)
     assert result.status == "optimal"
+    # Importing cvxpy alone takes the child a good part of a second of processor time.
+    assert 0.02 < solver.core_fraction() < 2.0
     assert again.cost_eur == pytest.approx(result.cost_eur)
     assert solver.restarts == 0
+
+
+async def test_a_child_that_sleeps_on_counts_as_busy_until_it_is_killed() -> None:
+    """Nobody knows what a killed child used: the wait for it is the most that it can have been."""
+    async with SolverProcess(solve=f"{TROUBLE}:hang") as solver:
+        assert solver.core_fraction() == 0.0
+        await solver.solve(_problem(), 0.5)
+        assert 0.0 < solver.core_fraction() <= 1.0
 
 
 @pytest.mark.parametrize(
