@@ -22,6 +22,7 @@ from controller.domain.ids import ean
 from controller.domain.network import Limit, Network, Node, tree_problems
 from controller.domain.site import Location, Site, Tariff
 from controller.domain.time import QUARTER
+from controller.domain.v2g import V2gBudget, budget_problems
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -271,6 +272,8 @@ def semantic_problems(site: SiteFile) -> Iterator[Problem]:
         if car.home_charge_point is not None and car.home_charge_point not in points:
             rule = f"there is no charge point {car.home_charge_point!r}"
             yield Problem(place=f"vehicles[{i}].home_charge_point", rule=rule)
+        if car.v2g_budget is not None:
+            yield from budget_problems(f"vehicles[{i}].v2g_budget", car.v2g_budget)
     yield from _settings_problems(site)
 
 
@@ -406,6 +409,7 @@ def _unknown_names(table: Mapping[str, Any], kind: type, prefix: str) -> Iterato
         "members": Member,
         "charge_points": ChargePoint,
         "vehicles": Vehicle,
+        "v2g_budget": V2gBudget,
         "pv": PvRoof,
         "batteries": Battery,
         "loads": Load,

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
+from controller.domain.v2g import V2gBudget
 
 THREE_PHASE_MIN_KW = 4.14
 """Three phases cannot charge below 6 A each: 3 x 6 A x 230 V (IEC 61851-1)."""
@@ -83,6 +84,8 @@ class Vehicle:
     efficiency_charge: float = DEFAULT_EFFICIENCY
     efficiency_discharge: float = DEFAULT_EFFICIENCY
     wear_eur_per_kwh_discharged: float = DEFAULT_WEAR_EUR_PER_KWH
+    v2g_budget: V2gBudget | None = None
+    """What it may give back in its life; None: its maker sets no such limit."""
     discharge_opt_in: bool = False
     """No car is discharged without its owner's opt-in."""
     home_charge_point: AssetId | None = None

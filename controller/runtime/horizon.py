@@ -8,10 +8,11 @@ from the booking's end (plus a margin: returns are uncertain), and so on.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -32,6 +33,7 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import QUARTER, quarter_start
 from controller.domain.units import FloatArray
+from controller.domain.v2g import V2gUse, budget_price_eur_per_kwh
 from controller.runtime.people import People
 
 FINE_H, MIDDLE_H = 8.0, 16.0
@@ -42,6 +44,8 @@ RETURN_MARGIN = timedelta(minutes=30)
 """A car counts as back this long after its booking says."""
 FINAL_FRACTION = 0.7
 """What is wanted in a car at the end of the horizon, of its capacity: enough for whoever walks up."""
+WORTHLESS_EUR_PER_KWH = 10.0
+"""A discharge that costs this much beside the energy is none: node prices end here (formats.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,8 @@ class CarNow:
     """Now, or when last seen; None: unknown."""
     paused: bool
     charge_now: bool
+    v2g_use: V2gUse = field(default_factory=V2gUse)
+    """What it has given back of its lifetime budget."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +216,11 @@ def _car_store(
         return None
     known = car.energy_kwh is not None
     energy = min(max(car.energy_kwh if car.energy_kwh is not None else 0.0, 0.0), vehicle.capacity_kwh)
-    two_way = vehicle.discharge_opt_in and known and not car.paused
+    budget_price = 0.0
+    if vehicle.v2g_budget is not None:
+        scarce = budget_price_eur_per_kwh(vehicle.v2g_budget, car.v2g_use, boundaries[0])
+        budget_price = math.inf if scarce is None else scarce
+    two_way = vehicle.discharge_opt_in and known and not car.paused and budget_price < WORTHLESS_EUR_PER_KWH
     charge = np.full(steps, 0.0 if car.paused else car.charge_kw_max)
     discharge = np.full(steps, car.discharge_kw_max if two_way else 0.0)
     final = FINAL_FRACTION * vehicle.capacity_kwh
@@ -228,7 +238,7 @@ def _car_store(
         discharge_kw_max=discharge,
         efficiency_charge=vehicle.efficiency_charge,
         efficiency_discharge=vehicle.efficiency_discharge,
-        wear_eur_per_kwh_discharged=vehicle.wear_eur_per_kwh_discharged,
+        wear_eur_per_kwh_discharged=vehicle.wear_eur_per_kwh_discharged + (budget_price if two_way else 0.0),
         stays=tuple(stays),
         trips=tuple(trips),
     )

@@ -15,9 +15,11 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
 from controller.domain.units import FloatArray
+from controller.domain.v2g import V2gUse
 from controller.forecast.loads import HIGH_MARGIN, NodeLoadHistory
 from controller.forecast.prices import PriceBook
 from controller.forecast.sun import clear_sky_fraction, clearness_ahead
+from controller.runtime.discharged import Tally
 from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People, booking_energy_kwh
 from controller.runtime.steering import Steering
@@ -136,13 +138,15 @@ def own_load_kw(site: Site, base: BaseLoad) -> dict[NodeId, float]:
     return {node: power for node, power in own.items() if node not in unknown | own_unknown}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Planner:
     """Makes the horizon from everything that is known."""
 
     site: Site
     settings: Settings
     forecasts: Forecasts
+    discharged: Tally = field(default_factory=Tally)
+    """What cars have given back of their lifetime budgets; replaced as a whole."""
 
     def horizon(
         self, state: NeighbourhoodState, people: People, steering: Steering, now: datetime
@@ -207,6 +211,7 @@ class Planner:
                     energy_kwh=energy,
                     paused=wish is not None and wish.mode is WishKind.PAUSE,
                     charge_now=wish is not None and wish.mode is WishKind.CHARGE_NOW,
+                    v2g_use=self.discharged.use.get(vehicle.id, V2gUse()),
                 )
             )
         return cars

@@ -23,6 +23,7 @@ from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.time import QUARTER, QUARTER_H, quarter_start, utc_text
 from controller.domain.units import kwh_to_wh, microeur_per_kwh
 from controller.runtime.core import Controller
+from controller.runtime.discharged import Tally, keep_tally, load_tally
 from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import OrderRecord, RegisterRecord, UnitOfWork
 from market.clearing import IntervalResult, clear, envelope_of
@@ -62,6 +63,7 @@ class Trading:
         """Reads where the market stands."""
         async with self.controller.store.unit() as unit:
             self.latest = await unit.latest_result()
+            self.controller.planner.discharged = await load_tally(unit)
 
     async def clear_interval(self, interval: datetime) -> None:
         """Clears the quarter-hour that starts at `interval`; one that is cleared already stays as it is."""
@@ -116,14 +118,31 @@ class Trading:
         registers = self.controller.take_registers()
         if not registers:
             return
+        tally = self._discharged(registers)
         kept = False
         try:
             async with self.controller.store.unit() as unit:
                 await _add_registers(unit, registers)
+                if tally is not None:
+                    await keep_tally(unit, tally)
             kept = True
         finally:
             if not kept:
                 self.controller.give_back(registers)
+        if tally is not None:
+            self.controller.planner.discharged = tally
+
+    def _discharged(self, registers: Sequence[RegisterRecord]) -> Tally | None:
+        """What cars have given back of their budgets, with these registers; None where no car has one."""
+        controller = self.controller
+        if all(vehicle.v2g_budget is None for vehicle in controller.site.vehicles):
+            return None
+        standing = {
+            point.id: vehicle.id
+            for point in controller.site.charge_points
+            if (vehicle := controller.steering.vehicle_on(controller.state, point.id)) is not None
+        }
+        return controller.planner.discharged.counted(registers, standing, controller.site)
 
     async def settle_due(self) -> None:
         """Settles every quarter-hour whose meters are in, or have been waited for long enough."""

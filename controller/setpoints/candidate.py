@@ -128,7 +128,8 @@ def tracking_power_kw(
     if missing_kwh > 0.0:
         # A plan that wants discharge or rest now is not answered by charging to make up for the past.
         return missing_kwh / efficiency_charge / left_h if target.power_kw >= 0.0 else 0.0
-    return missing_kwh * efficiency_discharge / left_h if target.power_kw <= 0.0 else 0.0
+    # Nor is rest answered by discharge: the plan may not want it of this car at any price.
+    return missing_kwh * efficiency_discharge / left_h if target.power_kw < 0.0 else 0.0
 
 
 def car_candidate(context: CarContext, now: datetime) -> Candidate:

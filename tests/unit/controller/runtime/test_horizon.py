@@ -13,6 +13,7 @@ from controller.dispatch.inputs import problems
 from controller.domain.assets import Booking, Departure, Wishes
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import ImposedLimit
+from controller.domain.v2g import V2gBudget, V2gUse
 from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People
 from tests.support.neighbourhood import START, site, vehicle
@@ -189,3 +190,29 @@ def test_of_two_departures_at_the_same_moment_the_larger_counts() -> None:
     )
     people = People(bookings={"b1": booking(1, start, 2)}, wishes={AssetId("car-1"): wish})
     assert horizon([car()], people).inputs.stores[0].stays[0].departure_min_kwh == pytest.approx(26.5)
+
+
+def budgeted(used_kwh: float, *, life_years: float = 10.0) -> CarNow:
+    """A car that may give back 1000 kWh from this day on, and has given back some of it."""
+    budget = V2gBudget(energy_kwh=1000.0, since=START.date(), life_years=life_years)
+    return car(vehicle=replace(vehicle(1), v2g_budget=budget), v2g_use=V2gUse(energy_kwh=used_kwh))
+
+
+@pytest.mark.parametrize(("used_kwh", "price"), [(0.0, 0.0), (500.0, 0.08), (750.0, 0.24)])
+def test_a_lifetime_budget_makes_discharge_dearer(used_kwh: float, price: float) -> None:
+    """On the first day half is gone: as dear again as a day's usual spread, on top of wear."""
+    store = horizon([budgeted(used_kwh)], People()).inputs.stores[0]
+    assert store.two_way
+    # The life is an hour or so shorter by now.
+    expected = vehicle(1).wear_eur_per_kwh_discharged + price
+    assert store.wear_eur_per_kwh_discharged == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("used_kwh", [1000.0, 1200.0, 999.999])
+def test_a_budget_that_is_used_up_ends_discharge(used_kwh: float) -> None:
+    """Also where so little is left that no price of energy pays for it; charging goes on."""
+    made = horizon([budgeted(used_kwh)], People())
+    store = made.inputs.stores[0]
+    assert not store.two_way
+    assert store.charge_kw_max.max() == 11.0
+    assert problems(made.inputs) == []
