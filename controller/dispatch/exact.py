@@ -26,7 +26,7 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import Layout, layout_of
 from controller.dispatch.problem import build, charge_high_kw, discharge_high_kw, per_slot
 from controller.dispatch.rounding import Decisions, group, repair
-from controller.dispatch.stages import CAP_SLACK_KWH, Staged, cost_stage, run_priced, run_stages
+from controller.dispatch.stages import Staged, cost_stage, run_priced, run_stages
 from controller.domain.units import BoolArray, FloatArray, IntArray
 
 MOST_BINARIES = 400
@@ -35,6 +35,8 @@ POWER_NOISE_KW = 1e-6
 """Power below this is a solver's rounding [kW]; a charger's smallest step is a million times that."""
 RELATIVE_COST_NOISE = 1e-7
 """Costs this close count as equal, a thousandth of the gap that formats.md asks for."""
+SAME_KWH = 5e-7
+"""Totals this close count as equal: half of what formats.md allows."""
 BELOW_KWH = 1e-6
 """How far below a least total the prices are taken (`run_priced`)."""
 QUICK_BINARIES = 40
@@ -153,9 +155,9 @@ class RootSolver:
         )
 
     def _as_good(self, slots: _Slots, staged: Staged) -> bool:
-        """Whether powers that were changed by hand still keep the caps, the limits and the cost."""
+        """Whether powers that were changed by hand still keep the totals and the cost."""
         figures = evaluate(self.inputs, self._powers(slots))
-        kept = np.array(figures.totals.as_tuple()) <= staged.caps_kwh + CAP_SLACK_KWH
+        kept = np.array(figures.totals.as_tuple()) <= staged.totals_kwh + SAME_KWH
         dearer = figures.cost_eur - staged.cost_eur
         return bool(kept.all()) and dearer <= RELATIVE_COST_NOISE * self.inputs.cost_scale_eur
 
@@ -173,7 +175,7 @@ class RootSolver:
 
     def _decided_exactly(self, offending: BoolArray, relaxed: Staged) -> RootPlan | OutOfTime | Failed | None:
         """Adds binaries where rules are broken until none is; None where that takes too many or too long."""
-        mask, caps = offending.copy(), relaxed.caps_kwh
+        mask, totals = offending.copy(), relaxed.totals_kwh
         most = MOST_BINARIES if self.thorough else QUICK_BINARIES
         for attempt in range(len(mask) + 1):
             binaries = np.flatnonzero(mask).astype(np.int64)
@@ -181,7 +183,7 @@ class RootSolver:
                 return None
             runner = Runner(build(self.inputs, self.layout, binaries))
             self._copy_bounds(runner)
-            staged = run_stages(runner, self.deadline.part(MIXED_SHARE, MIXED_S), caps)
+            staged = run_stages(runner, self.deadline.part(MIXED_SHARE, MIXED_S), totals)
             self.mixed_s += runner.solve_s
             if not isinstance(staged, Staged):
                 return None
@@ -196,7 +198,7 @@ class RootSolver:
                 mask |= np.isin(self.layout.store, self.layout.store[mask]) & (
                     (self.low > 0.0) | (self.low_out > 0.0) | (self.high_out > 0.0)
                 )
-            caps = staged.caps_kwh
+            totals = staged.totals_kwh
         return None
 
     def _netted_where(self, slots: _Slots, where: BoolArray) -> _Slots:
@@ -241,21 +243,17 @@ class RootSolver:
     def _last_linear(
         self, staged: Staged, mixed: _Slots, method: str, bound_eur: float
     ) -> RootPlan | OutOfTime | Failed:
-        """The plan and its prices, every decision a bound.
+        """The plan and its prices, every decision a bound, every total as small as these decisions allow.
 
         Slots that got no binary are free at first, so that the prices see what they could do; should the
         linear problem use one of them wrongly, all do what they do in the mixed-integer plan (`mixed`).
         """
         for attempt in range(2):
-            outcome = cost_stage(self.runner, self.deadline, staged.caps_kwh)
-            if not isinstance(outcome, Staged) and not run_priced(
-                self.runner, self.deadline, staged.caps_kwh, 0.0
-            ):
-                return (
-                    outcome
-                    if isinstance(outcome, OutOfTime | Failed)
-                    else Failed("no plan with these directions")
-                )
+            outcome = run_stages(self.runner, self.deadline, staged.totals_kwh)
+            if isinstance(outcome, Staged):
+                staged = outcome
+            elif not run_priced(self.runner, self.deadline, staged.totals_kwh, 0.0):
+                return outcome
             slots = self._values()
             if attempt or not self._offending(slots).any():
                 break
@@ -274,11 +272,11 @@ class RootSolver:
             better = self._kernel(relaxed, staged, touched)
             if better is not None:
                 staged, plan = better
-        if (staged.caps_kwh <= relaxed.caps_kwh + CAP_SLACK_KWH).all():
+        if (staged.totals_kwh <= relaxed.totals_kwh + SAME_KWH).all():
             return plan
         # Larger totals allow cheaper plans, so the bound is taken anew, at those totals without the rounding.
         self._set_decisions(Decisions.open(self.high.size))
-        again = cost_stage(self.runner, self.deadline, staged.caps_kwh)
+        again = cost_stage(self.runner, self.deadline, staged.totals_kwh)
         bound = again.bound_eur if isinstance(again, Staged) else -np.inf
         return replace(
             plan, bound_eur=bound, totals_are_least=False, solve_s=self.runner.solve_s + self.mixed_s
@@ -296,7 +294,7 @@ class RootSolver:
                 break
             self._decide_round(decisions, slots, offending)
             self._set_decisions(decisions)
-            if not run_priced(self.runner, self.deadline, relaxed.caps_kwh, 0.0):
+            if not run_priced(self.runner, self.deadline, relaxed.totals_kwh, 0.0):
                 # Too much runs for what a store can hold: nothing that was forced is sure any more.
                 self._force_nothing(decisions)
                 break
@@ -348,7 +346,7 @@ class RootSolver:
         staged: Staged | OutOfTime | Failed = OutOfTime()
         for last in (*(False,) * REPAIR_ROUNDS, True):
             self._set_decisions(decisions)
-            staged = run_stages(self.runner, self.deadline, relaxed.caps_kwh)
+            staged = run_stages(self.runner, self.deadline, relaxed.totals_kwh)
             if isinstance(staged, Failed) and not last:
                 self._force_nothing(decisions)
                 continue
@@ -359,10 +357,10 @@ class RootSolver:
             if offending.any():
                 self._decide_round(decisions, slots, offending)
                 continue
-            if last or (staged.caps_kwh <= relaxed.caps_kwh + CAP_SLACK_KWH).all():
+            if last or (staged.totals_kwh <= relaxed.totals_kwh + SAME_KWH).all():
                 break
             figures = evaluate(self.inputs, self._powers(slots))
-            least = float(relaxed.caps_kwh[0])
+            least = float(relaxed.totals_kwh[0])
             if not repair(self.inputs, self.layout, decisions, figures, slots.charge, least_excess_kwh=least):
                 break
         return staged
@@ -380,7 +378,7 @@ class RootSolver:
         )
         runner.set_option("mip_abs_gap", KERNEL_GAP * self.inputs.cost_scale_eur)
         runner.set_option("mip_max_nodes", KERNEL_NODES)
-        staged = run_stages(runner, self.deadline.part(MIXED_SHARE, MIXED_S), relaxed.caps_kwh)
+        staged = run_stages(runner, self.deadline.part(MIXED_SHARE, MIXED_S), relaxed.totals_kwh)
         self.mixed_s += runner.solve_s
         if not isinstance(staged, Staged) or not _better(staged, best):
             return None
@@ -391,9 +389,9 @@ class RootSolver:
     def _finished(self, staged: Staged, slots: _Slots, method: str, bound_eur: float) -> RootPlan:
         """The plan in the model, with the prices that its duals give."""
         powers = self._powers(self._netted(self._cleaned(slots)))
-        if (staged.caps_kwh > CAP_SLACK_KWH).any():
+        if (staged.totals_kwh > SAME_KWH).any():
             # At a least total the dual is taken where the total is priced, not inside the slack of its cap.
-            run_priced(self.runner, self.deadline, staged.caps_kwh, BELOW_KWH)
+            run_priced(self.runner, self.deadline, staged.totals_kwh, BELOW_KWH)
         constraints, h = self.runner.model.constraints, self.inputs.step_h
         balance = np.asarray(constraints["node_balance"].dual_value).reshape(-1, self.inputs.steps)
         return RootPlan(
@@ -431,8 +429,8 @@ class RootSolver:
 
 def _better(one: Staged, other: Staged) -> bool:
     """Whether smaller totals, in their order, or else a smaller cost."""
-    differ = np.abs(one.caps_kwh - other.caps_kwh) > 10 * CAP_SLACK_KWH
+    differ = np.abs(one.totals_kwh - other.totals_kwh) > 2.0 * SAME_KWH
     if differ.any():
         first = int(np.argmax(differ))
-        return bool(one.caps_kwh[first] < other.caps_kwh[first])
+        return bool(one.totals_kwh[first] < other.totals_kwh[first])
     return one.cost_eur < other.cost_eur

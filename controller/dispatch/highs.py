@@ -26,9 +26,10 @@ _highspy: Any = highspy
 INTERIOR_POINT_COLUMNS = 20_000
 """From here on the first solve is by interior point and crossover: at 300 cars and 96 steps (80,000 columns)
 it took 3.4 s against 7.5 s of the simplex, at 50 cars they are alike. Later solves start from its basis."""
-FEASIBILITY = 1e-9
-"""By how much a row may be broken [kW, kWh]: far below the room of a cap, or caps cut off good answers."""
-MIP_GAP_ABSOLUTE = 1e-7
+FEASIBILITY, MIXED_FEASIBILITY = 1e-10, 1e-9
+"""By how much a row may be broken [kW, kWh], without and with whole numbers: far below the room of a cap, or
+caps cut off good answers."""
+MIP_GAP_ABSOLUTE = 1e-9
 """Totals are asked for to 1e-6 kWh (formats.md), costs are of the order of euros."""
 
 
@@ -93,7 +94,7 @@ class Runner:
             "random_seed": 0,
             "mip_rel_gap": 1e-6,
             "mip_abs_gap": MIP_GAP_ABSOLUTE,
-            "mip_feasibility_tolerance": FEASIBILITY,
+            "mip_feasibility_tolerance": MIXED_FEASIBILITY,
             "primal_feasibility_tolerance": FEASIBILITY,
         }.items():
             self._highs.setOptionValue(name, value)

@@ -24,22 +24,29 @@ from controller.dispatch.highs import (
 from controller.dispatch.problem import NO_CAP_KWH
 from controller.domain.units import FloatArray
 
-CAP_SLACK_KWH = 5e-7
-"""Room between a total's least value and its cap [kWh]: some hundred times the solver's own tolerance, half
-of what formats.md allows."""
+LINEAR_SLACK_KWH = 1e-9
+"""Room between a total's least value and its cap [kWh] in a linear problem: ten times the solver's tolerance.
+A later total may use that room some hundred times over, once per step and store that it can help."""
+MIXED_SLACK_KWH = 2e-7
+"""The same with whole numbers: under a cap of 2e-8 HiGHS 1.15 was seen to lose the best answer. What was
+decided so is gone through once more as a linear problem, which makes the totals exact."""
+WIDER = (1.0, 10.0, 100.0)
+"""What the room is multiplied with until the solver finds its own last answer within the caps again."""
+MET_KWH = 1e-9
+"""A total this close to what is missing in any case [kWh] is as small as that."""
 OVERFLOW_EUR_PER_KWH = 1e3
 """Price of passing a cap where that is allowed [EUR/kWh]: a hundred times the largest node price."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """The end of the order: the model holds the plan, capped at these totals."""
+    """The end of the order: the model holds the plan."""
 
-    caps_kwh: FloatArray
-    """Shape (4,)."""
+    totals_kwh: FloatArray
+    """The least totals, to the solver's precision, shape (4,)."""
     cost_eur: float
     bound_eur: float
-    """No plan of this model within the caps costs less [EUR]."""
+    """No plan of this model with these totals costs less [EUR]."""
 
 
 type StagedOutcome = Staged | OutOfTime | Failed
@@ -51,24 +58,33 @@ def certain_kwh(runner: Runner) -> FloatArray:
     return np.array([0.0, *values])
 
 
-def run_stages(runner: Runner, deadline: Deadline, first_caps_kwh: FloatArray | None = None) -> StagedOutcome:
+def _caps(runner: Runner, totals_kwh: FloatArray, wider: float = 1.0) -> FloatArray:
+    """Caps for totals; what is missing in any case needs no room, which totals after it would use."""
+    mixed = "charging" in runner.model.variables
+    room = wider * (MIXED_SLACK_KWH if mixed else LINEAR_SLACK_KWH)
+    certain = certain_kwh(runner)
+    roomy = (totals_kwh > certain + MET_KWH) | (wider > 1.0)
+    return np.where(roomy, totals_kwh + room, certain)
+
+
+def run_stages(runner: Runner, deadline: Deadline, first_kwh: FloatArray | None = None) -> StagedOutcome:
     """Goes through the order.
 
     Args:
         runner: A model with its bounds set.
         deadline: When to stop.
-        first_caps_kwh: Caps of the first try; the certain amounts where None.
+        first_kwh: Totals of the first try; the certain amounts where None.
     """
     certain = certain_kwh(runner)
-    first = cost_stage(runner, deadline, certain if first_caps_kwh is None else first_caps_kwh)
+    first = cost_stage(runner, deadline, certain if first_kwh is None else first_kwh)
     if isinstance(first, Staged | OutOfTime):
         return first
     reached = _least_totals(runner, deadline, certain)
     if not isinstance(reached, np.ndarray):
         return reached
-    for slack in (CAP_SLACK_KWH, 10 * CAP_SLACK_KWH):
-        caps = np.where(reached > certain, reached + slack, certain)
-        last = cost_stage(runner, deadline, caps, surely=True)
+    last: Staged | Infeasible | OutOfTime | Failed = Infeasible()
+    for wider in WIDER:
+        last = cost_stage(runner, deadline, reached, surely=True, wider=wider)
         if isinstance(last, Staged | OutOfTime):
             return last
     return last if isinstance(last, Failed) else Failed("the totals that were reached cannot be kept")
@@ -76,36 +92,34 @@ def run_stages(runner: Runner, deadline: Deadline, first_caps_kwh: FloatArray | 
 
 def _least_totals(runner: Runner, deadline: Deadline, certain: FloatArray) -> FloatArray | OutOfTime | Failed:
     """Makes the totals small one after the other; returns what each reached [kWh], shape (4,)."""
-    caps = np.full(4, NO_CAP_KWH)
-    reached = certain.copy()
     # A relative gap would leave a large total short of the precision that formats.md asks for.
     with runner.options(mip_rel_gap=0.0, mip_abs_gap=MIP_GAP_ABSOLUTE):
-        return _one_by_one(runner, deadline, certain, reached, caps)
+        return _one_by_one(runner, deadline, certain)
 
 
-def _one_by_one(
-    runner: Runner, deadline: Deadline, certain: FloatArray, reached: FloatArray, caps: FloatArray
-) -> FloatArray | OutOfTime | Failed:
-    model = runner.model
+def _one_by_one(runner: Runner, deadline: Deadline, certain: FloatArray) -> FloatArray | OutOfTime | Failed:
+    model, reached = runner.model, certain.copy()
     for k in range(4):
-        weights = np.zeros(4)
+        weights, caps = np.zeros(4), np.full(4, NO_CAP_KWH)
         weights[k] = 1.0
-        model.set(total_weights=weights, cost_weight=np.zeros(1), caps=caps)
-        outcome = _run_surely(runner, deadline)
+        outcome: Outcome = Infeasible()
+        for wider in WIDER:
+            caps[:k] = _caps(runner, reached, wider)[:k]
+            model.set(total_weights=weights, cost_weight=np.zeros(1), caps=caps)
+            outcome = _run_surely(runner, deadline)
+            if not isinstance(outcome, Infeasible):
+                break
         match outcome:
             case Solved(proven=False):
                 return OutOfTime()  # A total that may not be the least is no cap for the ones after it.
             case Solved(value=value):
-                # Nothing beyond the certain is a hard fact; room there would be used by the totals after it.
-                met = value <= certain[k] + CAP_SLACK_KWH / 10
-                reached[k] = certain[k] if met else value
-                caps[k] = certain[k] if met else value + CAP_SLACK_KWH
+                reached[k] = max(value, certain[k])
             case Infeasible():
                 return Failed(f"total {k} has no least value")
             case OutOfTime() | Failed():
                 return outcome
         later = np.asarray(model.variables["totals"].value)[k + 1 :]
-        if (later <= certain[k + 1 :] + CAP_SLACK_KWH / 10).all():
+        if (later <= certain[k + 1 :] + MET_KWH).all():
             break
     return reached
 
@@ -123,32 +137,32 @@ def _run_surely(runner: Runner, deadline: Deadline) -> Outcome:
 
 
 def cost_stage(
-    runner: Runner, deadline: Deadline, caps_kwh: FloatArray, *, surely: bool = False
+    runner: Runner, deadline: Deadline, totals_kwh: FloatArray, *, surely: bool = False, wider: float = 1.0
 ) -> Staged | Infeasible | OutOfTime | Failed:
-    """The cheapest plan within caps; `surely` where it is known that there is one."""
-    runner.model.set(total_weights=np.zeros(4), cost_weight=np.ones(1), caps=caps_kwh)
+    """The cheapest plan with totals no larger than these; `surely` where it is known that there is one."""
+    caps = _caps(runner, totals_kwh, wider)
+    runner.model.set(total_weights=np.zeros(4), cost_weight=np.ones(1), caps=caps)
     outcome = _run_surely(runner, deadline) if surely else runner.run(deadline)
     match outcome:
         case Solved(value=value, bound=bound):
-            return Staged(caps_kwh=caps_kwh, cost_eur=value, bound_eur=bound)
+            return Staged(totals_kwh=totals_kwh, cost_eur=value, bound_eur=bound)
         case _:
             return outcome
 
 
-def run_priced(runner: Runner, deadline: Deadline, caps_kwh: FloatArray, below_kwh: float) -> bool:
+def run_priced(runner: Runner, deadline: Deadline, totals_kwh: FloatArray, below_kwh: float) -> bool:
     """Solves with overflow of the caps at a price, so that there is a plan and its duals say what hurts.
 
     Args:
         runner: A model with its bounds set.
         deadline: When to stop.
-        caps_kwh: What the totals reached.
+        totals_kwh: What the totals reached.
         below_kwh: By how much to ask for less than that; above 0 the price of a shortfall is in the duals.
 
     Returns:
         Whether there is a solution.
     """
-    certain = certain_kwh(runner)
-    lowered = np.where(caps_kwh > certain, np.maximum(caps_kwh - below_kwh, certain), caps_kwh)
+    lowered = np.maximum(_caps(runner, totals_kwh) - below_kwh, certain_kwh(runner))
     runner.model.set(
         total_weights=np.zeros(4),
         cost_weight=np.ones(1),

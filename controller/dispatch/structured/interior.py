@@ -36,7 +36,9 @@ OFF_MAX = 2e-8
 ITERATIONS_MAX = 100
 """Usual are 15 to 45."""
 RELATIVE_GAP = 2e-10
-"""Added to the wanted gap, relative to the cost with all its penalties: what double precision can tell."""
+"""By how much a gap may miss the wanted one, relative to the cost with all its penalties: from here on double
+precision may not tell. The run still goes on while each iteration takes `STILL_WORTH_IT` off the gap."""
+STILL_WORTH_IT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +74,14 @@ def run(
         off_max: The wanted residual, kW or kWh.
         stop: Asked before each iteration; True ends the run where it is.
     """
-    bound, sound, count = -np.inf, True, 0
+    bound, gap, sound, count = -np.inf, np.inf, True, 0
     room = Workspace(program)
     while True:
         survey = program.survey(point, room.slope, room.hinges)
         bound, cost, off = max(bound, survey.bound_eur), survey.cost_eur, survey.off.worst
-        close = cost - bound <= gap_eur + RELATIVE_GAP * abs(cost)
+        gap, before = cost - bound, gap
+        enough = gap <= gap_eur + RELATIVE_GAP * abs(cost) and gap > STILL_WORTH_IT * before
+        close = gap <= gap_eur or enough
         done = off <= off_max and close
         if done or not sound or count == ITERATIONS_MAX or stop():
             break

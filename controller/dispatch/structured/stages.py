@@ -14,7 +14,7 @@ totals are no larger.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,7 +29,7 @@ type Four = tuple[float, float, float, float]
 
 SHORT_KWH = 5e-7
 """Totals below this are none; formats.md compares to 1e-6."""
-FIRST_RATIO, RAISE, RAISES = 4.0, 5.0, 3
+FIRST_RATIO, RAISE, RAISES = 4.0, 5.0, 4
 """Ratio between the prices of kinds that follow each other; how it grows; how often before giving up."""
 NETTED_GAP = 2.0
 """What netting may leave of the wanted gap, as a multiple of it."""
@@ -68,6 +68,9 @@ class Stages:
     stop: Callable[[], bool]
     thorough: bool = True
     """Whether wishes that fall short are looked at one kind after the other, each to its least total."""
+    ratios: list[float] = field(default_factory=lambda: [FIRST_RATIO] * 3)
+    """What a kind's price is of the next kind's. Each grows by itself, where a trade against later kinds was
+    worth its price: prices that are all high drown the lowest in rounding."""
 
     def solve(self) -> StageResult | None:
         """The plan, or None where it did not converge or the stop came first."""
@@ -80,15 +83,17 @@ class Stages:
         if not short or not self.thorough:
             return first
         least = self._least_totals(short[0])
-        for raised in range(RAISES):
+        for _ in range(RAISES):
             if least is None:
                 return None
-            ranks = self._ranks(raised)
+            ranks = self._ranks()
             answer = self._cost_stage((w * ranks[0], w * ranks[1], w * ranks[2], w * ranks[3]))
             if answer is None:
                 return None
-            if _no_more(answer.totals_kwh, least):
+            traded = _larger(answer.totals_kwh, least)
+            if not traded:
                 return answer
+            self._raise(traded)
         return None
 
     def _cost_stage(self, weights: Four, *, margin: bool = False) -> StageResult | None:
@@ -128,31 +133,39 @@ class Stages:
         return (least[0], least[1], least[2], least[3])
 
     def _least_total(self, kind: int, least: Four) -> float | None:
-        for raised in range(RAISES):
-            ranks = self._ranks(raised)
+        for _ in range(RAISES):
+            ranks = self._ranks()
             weights = [ranks[k] / ranks[kind] if k <= kind else 0.0 for k in range(4)]
             program = with_weights(self.base, (weights[0], weights[1], weights[2], weights[3]), cost=False)
             outcome = self._run(program, cold_start(program, np.zeros_like(self.price)), STAGE_GAP_KWH)
             if not outcome.converged:
                 return None
             found = totals(program, outcome.point.x)
-            if all(f <= t + SHORT_KWH for f, t in zip(found[:kind], least[:kind], strict=True)):
+            traded = [k for k in _larger(found, least) if k < kind]
+            if not traded:
                 return found[kind]
+            self._raise(traded)
         return None
 
-    def _ranks(self, raised: int) -> Four:
+    def _ranks(self) -> Four:
         """What a kWh of each kind is worth in kWh of the last kind.
 
         A kWh below the minimum counts in every step that it lasts, so one of another kind must outweigh
         as many as there are steps.
         """
-        ratio = FIRST_RATIO * RAISE**raised
-        steps = float(self.base.steps)
-        return (ratio**3 * steps, ratio**2 * steps, ratio * steps, 1.0)
+        final = self.ratios[2] * self.base.steps
+        departure = self.ratios[1] * final
+        return (self.ratios[0] * departure, departure, final, 1.0)
+
+    def _raise(self, traded: list[int]) -> None:
+        """Makes kinds that came out too large dearer against those after them (the last has none)."""
+        for kind in traded:
+            self.ratios[min(kind, 2)] *= RAISE
 
     def _run(self, program: Program, point: Point, gap: float) -> Outcome:
         return run(program, point, gap_eur=gap, stop=self.stop)
 
 
-def _no_more(found: Four, least: Four) -> bool:
-    return all(f <= t + 2.0 * SHORT_KWH for f, t in zip(found, least, strict=True))
+def _larger(found: Four, least: Four) -> list[int]:
+    """The kinds whose total is larger than the least one."""
+    return [k for k in range(4) if found[k] > least[k] + SHORT_KWH]
