@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import signal
-import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +33,7 @@ from controller.runtime.core import Controller
 from controller.runtime.loops import Loops
 from controller.runtime.ports import Role, TokenRecord
 from controller.runtime.report import controller_report
+from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.service import Service, token_hash
 from controller.runtime.solver_process import SolverProcess
 from controller.runtime.trading import Trading
@@ -45,13 +45,8 @@ from drivers.sunspec.device import SunSpecBattery, SunSpecInverter
 
 CLOCK_TIMEOUT_S = 600.0
 """How long a controller waits for the simulator's clock, machine time."""
-SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may keep the interpreter: the web thread must not make the safety loop late."""
-GC_THRESHOLD = (2_000, 10, 10_000)
-"""Collect the young often and in small lots, the old hardly ever: a collection stops every thread, for 11 ms
-where 20,000 young objects were gone through at once."""
 PRIORITY = -5
-"""The controller's niceness; its solver adds 19 and so stays behind everything else."""
+"""The controller's niceness; its safety process goes before it, its solver stays behind everything else."""
 STORAGE_SECRET_KEY = "storage_secret"  # noqa: S105  # the name under which it is kept, not the secret
 DEFAULT_UNIT = 1
 
@@ -151,7 +146,6 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
     with contextlib.suppress(PermissionError):
         # Where the operating system lets us: what keeps the cables safe comes before what reports on it.
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         clock, speed = await _clock(settings)
@@ -160,6 +154,10 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             site=site, settings=settings, clock=clock, store=store, solver=solver, prices=prices
         )
         await controller.load()
+        followed = clock if isinstance(clock, FollowedClock) else None
+        safety = await stack.enter_async_context(
+            SafetyProcess(controller, clock=followed.announced if followed is not None else None)
+        )
         drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, passwords))
         controller.drivers = drivers.steer()
         trading = Trading(controller, offload=asyncio.to_thread)
@@ -181,9 +179,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         # What was built until here lives as long as the process: the collector need not go through it.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GC_THRESHOLD)
         try:
-            await _until_stopped(clock, Loops(controller, trading, SystemMachineClock()))
+            await _until_stopped(clock, Loops(controller, trading, SystemMachineClock(), safety))
         finally:
             if report is not None:
                 figures = json.dumps(await controller_report(controller, drivers.messages()), indent=2)

@@ -2,9 +2,9 @@
 
 Its duties are called by the loops of `loops` in a real run, and one after the other by `direct` on a
 clock that stands still. So both run the same code, and a step can be tested without time passing.
-In a real run `safety_cycle` has a thread of its own: what it shares with the event loop is either a
-queue, or a value that is replaced as a whole and never changed in place (`People`'s books, the plan,
-the snapshot).
+In a real run another process decides the safety cycles (`safety_process`): it is told what `hear` gives,
+and `take_cycle` takes over what it decided. What other threads look at here (`People`'s books, the plan,
+the snapshot) is replaced as a whole and never changed in place.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import inf
 from typing import Protocol
 
 import structlog
@@ -27,13 +28,14 @@ from controller.domain.site import Site
 from controller.domain.telemetry import ConnectorReading, LinkReading, MeterReading, Reading
 from controller.domain.time import QUARTER, DomainClock, quarter_start
 from controller.forecast.prices import PriceBook
+from controller.runtime.guard import Guard, Noted
 from controller.runtime.horizon import Horizon
 from controller.runtime.people import People
 from controller.runtime.plan import ActivePlan
 from controller.runtime.planning import Forecasts, Planner
 from controller.runtime.ports import RegisterRecord, Store
 from controller.runtime.steering import Cycle, Steering
-from controller.state import NeighbourhoodState, apply_all
+from controller.state import NeighbourhoodState
 
 REGISTERS_MAX = 200_000
 """Registers kept while the store cannot take them; beyond it the oldest are dropped and counted."""
@@ -123,9 +125,7 @@ class Controller:
         self.people = People()
         self.forecasts = Forecasts(site=site, prices=prices)
         self.planner = Planner(site=site, settings=settings, forecasts=self.forecasts)
-        self.steering = Steering(
-            site=site, settings=settings.safety, load_forecast_kw=self.forecasts.load_range_kw
-        )
+        self.guard = Guard(site, settings.safety, self.people)
         self.drivers: tuple[SetsPower, ...] = ()
         self.counters = Counters()
         self.plan: ActivePlan | None = None
@@ -134,16 +134,17 @@ class Controller:
         self.refusals: dict[AssetId, Rejected | TimedOut] = {}
         self.comparison_kw: Mapping[NodeId, Mapping[str, float]] = {}
         self._inbox: deque[Reading] = deque(maxlen=INBOX_READINGS_MAX)
+        self._noted: list[Noted] = []
         self._registers: deque[RegisterRecord] = deque()
+        self._cycles_taken = 0
         self._quarters: deque[NodeQuarter] = deque(maxlen=HISTORY_QUARTERS)
         self._quarter_sums: dict[NodeId, float] = {}
         self._quarter_counts: dict[NodeId, int] = {}
         self._quarter: datetime | None = None
         self._quarter_comparison: Mapping[NodeId, Mapping[str, float]] = self.comparison_kw
-        self.state = NeighbourhoodState()
         self.snapshot = Snapshot(
             at=clock.now(),
-            state=self.state,
+            state=self.guard.state,
             plan=None,
             cycle=None,
             refusals={},
@@ -174,17 +175,50 @@ class Controller:
             self.people.wishes = {wishes.asset: wishes for wishes in await unit.wishes()}
             self.people.discharge_stopped = await unit.value("discharge_stopped") == "true"
 
+    @property
+    def state(self) -> NeighbourhoodState:
+        """The newest state."""
+        return self.guard.state
+
+    @property
+    def steering(self) -> Steering:
+        """What is known of the devices' setpoints."""
+        return self.guard.steering
+
+    @property
+    def speed(self) -> float:
+        """Domain seconds per machine second; infinite on a clock that takes no time."""
+        machine_s = self.clock.machine_s(timedelta(seconds=1))
+        return 1.0 / machine_s if machine_s > 0.0 else inf
+
     def safety_cycle(self, now: datetime) -> Cycle:
-        """Re-reads the state and decides; the caller sends the setpoints and hands back the outcomes."""
-        self._drain()
-        cycle = self.steering.decide(self.state, self.people, self.plan, self.steerable(), now)
-        self.forecasts.learn(cycle.base, now)
-        if self.counters.safety_cycles % SUN_EVERY_CYCLES == 0:
-            self.forecasts.learn_sun(self.state, now)
-        self._remember_quarter(now)
+        """Hears what has come and decides here; the caller sends the setpoints and notes the outcomes."""
+        self.hear()
         self.counters.safety_cycles += 1
+        cycle = self.guard.cycle(now)
+        self.take_cycle(cycle)
+        return cycle
+
+    def hear(self) -> tuple[Sequence[Reading], Sequence[Noted]]:
+        """Takes in what has come since the last call, and gives it."""
+        readings = [self._inbox.popleft() for _ in range(len(self._inbox))]
+        noted, self._noted = self._noted, []
+        self._look_at(readings)
+        guard = self.guard
+        guard.hear(readings, noted, self.clock.now())
+        guard.steerable = self.steerable()
+        guard.guide = self.plan.guide if self.plan is not None else None
+        return readings, noted
+
+    def take_cycle(self, cycle: Cycle) -> None:
+        """Learns from a cycle that was decided, and shows it."""
+        self.forecasts.learn(cycle.base, cycle.at)
+        if self._cycles_taken % SUN_EVERY_CYCLES == 0:
+            self.forecasts.learn_sun(self.state, cycle.at)
+        self._cycles_taken += 1
+        self._remember_quarter(cycle.at)
         self.snapshot = Snapshot(
-            at=now,
+            at=cycle.at,
             state=self.state,
             plan=self.plan,
             cycle=cycle,
@@ -192,7 +226,6 @@ class Controller:
             quarters=self.snapshot.quarters,
             comparison_kw=self.comparison_kw,
         )
-        return cycle
 
     def steerable(self) -> frozenset[AssetId]:
         """The devices that can be reached now."""
@@ -215,7 +248,7 @@ class Controller:
 
     def note(self, outcome: Outcome) -> None:
         """Takes in how a device took its setpoint."""
-        self.steering.note(outcome, self.clock.now())
+        self._noted.append(Noted(outcome=outcome, at=self.clock.now()))
         asset = outcome.setpoint.asset
         match outcome:
             case Rejected():
@@ -266,12 +299,8 @@ class Controller:
         """Asks for a new plan at once."""
         self.replan_because = self.replan_because or because
 
-    def _drain(self) -> None:
-        readings: list[Reading] = []
-        while self._inbox:
-            readings.append(self._inbox.popleft())
-        if not readings:
-            return
+    def _look_at(self, readings: Sequence[Reading]) -> None:
+        """Sees what readings mean beyond the state: a plan is wanted, a register is to be stored."""
         for reading in readings:
             match reading:
                 case ConnectorReading():
@@ -289,7 +318,6 @@ class Controller:
                     self._keep_register(reading)
                 case _:
                     pass
-        self.state = apply_all(self.state, readings)
 
     def _keep_register(self, reading: MeterReading) -> None:
         if reading.import_wh is None or reading.export_wh is None or reading.at != quarter_start(reading.at):

@@ -1,7 +1,7 @@
 """The loops on the clock: safety, planning, market and settlement, each a task of its own.
 
 They share one event loop, and what could hold it up happens elsewhere: the solver in a process, the web
-server on a thread, the database on a thread. The safety loop is not even on it: it has a thread of its
+server on a thread, the database on a thread. The safety loop is not even on it: it has a process of its
 own and hands its setpoints over, which are sent by tasks of their own, one in flight per device.
 
 Nothing that a driver, the solver or the store throws ends a loop. What is expected (the database is
@@ -12,7 +12,6 @@ the next one is tried. A safety cycle that fails sends nothing, and what it sent
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -23,7 +22,7 @@ from controller.domain.ids import AssetId
 from controller.domain.setpoints import Setpoint, TimedOut
 from controller.domain.time import QUARTER, MachineClock, quarter_start, sleep_until
 from controller.runtime.core import Controller
-from controller.runtime.safety_thread import SafetyThread
+from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.trading import Trading
 
 REPLAN_MIN_MACHINE_S = 0.5
@@ -43,20 +42,21 @@ _LOG = structlog.get_logger(__name__)
 class Loops:
     """Runs a controller in time."""
 
-    def __init__(self, controller: Controller, trading: Trading, machine_clock: MachineClock) -> None:
+    def __init__(
+        self, controller: Controller, trading: Trading, machine_clock: MachineClock, safety: SafetyProcess
+    ) -> None:
         self.controller = controller
         self.trading = trading
         self.machine_clock = machine_clock
+        self.safety = safety
         self._in_flight: set[AssetId] = set()
 
     async def run(self) -> None:
         """Runs all loops until cancelled."""
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            safety = SafetyThread(
-                self.controller, deliver=lambda setpoints: _on(loop, self._dispatch, setpoints, group)
+            group.create_task(
+                self.safety.run(lambda setpoints: self._dispatch(setpoints, group)), name="safety"
             )
-            group.create_task(self._safety(safety), name="safety")
             group.create_task(self._planning(), name="planning")
             group.create_task(self._registers(), name="registers")
             if self.controller.settings.market.enabled:
@@ -77,14 +77,6 @@ class Loops:
             return True
         self.controller.counters.count_failure(loop)
         return False
-
-    async def _safety(self, safety: SafetyThread) -> None:
-        """Holds the safety thread."""
-        safety.start()
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            safety.stop()
 
     def _dispatch(self, setpoints: Sequence[Setpoint], group: asyncio.TaskGroup) -> None:
         for setpoint in setpoints:
@@ -156,9 +148,3 @@ class Loops:
         while True:
             await sleep_until(clock, clock.now() + SETTLE_EVERY)
             await self._guarded("settlement", self.trading.settle_due)
-
-
-def _on[*Ts](loop: asyncio.AbstractEventLoop, work: Callable[[*Ts], object], *arguments: *Ts) -> None:
-    """Runs something on the event loop from another thread, unless the loop has ended meanwhile."""
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(work, *arguments)

@@ -2,15 +2,75 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+import numpy as np
+
 from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId, NodeId
+from controller.domain.units import FloatArray
 from controller.runtime.horizon import Horizon
 from controller.setpoints.candidate import PlanTarget
+
+SUN_MIN_KW = 1e-3
+"""With less sun than this there is nothing to turn down [kW]."""
+SUN_ROUNDING = 1e-3
+"""A roof is not turned down for a rounding of the plan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanGuide:
+    """What the safety loop needs of a plan, in few arrays: it crosses to another process."""
+
+    boundaries: tuple[datetime, ...]
+    """The start of each step and the end of the last, shape (T + 1,)."""
+    stores: Mapping[AssetId, int]
+    """The row of each store."""
+    energy_kwh: FloatArray
+    """Shape (S, T + 1)."""
+    power_kw: FloatArray
+    """Shape (S, T)."""
+    nodes: Mapping[NodeId, int]
+    """The row of each node that has loads or roofs of its own."""
+    sun_fraction: FloatArray
+    """Which part of a node's sun the plan uses; 1 where it is not turned down, shape (N, T)."""
+    base_kw: FloatArray
+    """Forecast of the unsteered load directly under each node; NaN where there is none, shape (N, T)."""
+    by_rules: bool
+
+    def step_at(self, at: datetime) -> int | None:
+        """The step that holds `at`; None outside the plan."""
+        step = bisect_right(self.boundaries, at) - 1
+        return step if 0 <= step < len(self.boundaries) - 1 else None
+
+    def target(self, store: AssetId, now: datetime) -> PlanTarget | None:
+        """What the plan wants of a store now; None where it says nothing of it."""
+        row, step = self.stores.get(store), self.step_at(now)
+        if row is None or step is None:
+            return None
+        return PlanTarget(
+            energy_end_kwh=float(self.energy_kwh[row, step + 1]),
+            power_kw=float(self.power_kw[row, step]),
+            ends=self.boundaries[step + 1],
+            fallback=self.by_rules,
+        )
+
+    def sun_fraction_of(self, node: NodeId, now: datetime) -> float:
+        """Which part of a node's sun the plan uses now; 1 where it is not turned down."""
+        row, step = self.nodes.get(node), self.step_at(now)
+        return 1.0 if row is None or step is None else float(self.sun_fraction[row, step])
+
+    def base_kw_of(self, node: NodeId, now: datetime) -> float | None:
+        """The forecast of the unsteered load directly under a node now [kW]; None where there is none."""
+        row, step = self.nodes.get(node), self.step_at(now)
+        if row is None or step is None or math.isnan(self.base_kw[row, step]):
+            return None
+        return float(self.base_kw[row, step])
 
 
 @dataclass(frozen=True)
@@ -22,31 +82,33 @@ class ActivePlan:
 
     def step_at(self, at: datetime) -> int | None:
         """The step that holds `at`; None outside the plan."""
-        bounds = self.horizon.boundaries
-        step = bisect_right(bounds, at) - 1
-        return step if 0 <= step < len(bounds) - 1 else None
+        return self.guide.step_at(at)
 
-    def target(self, store: AssetId, now: datetime) -> PlanTarget | None:
-        """What the plan wants of a store now; None where it says nothing of it."""
-        energy = self.result.energy_kwh.get(store)
-        step = self.step_at(now)
-        if energy is None or step is None:
-            return None
-        return PlanTarget(
-            energy_end_kwh=float(energy[step + 1]),
-            power_kw=float(self.result.power_kw[store][step]),
-            ends=self.horizon.boundaries[step + 1],
-            fallback=self.result.status == "fallback",
+    @cached_property
+    def guide(self) -> PlanGuide:
+        """The part of it that the safety loop follows."""
+        horizon, result = self.horizon, self.result
+        steps = len(horizon.boundaries) - 1
+        stores = {asset: row for row, asset in enumerate(result.energy_kwh)}
+        nodes = {node: row for row, node in enumerate(dict.fromkeys([*horizon.base_kw, *horizon.sun_kw]))}
+        sun, base = np.ones((len(nodes), steps)), np.full((len(nodes), steps), np.nan)
+        for node, load_kw in horizon.base_kw.items():
+            base[nodes[node]] = load_kw
+        for node, available_kw in horizon.sun_kw.items():
+            planned_kw = result.power_kw.get(AssetId(f"sun:{node}"))
+            if planned_kw is not None:
+                used = -planned_kw / np.maximum(available_kw, SUN_MIN_KW) + SUN_ROUNDING
+                sun[nodes[node]] = np.where(available_kw <= SUN_MIN_KW, 1.0, np.minimum(used, 1.0))
+        return PlanGuide(
+            boundaries=horizon.boundaries,
+            stores=stores,
+            energy_kwh=np.array([result.energy_kwh[a] for a in stores]).reshape(len(stores), steps + 1),
+            power_kw=np.array([result.power_kw[a] for a in stores]).reshape(len(stores), steps),
+            nodes=nodes,
+            sun_fraction=sun,
+            base_kw=base,
+            by_rules=result.status == "fallback",
         )
-
-    def sun_fraction(self, node: NodeId, now: datetime) -> float:
-        """Which part of a node's sun the plan uses now; 1 where it is not turned down."""
-        step = self.step_at(now)
-        power = self.result.power_kw.get(AssetId(f"sun:{node}"))
-        if step is None or power is None:
-            return 1.0
-        available = float(self.horizon.sun_kw[node][step])
-        return 1.0 if available <= 1e-3 else min(1.0, -float(power[step]) / available + 1e-3)
 
     @cached_property
     def at_risk_kwh(self) -> dict[AssetId, float]:

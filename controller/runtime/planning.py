@@ -10,15 +10,15 @@ from datetime import datetime
 import numpy as np
 
 from controller.config import Settings
-from controller.domain.assets import Load, Vehicle, WishKind
+from controller.domain.assets import Vehicle, WishKind
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
 from controller.domain.units import FloatArray
 from controller.domain.v2g import V2gUse
-from controller.forecast.loads import HIGH_MARGIN, NodeLoadHistory
+from controller.forecast.loads import NodeLoadHistory
 from controller.forecast.prices import PriceBook
-from controller.forecast.sun import clear_sky_fraction, clearness_ahead
+from controller.forecast.sun import clear_sky_fraction, clearness_ahead, low_share
 from controller.runtime.discharged import Tally
 from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People, booking_energy_kwh
@@ -54,13 +54,6 @@ class Forecasts:
         self.histories = {
             node.id: NodeLoadHistory(yearly_kwh=yearly[node.id]) for node in self.site.network.nodes
         }
-
-    def load_range_kw(self, load: Load, now: datetime) -> tuple[float, float]:
-        """The (low, high) end [kW] of a load without a live meter: its share of its node's forecast."""
-        history = self.histories[load.node]
-        share = load.yearly_kwh / history.yearly_kwh if history.yearly_kwh > 0.0 else 0.0
-        expected = float(history.forecast_kw([now])[0]) * share
-        return 0.0, max(expected, 0.0) * (1.0 + HIGH_MARGIN)
 
     def learn(self, base: BaseLoad, now: datetime) -> None:
         """Takes in the unsteered load of one safety cycle, where it is measured.
@@ -104,6 +97,11 @@ class Forecasts:
             power = np.minimum(power, roof.rated_kw)
             found[roof.node] = found[roof.node] + power if roof.node in found else power
         return found
+
+    def sun_low_share(self, now: datetime, starts: Sequence[datetime], low_fraction: float) -> FloatArray:
+        """Which part of `sun_kw` limits may count on, shape (T,)."""
+        hours = np.array([(at - now).total_seconds() / 3600.0 for at in starts])
+        return low_share(self.clearness, hours, low_fraction)
 
     def base_kw(self, starts: Sequence[datetime]) -> dict[NodeId, FloatArray]:
         """The unsteered load directly under each node [kW], shape (T,)."""
@@ -171,6 +169,7 @@ class Planner:
             ],
             base_kw=self.forecasts.base_kw(mid),
             sun_kw=self.forecasts.sun_kw(now, mid),
+            sun_low_share=self.forecasts.sun_low_share(now, mid, self.settings.planning.sun_low_fraction),
             import_price_eur_per_kwh=bare + tariff.import_adder_eur_per_kwh,
             export_price_eur_per_kwh=bare + tariff.export_adder_eur_per_kwh,
         )

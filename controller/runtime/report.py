@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import statistics
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from controller.runtime.core import Controller
@@ -58,6 +60,24 @@ async def controller_report(controller: Controller, messages: Mapping[str, int])
 
 
 def memory_mib_max() -> int:
-    """The most memory this process and its finished children ever held [MiB], whichever is larger."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(own / KIB_PER_MIB)
+    """The most memory that this process ever held, and with it each child that lives [MiB]."""
+    own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int((own_kib + sum(map(_most_kib, child_pids()))) / KIB_PER_MIB)
+
+
+def child_pids() -> list[int]:
+    """This process's living children; none where the operating system has no /proc."""
+    return [
+        int(pid)
+        for task in Path("/proc/self/task").glob("*/children")
+        for pid in task.read_text(encoding="ascii").split()
+    ]
+
+
+def _most_kib(pid: int) -> int:
+    """The most memory that a process ever held [KiB]; 0 where it has just ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0

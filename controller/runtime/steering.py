@@ -7,7 +7,7 @@ node's meter showed, and the energy a car was last seen with. It waits for nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -20,9 +20,10 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
 from controller.domain.site import Site
+from controller.domain.telemetry import CarReading, ConnectorReading, LinkReading, Reading
 from controller.domain.units import FloatArray
 from controller.runtime.people import People
-from controller.runtime.plan import ActivePlan
+from controller.runtime.plan import PlanGuide
 from controller.setpoints.base_load import BaseLoad, Group, Reserved, base_load, rooms, shares
 from controller.setpoints.candidate import (
     Candidate,
@@ -127,12 +128,11 @@ class Steering:
         self,
         state: NeighbourhoodState,
         people: People,
-        plan: ActivePlan | None,
+        plan: PlanGuide | None,
         steerable: frozenset[AssetId],
         now: datetime,
     ) -> Cycle:
         """One cycle. `steerable` are the devices whose drivers can reach them now."""
-        self._forget_spent(state)
         candidates = [
             *self._charger_candidates(state, people, plan, steerable, now),
             *self._battery_candidates(state, people, plan, steerable, now),
@@ -192,24 +192,42 @@ class Steering:
             until=until if doubt is None else max(until, doubt.until),
         )
 
-    def _forget_spent(self, state: NeighbourhoodState) -> None:
-        """Lets go of confirmations that the device may have lost.
+    def follow(self, state: NeighbourhoodState, readings: Iterable[Reading], now: datetime) -> None:
+        """Takes in what readings, already part of the state, say of what was confirmed before.
 
         A profile ends with its transaction, and a charger that reconnects may have started anew: both get
         their setpoint again, whatever they confirmed before.
         """
-        for point in self.site.charge_points:
-            connector = state.connectors.get(point.id)
-            if connector is not None:
-                key = (connector.plugged, connector.transaction)
-                if self._transactions.setdefault(point.id, key) != key:
-                    self._transactions[point.id] = key
-                    self.confirmed.pop(point.id, None)
-        for asset, confirmed in list(self.confirmed.items()):
-            link = state.links.get(asset)
-            if link is not None and link.up and link.at > confirmed.at and asset not in self.doubts:
-                self.confirmed.pop(asset, None)
-                self._doubt(asset, confirmed.power_kw, confirmed.setpoint.valid_until)
+        for reading in readings:
+            match reading:
+                case ConnectorReading(charge_point=point):
+                    self._same_transaction(state, point)
+                    self._seen(state, point, now)
+                case CarReading(charge_point=point):
+                    self._seen(state, point, now)
+                case LinkReading(asset=asset):
+                    self._same_connection(state, AssetId(asset))
+                case _:
+                    pass
+
+    def _same_transaction(self, state: NeighbourhoodState, point: AssetId) -> None:
+        connector = state.connectors[point]
+        key = (connector.plugged, connector.transaction)
+        if self._transactions.setdefault(point, key) != key:
+            self._transactions[point] = key
+            self.confirmed.pop(point, None)
+
+    def _same_connection(self, state: NeighbourhoodState, asset: AssetId) -> None:
+        link, confirmed = state.links[asset], self.confirmed.get(asset)
+        if confirmed is None or not link.up or link.at <= confirmed.at or asset in self.doubts:
+            return
+        self.confirmed.pop(asset)
+        self._doubt(asset, confirmed.power_kw, confirmed.setpoint.valid_until)
+
+    def _seen(self, state: NeighbourhoodState, point: AssetId, now: datetime) -> None:
+        vehicle, energy_kwh = self.vehicle_on(state, point), self.energy_kwh(state, point, now)
+        if vehicle is not None and energy_kwh is not None:
+            self.seen_kwh[vehicle.id] = energy_kwh
 
     def drawn_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> float:
         """What a steered device draws now [kW]: its meter, or a newer setpoint that it confirmed.
@@ -231,7 +249,7 @@ class Steering:
         self,
         state: NeighbourhoodState,
         people: People,
-        plan: ActivePlan | None,
+        plan: PlanGuide | None,
         steerable: frozenset[AssetId],
         now: datetime,
     ) -> list[Candidate]:
@@ -247,7 +265,7 @@ class Steering:
         self,
         state: NeighbourhoodState,
         people: People,
-        plan: ActivePlan | None,
+        plan: PlanGuide | None,
         point: ChargePoint,
         now: datetime,
     ) -> CarContext:
@@ -258,8 +276,6 @@ class Steering:
         if vehicle is not None:
             departure = next(iter(people.departures_of(vehicle, now)), None)
             wishes = people.wishes.get(vehicle.id, wishes)
-            if energy is not None:
-                self.seen_kwh[vehicle.id] = energy
         return CarContext(
             point=point,
             vehicle=vehicle,
@@ -277,7 +293,7 @@ class Steering:
         self,
         state: NeighbourhoodState,
         people: People,
-        plan: ActivePlan | None,
+        plan: PlanGuide | None,
         steerable: frozenset[AssetId],
         now: datetime,
     ) -> list[Candidate]:
@@ -296,13 +312,13 @@ class Steering:
         return found
 
     def _roof_candidates(
-        self, state: NeighbourhoodState, plan: ActivePlan | None, steerable: frozenset[AssetId], now: datetime
+        self, state: NeighbourhoodState, plan: PlanGuide | None, steerable: frozenset[AssetId], now: datetime
     ) -> list[Candidate]:
         return [
             roof_candidate(
                 roof,
                 state.inverters.get(roof.id),
-                plan.sun_fraction(roof.node, now) if plan is not None else 1.0,
+                plan.sun_fraction_of(roof.node, now) if plan is not None else 1.0,
                 self.drawn_kw(state, roof.id, now),
             )
             for roof in self.site.pv

@@ -35,6 +35,10 @@ class FollowedClock:
         """Waits until the time runs."""
         await self._running.wait()
 
+    def announced(self) -> ScaledDomainClock:
+        """The clock as it was announced last: a value that can cross to another process."""
+        return self._announced.clock
+
     def now(self) -> datetime:
         """Now, UTC; never before the anchor."""
         clock = self._announced.clock

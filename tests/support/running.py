@@ -14,20 +14,20 @@ from controller.config import SafetySettings, Settings
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
-from controller.domain.assets import Load
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.setpoints import Applied, Outcome, Setpoint
 from controller.domain.site import Site
-from controller.domain.telemetry import CarReading, ConnectorReading, MeterReading
+from controller.domain.telemetry import CarReading, ConnectorReading, MeterReading, Reading
 from controller.domain.time import DomainClock, VirtualDomainClock
 from controller.forecast.prices import PriceBook
 from controller.runtime.core import Controller
+from controller.runtime.guard import Guard
 from controller.runtime.people import People
 from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import RegisterRecord
-from controller.runtime.steering import Cycle, Steering
+from controller.runtime.steering import Cycle
 from controller.runtime.trading import Trading, run_inline
-from controller.state import NeighbourhoodState, apply_all
+from controller.state import NeighbourhoodState
 from controller.storage import SqlStore
 from tests.support.neighbourhood import START, site
 from tests.support.storage import opened
@@ -119,12 +119,10 @@ class Cockpit:
         self.settings = SafetySettings(**safety)
         expected = {"home": 1.0, "school": 4.0} if load_kw is None else load_kw
 
-        def forecast(load: Load, _now: datetime) -> tuple[float, float]:
-            return 0.0, expected[load.id]
-
-        self.steering = Steering(site=self.site, settings=self.settings, load_forecast_kw=forecast)
-        self.state = NeighbourhoodState()
         self.people = People()
+        self.guard = Guard(self.site, self.settings, self.people)
+        self.steering = self.guard.steering
+        self.steering.load_forecast_kw = lambda load, _now: (0.0, expected[load.id])
         self.plan: ActivePlan | None = None
         self.steerable = frozenset(
             AssetId(name) for name in ("cp-1", "cp-2", "cp-3", "cp-4", "battery", "roof")
@@ -133,16 +131,12 @@ class Cockpit:
     def plug(self, number: int, at: datetime = START, *, soc: float | None = 0.5, tx: str = "tx") -> None:
         """Plugs car `number` in at its own charger."""
         point = AssetId(f"cp-{number}")
-        self.state = apply_all(
-            self.state,
-            [
-                ConnectorReading(
-                    charge_point=point, at=at, plugged=True, token=f"token-{number}", transaction=tx
-                ),
-                CarReading(
-                    charge_point=point, at=at, soc_fraction=soc, charge_kw_max=11.0, discharge_kw_max=11.0
-                ),
-            ],
+        token = f"token-{number}"
+        self.hear(
+            ConnectorReading(charge_point=point, at=at, plugged=True, token=token, transaction=tx),
+            CarReading(
+                charge_point=point, at=at, soc_fraction=soc, charge_kw_max=11.0, discharge_kw_max=11.0
+            ),
         )
 
     def meter(
@@ -153,12 +147,22 @@ class Cockpit:
         phases: tuple[float, float, float] | None = None,
     ) -> None:
         """A meter's reading."""
-        reading = MeterReading(meter=NodeId(name), at=at, power_kw=power_kw, phase_power_kw=phases)
-        self.state = apply_all(self.state, [reading])
+        self.hear(MeterReading(meter=NodeId(name), at=at, power_kw=power_kw, phase_power_kw=phases))
+
+    def hear(self, *readings: Reading) -> None:
+        """What devices said."""
+        self.guard.hear(readings, (), readings[-1].at)
+
+    @property
+    def state(self) -> NeighbourhoodState:
+        """The newest state."""
+        return self.guard.state
 
     def decide(self, now: datetime = START, *, confirm: bool = False) -> Cycle:
         """One cycle; `confirm` lets every device take what it is sent."""
-        cycle = self.steering.decide(self.state, self.people, self.plan, self.steerable, now)
+        self.guard.guide = self.plan.guide if self.plan is not None else None
+        self.guard.steerable = self.steerable
+        cycle = self.guard.cycle(now)
         if confirm:
             for setpoint in cycle.setpoints:
                 self.steering.note(Applied(setpoint=setpoint), now)

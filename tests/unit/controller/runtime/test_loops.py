@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,10 +20,12 @@ from controller.domain.errors import WijkstroomError
 from controller.domain.ids import AssetId
 from controller.domain.setpoints import Outcome, Setpoint
 from controller.domain.telemetry import ConnectorReading
-from controller.domain.time import ScaledDomainClock, SystemMachineClock
+from controller.domain.time import DomainClock, ScaledDomainClock, SystemMachineClock
 from controller.runtime.core import Controller
 from controller.runtime.loops import Loops
+from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.trading import Trading, run_inline
+from tests.support.guards import FailingGuard, SlowGuard, give_guard
 from tests.support.neighbourhood import START
 from tests.support.running import FakeDriver, make_controller
 from tests.support.storage import opened
@@ -43,18 +46,30 @@ async def until(there: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def run_while(controller: Controller, there: Callable[[], bool]) -> None:
+@asynccontextmanager
+async def looping(
+    controller: Controller, trading: Trading, clock: Callable[[], DomainClock] | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
+    """All loops, with the safety loop in its own process."""
+    async with SafetyProcess(controller, clock=clock) as safety:
+        task = asyncio.create_task(Loops(controller, trading, SystemMachineClock(), safety).run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+async def run_while(
+    controller: Controller, there: Callable[[], bool], clock: Callable[[], DomainClock] | None = None
+) -> None:
     """Runs all loops until something has happened; none of them may have ended before."""
     trading = Trading(controller, offload=run_inline)
     await trading.load()
-    task = asyncio.create_task(Loops(controller, trading, SystemMachineClock()).run())
-    try:
+    async with looping(controller, trading, clock) as task:
         await until(lambda: there() or task.done())
         assert not task.done(), task
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 def plug_all(controller: Controller) -> None:
@@ -107,15 +122,12 @@ async def test_a_store_in_trouble_does_not_end_the_safety_loop(tmp_path: Path) -
             raise WijkstroomError("the database is held by another process")
 
         store.unit = no_unit  # type: ignore[method-assign]  # a store in trouble
-        task = asyncio.create_task(Loops(controller, trading, SystemMachineClock()).run())
-        await until(lambda: {"market", "settlement"} <= controller.counters.failures.keys())
-        cycles = controller.counters.safety_cycles
-        await until(lambda: controller.counters.safety_cycles > cycles + 2)
-        assert driver.sent
-        assert not task.done()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        async with looping(controller, trading) as task:
+            await until(lambda: {"market", "settlement"} <= controller.counters.failures.keys())
+            cycles = controller.counters.safety_cycles
+            await until(lambda: controller.counters.safety_cycles > cycles + 2)
+            assert driver.sent
+            assert not task.done()
 
 
 async def test_a_solver_that_throws_does_not_end_the_loops(tmp_path: Path) -> None:
@@ -149,26 +161,16 @@ async def test_a_driver_that_throws_counts_as_no_answer(tmp_path: Path) -> None:
         assert AssetId("cp-1") not in controller.steering.confirmed
 
 
-async def test_a_cycle_that_fails_is_counted_and_the_next_one_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A bug in one cycle sends nothing; the loop goes on."""
+async def test_a_cycle_that_fails_is_counted_and_the_next_one_runs(tmp_path: Path) -> None:
+    """A bug in three cycles sends nothing; the loop goes on and the fourth steers."""
     async with opened(tmp_path / "s.sqlite3") as store:
         controller = make_controller(store, fast_clock())
+        give_guard(controller, FailingGuard)
         driver = FakeDriver(*CHARGERS)
         controller.drivers = (driver,)
         plug_all(controller)
-        decide = controller.steering.decide
-        monkeypatch.setattr(controller.steering, "decide", boom)
-        trading = Trading(controller, offload=run_inline)
-        task = asyncio.create_task(Loops(controller, trading, SystemMachineClock()).run())
-        await until(lambda: controller.counters.failures.get("safety", 0) > 1)
-        assert driver.sent == []
-        monkeypatch.setattr(controller.steering, "decide", decide)
-        await until(lambda: bool(driver.sent))
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await run_while(controller, lambda: bool(driver.sent))
+        assert controller.counters.failures == {"safety": 3}
 
 
 class SlowDriver(FakeDriver):
@@ -192,20 +194,11 @@ async def test_one_setpoint_is_in_flight_per_device(tmp_path: Path) -> None:
         assert len(slow.sent) == 1
 
 
-async def test_a_late_cycle_is_counted_and_not_made_up_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_late_cycle_is_counted_and_not_made_up_for(tmp_path: Path) -> None:
     """One cycle takes 0.2 s, twelve periods of this clock: the next is late, the ones after are not."""
     async with opened(tmp_path / "s.sqlite3") as store:
         controller = make_controller(store, fast_clock())
-        cycle = controller.safety_cycle
-
-        def slow_once(now: datetime) -> object:
-            if controller.counters.safety_cycles == 3:
-                time.sleep(0.2)
-            return cycle(now)
-
-        monkeypatch.setattr(controller, "safety_cycle", slow_once)
+        give_guard(controller, SlowGuard)
         begun = time.monotonic()
         await run_while(controller, lambda: controller.counters.safety_cycles > 8)
         periods = (time.monotonic() - begun) * 600.0 / 10.0
@@ -214,31 +207,21 @@ async def test_a_late_cycle_is_counted_and_not_made_up_for(
         assert controller.counters.delay_ms_max > 100.0
 
 
-class JumpingClock(ScaledDomainClock):
-    """A clock that can be set back."""
-
-    back = timedelta()
-
-    def now(self) -> datetime:
-        """Now, less what it was set back."""
-        return super().now() - JumpingClock.back
-
-
 async def test_a_clock_that_is_set_back_does_not_stop_the_cycles(tmp_path: Path) -> None:
     """An hour back: cycles go on at once, not in an hour."""
     async with opened(tmp_path / "s.sqlite3") as store:
-        clock = JumpingClock(anchor_domain=START, anchor_unix_s=time.time(), speed=600.0)
-        JumpingClock.back = timedelta()
         settings = Settings()
         settings = replace(settings, market=replace(settings.market, enabled=False))
-        controller = make_controller(store, clock, settings=settings)
+        controller = make_controller(store, fast_clock(), settings=settings)
+        clocks: list[DomainClock] = [controller.clock]
         at_jump: list[int] = []
 
         def jumped() -> bool:
             cycles = controller.counters.safety_cycles
             if cycles > 2 and not at_jump:
-                JumpingClock.back = timedelta(hours=1)
+                back = replace(fast_clock(), anchor_domain=START - timedelta(hours=1))
+                clocks.append(back)
                 at_jump.append(cycles)
             return bool(at_jump) and cycles > at_jump[0] + 5
 
-        await run_while(controller, jumped)
+        await run_while(controller, jumped, lambda: clocks[-1])

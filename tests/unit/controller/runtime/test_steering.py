@@ -15,7 +15,6 @@ from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Applied, Rejected, Setpoint, TimedOut
 from controller.domain.telemetry import ConnectorReading, LinkReading
 from controller.runtime.ports import Lockout
-from controller.state import apply
 from tests.support.neighbourhood import START, site
 from tests.support.running import Cockpit, plan_of
 
@@ -245,7 +244,7 @@ def test_nothing_is_discharged_against_a_stop(how: str) -> None:
     cockpit.plug(1, START - age, soc=None if how == "unknown" else 0.5)
     if how == "not offered":
         car = cockpit.state.cars["cp-1"]
-        cockpit.state = replace(cockpit.state, cars={"cp-1": replace(car, discharge_kw_max=None)})
+        cockpit.guard.state = replace(cockpit.state, cars={"cp-1": replace(car, discharge_kw_max=None)})
     if how == "lockout":
         cockpit.people.lockouts = {NodeId("t"): Lockout(node=NodeId("t"), set_by="dso", since=START)}
     cockpit.people.discharge_stopped = how == "stop"
@@ -307,9 +306,9 @@ def test_who_may_have_lost_its_setpoint_gets_it_again(event: str) -> None:
     cockpit.decide(confirm=True)
     later = START + 20 * SECOND
     if event == "a new link":
-        cockpit.state = apply(cockpit.state, LinkReading(asset=CP, at=later, up=True))
+        cockpit.hear(LinkReading(asset=CP, at=later, up=True))
     else:
-        cockpit.state = apply(cockpit.state, ConnectorReading(charge_point=CP, at=later, plugged=False))
+        cockpit.hear(ConnectorReading(charge_point=CP, at=later, plugged=False))
         cockpit.decide(later)
         cockpit.plug(1, later, tx="tx-2")
     assert [s for s in cockpit.decide(later + SECOND, confirm=True).setpoints if s.asset == CP]

@@ -1,0 +1,162 @@
+"""The safety loop's own process: what it is told arrives, and it is replaced when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.config import Settings
+from controller.domain.assets import Booking
+from controller.domain.ids import AssetId
+from controller.domain.network import ImposedLimit
+from controller.domain.setpoints import Setpoint
+from controller.domain.telemetry import ConnectorReading
+from controller.domain.time import ScaledDomainClock
+from controller.runtime import safety_process
+from controller.runtime.core import Controller
+from controller.runtime.people import People
+from controller.runtime.report import child_pids
+from controller.runtime.safety_messages import PeopleLog, apply_change
+from controller.runtime.safety_process import SafetyProcess
+from tests.support.guards import HangingGuard, give_guard
+from tests.support.neighbourhood import START
+from tests.support.running import FakeDriver, make_controller
+from tests.support.storage import opened
+
+CP = AssetId("cp-1")
+PERIOD_MACHINE_S = 10.0 / 600.0
+
+
+@asynccontextmanager
+async def safe(
+    folder: Path, prepare: Callable[[Controller], None] = lambda _: None
+) -> AsyncIterator[tuple[Controller, SafetyProcess, list[Setpoint]]]:
+    """A controller at 600 times real time with nothing but its safety loop; what that sends is taken."""
+    clock = ScaledDomainClock(anchor_domain=START, anchor_unix_s=time.time(), speed=600.0)
+    sent: list[Setpoint] = []
+    async with opened(folder / "s.sqlite3") as store:
+        controller = make_controller(store, clock, settings=Settings())
+        prepare(controller)
+        controller.drivers = (FakeDriver(CP),)
+
+        def deliver(setpoints: Sequence[Setpoint]) -> None:
+            sent.extend(setpoints)
+
+        async with SafetyProcess(controller) as safety:
+            task = asyncio.create_task(safety.run(deliver))
+            yield controller, safety, sent
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+async def until(there: Callable[[], bool]) -> None:
+    """Waits for something that has to happen."""
+    async with asyncio.timeout(10.0):
+        while not there():  # noqa: ASYNC110  # what is waited for happens in another process
+            await asyncio.sleep(0.005)
+
+
+def safety_child() -> int:
+    """The child's process id."""
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8") for pid in child_pids()}
+    (found,) = [pid for pid, command in commands.items() if "safety_process" in command]
+    return found
+
+
+def a_car_comes(controller: Controller) -> None:
+    """A guest plugs in."""
+    controller.receive(ConnectorReading(charge_point=CP, at=controller.clock.now(), plugged=True))
+
+
+async def test_a_reading_a_limit_and_a_stop_reach_the_cycle(tmp_path: Path) -> None:
+    """A guest charges at full power; a limit of nothing above takes it away; both within some periods."""
+    async with safe(tmp_path) as (controller, _, sent):
+        a_car_comes(controller)
+        await until(lambda: any(s.asset == CP and s.power_kw > 4.0 for s in sent))
+        root = next(node.id for node in controller.site.network.nodes if node.parent is None)
+        now = controller.clock.now()
+        limit = ImposedLimit(
+            id="limit-1",
+            node=root,
+            from_utc=now - timedelta(minutes=1),
+            to_utc=now + timedelta(days=1),
+            import_kw=0.0,
+            export_kw=None,
+            set_by="dso",
+        )
+        controller.people.limits = {limit.id: limit}
+        sent.clear()
+        await until(lambda: any(s.asset == CP and s.power_kw == 0.0 for s in sent))
+        assert controller.counters.failures == {}
+
+
+async def test_a_process_that_is_killed_is_replaced_and_knows_what_was_known(tmp_path: Path) -> None:
+    """Killed in the middle: another one goes on with the car that nobody mentions again."""
+    async with safe(tmp_path) as (controller, safety, sent):
+        a_car_comes(controller)
+        await until(lambda: any(s.asset == CP for s in sent))
+        os.kill(safety_child(), signal.SIGKILL)
+        await until(lambda: safety.restarts == 1)
+        cycles = controller.counters.safety_cycles
+        sent.clear()
+        await until(lambda: any(s.asset == CP for s in sent))
+        assert controller.counters.safety_cycles > cycles
+        assert controller.counters.failures == {"safety": 1}
+        # The seconds without a cycle are not hidden.
+        assert controller.counters.late_cycles >= 1
+
+
+async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its fourth cycle never ends; the other process counts from there (and hangs in its fourth again)."""
+    monkeypatch.setattr(safety_process, "SILENT_MIN_S", 0.3)
+    async with safe(tmp_path, lambda controller: give_guard(controller, HangingGuard)) as (
+        controller,
+        safety,
+        _,
+    ):
+        await until(lambda: safety.restarts == 1)
+        await until(lambda: controller.counters.safety_cycles >= 6)
+
+
+def a_booking(name: str, hours: int) -> Booking:
+    """An hour's trip of car 1."""
+    start = START + timedelta(hours=2 * hours)
+    end = start + timedelta(hours=1)
+    return Booking(id=name, vehicle=AssetId("car-1"), from_utc=start, to_utc=end, energy_kwh=5.0)
+
+
+def test_changed_settings_of_people_cross_as_differences() -> None:
+    """Of a book that was replaced by an equal one nothing crosses; of a changed one the change."""
+    people, copy = People(), People()
+    log = PeopleLog(people)
+    assert log.change() is None
+    for number in range(30):
+        people.put_booking(a_booking(f"b-{number}", hours=number))
+    first = log.change()
+    assert first is not None
+    assert len(first.bookings) == 30
+    apply_change(copy, first)
+    assert copy.bookings == people.bookings
+    people.bookings = dict(people.bookings)
+    people.limits = {}
+    assert log.change() is None
+    people.put_booking(replace(people.bookings["b-1"], energy_kwh=7.0))
+    people.bookings = {key: one for key, one in people.bookings.items() if key != "b-2"}
+    people.discharge_stopped = True
+    second = log.change()
+    assert second is not None
+    assert (len(second.bookings), second.dropped) == (1, frozenset({"b-2"}))
+    apply_change(copy, second)
+    assert (copy.bookings, copy.discharge_stopped) == (people.bookings, True)
+    vehicle = people.bookings["b-1"].vehicle
+    assert copy.bookings_of(vehicle) == people.bookings_of(vehicle)
