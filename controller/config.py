@@ -108,6 +108,14 @@ class PlanningSettings:
     """Part of every limit the plan leaves free, for forecasts that are wrong."""
     departure_margin_kwh: float = 0.5
     """What the plan puts on top of every departure wish."""
+    early_departure_s: float = 900.0
+    """A car has what it can have this long before its driver said: people leave early."""
+    return_margin_s: float = 1800.0
+    """A car counts as back this long after its booking says: people return late."""
+    final_fraction: float = 0.7
+    """What is wanted in a car at the end of the horizon, of its capacity: enough for whoever walks up."""
+    sun_low_fraction: float = 0.15
+    """Of the sun's forecast for hours ahead, what the limits count on (see `forecast.sun`)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +175,9 @@ _MAGNITUDES = (
     "rated_kw",
     "fallback_kw",
     "yearly_kwh",
+    "departure_margin_kwh",
+    "early_departure_s",
+    "return_margin_s",
     "wear_eur_per_kwh_discharged",
 )
 _ADAPTER: TypeAdapter[SiteFile] = TypeAdapter(SiteFile)
@@ -323,10 +334,13 @@ def _range_problems(settings: Settings) -> Iterator[Problem]:
     fractions = [
         ("settings.safety.margin_fraction", settings.safety.margin_fraction),
         ("settings.planning.margin_fraction", settings.planning.margin_fraction),
+        ("settings.planning.final_fraction", settings.planning.final_fraction),
+        ("settings.planning.sun_low_fraction", settings.planning.sun_low_fraction),
     ]
     for place, value in fractions:
         if not 0 <= value < 1:
             yield Problem(place=place, rule=f"must lie in [0, 1), is {value}")
+    yield from _figure_problems("settings.planning", settings.planning)
     lead_s = settings.market.gate_lead_s
     if not 0 <= lead_s < QUARTER.total_seconds():
         rule = f"must lie within a quarter-hour, in [0, {QUARTER.total_seconds():g}), is {lead_s}"

@@ -40,10 +40,6 @@ FINE_H, MIDDLE_H = 8.0, 16.0
 """Until here steps are quarter-hours; until there half hours; hours after that."""
 SHORTEST_STEP_S = 30.0
 """A remainder of a quarter-hour shorter than this joins the next one."""
-RETURN_MARGIN = timedelta(minutes=30)
-"""A car counts as back this long after its booking says."""
-FINAL_FRACTION = 0.7
-"""What is wanted in a car at the end of the horizon, of its capacity: enough for whoever walks up."""
 WORTHLESS_EUR_PER_KWH = 10.0
 """A discharge that costs this much beside the energy is none: node prices end here (formats.md)."""
 
@@ -95,6 +91,8 @@ class HorizonFacts:
     sun_kw: Mapping[NodeId, FloatArray]
     import_price_eur_per_kwh: FloatArray
     export_price_eur_per_kwh: FloatArray
+    sun_low_share: FloatArray | float = 1.0
+    """Which part of `sun_kw` import limits may count on, shape (T,)."""
 
 
 def step_boundaries(now: datetime, horizon_h: float) -> tuple[datetime, ...]:
@@ -146,7 +144,7 @@ def build_horizon(
         step_h=step_h,
         import_price_eur_per_kwh=np.maximum(facts.import_price_eur_per_kwh, facts.export_price_eur_per_kwh),
         export_price_eur_per_kwh=facts.export_price_eur_per_kwh,
-        nodes=_nodes(starts, site, settings, people),
+        nodes=_nodes(starts, site, settings, people, facts),
         fixed=tuple(
             FixedInput(id=AssetId(f"load:{node}"), node=node, power_kw=power)
             for node, power in facts.base_kw.items()
@@ -170,8 +168,15 @@ def build_horizon(
 
 
 def _nodes(
-    starts: Sequence[datetime], site: Site, settings: Settings, people: People
+    starts: Sequence[datetime], site: Site, settings: Settings, people: People, facts: HorizonFacts
 ) -> tuple[NodeInput, ...]:
+    """The nodes with what the plan may use of their limits.
+
+    The sun counts in full for the cost, and nothing of it is wasted: what may not come is kept free of
+    the import limit. That margin never asks for more than the limit itself does: what is there without
+    any store at the expected sun stays allowed.
+    """
+    base, unsure = _sums_below(site, starts, facts)
     keep = 1.0 - settings.planning.margin_fraction
     imposed: dict[NodeId, bool] = defaultdict(bool)
     for limit in people.limits.values():
@@ -185,10 +190,29 @@ def _nodes(
         else:
             down = np.full(len(starts), node.import_limit_kw())
             up = np.full(len(starts), node.export_limit_kw())
+        kept = down * keep
+        careful = np.maximum(kept - unsure[node.id], np.minimum(kept, np.maximum(base[node.id], 0.0)))
         nodes.append(
-            NodeInput(id=node.id, parent=node.parent, import_limit_kw=down * keep, export_limit_kw=up * keep)
+            NodeInput(id=node.id, parent=node.parent, import_limit_kw=careful, export_limit_kw=up * keep)
         )
     return tuple(nodes)
+
+
+def _sums_below(
+    site: Site, starts: Sequence[datetime], facts: HorizonFacts
+) -> tuple[dict[NodeId, FloatArray], dict[NodeId, FloatArray]]:
+    """Of all under each node [kW], shape (T,): expected load less sun, and the sun that may not come."""
+    base = {node.id: np.zeros(len(starts)) for node in site.network.nodes}
+    unsure = {node.id: np.zeros(len(starts)) for node in site.network.nodes}
+    for sums, series in (
+        (base, facts.base_kw),
+        (base, {node: -sun for node, sun in facts.sun_kw.items()}),
+        (unsure, {node: (1.0 - facts.sun_low_share) * sun for node, sun in facts.sun_kw.items()}),
+    ):
+        for node, power in series.items():
+            for above in site.network.paths[node]:
+                sums[above] += power
+    return base, unsure
 
 
 def _floor_step(boundaries: Sequence[datetime], at: datetime) -> int:
@@ -223,7 +247,9 @@ def _car_store(
     two_way = vehicle.discharge_opt_in and known and not car.paused and budget_price < WORTHLESS_EUR_PER_KWH
     charge = np.full(steps, 0.0 if car.paused else car.charge_kw_max)
     discharge = np.full(steps, car.discharge_kw_max if two_way else 0.0)
-    final = FINAL_FRACTION * vehicle.capacity_kwh
+    early = timedelta(seconds=settings.planning.early_departure_s)
+    stays = _early(stays, trips, boundaries, early, energy, car)
+    final = settings.planning.final_fraction * vehicle.capacity_kwh
     if car.charge_now and not car.paused:
         discharge[:] = 0.0
     return StoreInput(
@@ -231,7 +257,9 @@ def _car_store(
         node=car.node,
         kind=StoreKind.VEHICLE,
         capacity_kwh=vehicle.capacity_kwh,
-        min_kwh=min(vehicle.min_kwh, vehicle.capacity_kwh),
+        # Of a car of which nothing is known nobody can say that it is below its minimum: it waits for the
+        # plan's hours instead of buying what may be in it already.
+        min_kwh=min(vehicle.min_kwh, vehicle.capacity_kwh) if known else 0.0,
         initial_kwh=energy,
         final_min_kwh=min(final, vehicle.capacity_kwh),
         charge_kw_max=charge,
@@ -255,6 +283,7 @@ def _calendar(
     steps = len(boundaries) - 1
     capacity = car.vehicle.capacity_kwh
     margin = settings.planning.departure_margin_kwh
+    late_by = timedelta(seconds=settings.planning.return_margin_s)
     now = boundaries[0]
     own = [b for b in people.bookings_of(car.vehicle.id) if b.to_utc > now and b.from_utc < boundaries[-1]]
     wanted: dict[datetime, float] = {}
@@ -267,7 +296,7 @@ def _calendar(
     here = 0
     if car.charge_point is None:
         back = own[0].to_utc if own and own[0].from_utc <= now else now
-        here = _ceil_step(boundaries, back + RETURN_MARGIN)
+        here = _ceil_step(boundaries, back + late_by)
         if own and own[0].from_utc <= now:
             own = own[1:]
     for booking in own:
@@ -281,7 +310,7 @@ def _calendar(
             stays += split
             stays.append(Stay(from_step=here, to_step=leave, departure_min_kwh=wanted.get(booking.from_utc)))
         away = max(leave, here)
-        here = max(_ceil_step(boundaries, booking.to_utc + RETURN_MARGIN), away + 1)
+        here = max(_ceil_step(boundaries, booking.to_utc + late_by), away + 1)
         if away < steps:
             trips.append(Trip(step=min(max(here - 1, away), steps - 1), energy_kwh=booking.energy_kwh))
         if here >= steps:
@@ -309,6 +338,38 @@ def _split(
             stays.append(Stay(from_step=here, to_step=step, departure_min_kwh=energy))
             here = step
     return stays, here
+
+
+def _early(
+    stays: Sequence[Stay],
+    trips: Sequence[Trip],
+    boundaries: Sequence[datetime],
+    early: timedelta,
+    energy_kwh: float,
+    car: CarNow,
+) -> list[Stay]:
+    """Splits each stay that ends in a departure: what the car can have, it has some time before.
+
+    Asked is no more than the car could have by then alone, so that a margin is no broken promise.
+    """
+    vehicle, found = car.vehicle, []
+    efficient_kw = 0.0 if car.paused else car.charge_kw_max * vehicle.efficiency_charge
+    could_kwh, driven = energy_kwh, 0
+    for stay in stays:
+        while driven < len(trips) and trips[driven].step < stay.from_step:
+            could_kwh -= trips[driven].energy_kwh
+            driven += 1
+        step = _floor_step(boundaries, boundaries[stay.to_step] - early)
+        wish, begin = stay.departure_min_kwh, stay.from_step
+        if wish is not None and begin < step < stay.to_step:
+            hours = (boundaries[step] - boundaries[begin]).total_seconds() / 3600.0
+            reach_kwh = max(0.0, could_kwh + efficient_kw * hours)
+            found.append(Stay(from_step=begin, to_step=step, departure_min_kwh=min(wish, reach_kwh)))
+            begin = step
+        found.append(Stay(from_step=begin, to_step=stay.to_step, departure_min_kwh=wish))
+        hours = (boundaries[stay.to_step] - boundaries[stay.from_step]).total_seconds() / 3600.0
+        could_kwh = min(vehicle.capacity_kwh, could_kwh + efficient_kw * hours)
+    return found
 
 
 def _battery_store(battery: Battery, energy_kwh: float, steps: int, *, may_discharge: bool) -> StoreInput:

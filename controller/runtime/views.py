@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from controller.config import Settings
-from controller.domain.assets import Battery, ChargePoint, PvRoof, Wishes
+from controller.domain.assets import Battery, ChargePoint, Departure, PvRoof, Wishes
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.reasons import ReasonCode
 from controller.domain.site import Site
@@ -24,6 +25,7 @@ from controller.runtime.door import (
     Urgency,
 )
 from controller.runtime.people import People
+from controller.runtime.plan import ActivePlan
 from controller.runtime.steering import Steering, idle_reason
 from controller.state.model import is_stale
 
@@ -92,7 +94,6 @@ class Views:
         decision = snapshot.cycle.decisions.get(point.id) if snapshot.cycle is not None else None
         confirmed = self.steering.confirmed.get(point.id)
         departures = self.people.departures_of(vehicle, now) if vehicle is not None else []
-        risk = snapshot.plan.at_risk_kwh.get(vehicle.id, 0.0) if snapshot.plan and vehicle else 0.0
         return ChargerView(
             id=point.id,
             node=point.node,
@@ -107,7 +108,7 @@ class Views:
             reason=decision.reason if decision is not None else idle_reason(point),
             departure_utc=departures[0].at_utc if departures else None,
             departure_kwh=departures[0].energy_kwh if departures else None,
-            at_risk_kwh=max(0.0, risk - self.settings.planning.departure_margin_kwh),
+            at_risk_kwh=_risk_kwh(snapshot.plan, departures[0]) if snapshot.plan and departures else 0.0,
         )
 
     def sources(self, snapshot: Snapshot) -> list[SourceView]:
@@ -326,6 +327,16 @@ class Views:
             yield _alarm(Urgency.TODAY, "plan_late", self.site.name, since)
         elif plan.result.status == "fallback":
             yield _alarm(Urgency.NOTE, "plan_fallback", self.site.name, plan.horizon.made_at)
+
+
+def _risk_kwh(plan: ActivePlan, departure: Departure) -> float:
+    """What a plan says will be missing at a departure [kWh], without the margins that it keeps itself."""
+    energy_kwh = plan.result.energy_kwh.get(departure.vehicle)
+    bounds = plan.horizon.boundaries
+    if energy_kwh is None or departure.at_utc >= bounds[-1]:
+        return 0.0
+    step = max(bisect_right(bounds, departure.at_utc) - 1, 1)
+    return max(0.0, departure.energy_kwh - float(energy_kwh[step]))
 
 
 def _alarm(

@@ -212,7 +212,12 @@ def _follow_plan(candidate: Candidate, context: CarContext, now: datetime) -> Ca
         guest = candidate.wanting(candidate.high_kw, Reason(code=ReasonCode.CHARGE_NOW, subject=point.id))
         return replace(guest, urgency=-2.0)
     if context.energy_kwh is None:
-        return candidate.wanting(candidate.high_kw, Reason(code=ReasonCode.NO_DATA, subject=vehicle.id))
+        # The plan reckons it as empty, one-way, and buys in its hours; without a plan it charges.
+        planned_kw = candidate.high_kw if target is None else max(target.power_kw, 0.0)
+        return candidate.wanting(
+            whole_power_kw(planned_kw, candidate.min_kw),
+            Reason(code=ReasonCode.NO_DATA, subject=vehicle.id),
+        )
     if target is None:
         short = context.energy_kwh < max(context.departure_kwh, vehicle.min_kwh)
         return candidate.wanting(

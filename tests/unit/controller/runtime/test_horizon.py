@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from controller.config import Settings
+from controller.config import PlanningSettings, Settings
 from controller.dispatch.inputs import problems
 from controller.domain.assets import Booking, Departure, Wishes
 from controller.domain.ids import AssetId, NodeId
@@ -47,7 +47,9 @@ def booking(number: int, start: datetime, hours: float) -> Booking:
     )
 
 
-def horizon(cars: list[CarNow], people: People, now: datetime = START) -> Horizon:
+def horizon(
+    cars: list[CarNow], people: People, now: datetime = START, planning: PlanningSettings | None = None
+) -> Horizon:
     """A horizon with nothing but cars."""
     boundaries = step_boundaries(now, 36.0)
     steps = len(boundaries) - 1
@@ -59,7 +61,8 @@ def horizon(cars: list[CarNow], people: People, now: datetime = START) -> Horizo
         import_price_eur_per_kwh=np.full(steps, 0.2),
         export_price_eur_per_kwh=np.full(steps, 0.1),
     )
-    return build_horizon(now, boundaries, site(), Settings(), people, facts)
+    settings = Settings() if planning is None else Settings(planning=planning)
+    return build_horizon(now, boundaries, site(), settings, people, facts)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,8 @@ def test_a_booking_makes_a_stay_a_trip_and_a_return() -> None:
     made = horizon([car()], people)
     assert problems(made.inputs) == []
     store = made.inputs.stores[0]
-    first, second = store.stays
+    early, first, second = store.stays
+    assert made.boundaries[early.to_step] == START + 3 * HOUR - HOUR / 4
     assert made.boundaries[first.to_step] == START + 3 * HOUR
     assert made.boundaries[second.from_step] >= START + 6.5 * HOUR
     # The trip, the minimum and the reserve of the booking, and the plan's margin.
@@ -122,14 +126,14 @@ def test_a_drivers_own_departure_stands_beside_bookings() -> None:
         departure=Departure(vehicle=AssetId("car-1"), at_utc=START + 5 * HOUR, energy_kwh=40.0),
     )
     store = horizon([car()], People(wishes={AssetId("car-1"): wish})).inputs.stores[0]
-    assert store.stays[0].departure_min_kwh == pytest.approx(40.5)
-    assert store.stays[1].from_step == store.stays[0].to_step
+    assert [stay.departure_min_kwh for stay in store.stays] == [40.5, 40.5, None]
+    assert [stay.from_step for stay in store.stays[1:]] == [stay.to_step for stay in store.stays[:-1]]
 
 
 def test_an_unknown_energy_is_reckoned_empty_and_never_discharged() -> None:
-    """Nothing is made up."""
+    """Nothing is made up; nor is it said to be below its minimum, which would be bought at any price."""
     store = horizon([car(energy_kwh=None)], People()).inputs.stores[0]
-    assert store.initial_kwh == 0.0
+    assert store.initial_kwh == store.min_kwh == 0.0
     assert not store.two_way
 
 
@@ -175,7 +179,7 @@ def test_a_drivers_departure_before_the_next_booking_is_planned() -> None:
     people = People(bookings={"b1": booking(1, START + 12 * HOUR, 2)}, wishes={AssetId("car-1"): wish})
     made = horizon([car()], people)
     assert problems(made.inputs) == []
-    first, second, *_ = made.inputs.stores[0].stays
+    _early, first, second, *_ = made.inputs.stores[0].stays
     assert made.boundaries[first.to_step] == START + 3 * HOUR
     assert first.departure_min_kwh == pytest.approx(50.5)
     assert second.from_step == first.to_step
@@ -216,3 +220,64 @@ def test_a_budget_that_is_used_up_ends_discharge(used_kwh: float) -> None:
     assert not store.two_way
     assert store.charge_kw_max.max() == 11.0
     assert problems(made.inputs) == []
+
+
+def leaves_in(hours: float, energy_kwh: float) -> People:
+    """The driver of car 1 wants that much in so many hours."""
+    departure = Departure(vehicle=AssetId("car-1"), at_utc=START + hours * HOUR, energy_kwh=energy_kwh)
+    return People(wishes={AssetId("car-1"): Wishes(asset=AssetId("car-1"), departure=departure)})
+
+
+def test_what_cannot_be_there_early_is_not_asked_early() -> None:
+    """11 kW for three quarters of an hour brings 7.67 of the 20 kWh that are wanted in an hour."""
+    store = horizon([car()], leaves_in(1.0, 50.0)).inputs.stores[0]
+    early, real, _ = store.stays
+    assert early.departure_min_kwh == pytest.approx(30.0 + 0.75 * 11.0 * vehicle(1).efficiency_charge)
+    assert real.departure_min_kwh == 50.5
+
+
+@pytest.mark.parametrize(("early_s", "wishes"), [(0.0, 1), (900.0, 2), (86_400.0, 1)])
+def test_how_early_is_a_setting(early_s: float, wishes: int) -> None:
+    """None where it is 0, and none where that moment has passed already."""
+    planning = PlanningSettings(early_departure_s=early_s)
+    store = horizon([car()], leaves_in(3.0, 40.0), planning=planning).inputs.stores[0]
+    assert sum(stay.departure_min_kwh is not None for stay in store.stays) == wishes
+
+
+def test_a_late_return_is_a_setting() -> None:
+    """Two hours after its booking, which ends in an hour."""
+    people = People(bookings={"b1": booking(1, START - HOUR, 2)})
+    late = PlanningSettings(return_margin_s=7200.0)
+    made = horizon([car(charge_point=None)], people, planning=late)
+    assert made.boundaries[made.inputs.stores[0].stays[0].from_step] == START + 3 * HOUR
+
+
+def limits_with_sun(base_kw: float, sun_kw: float, low: float) -> list[float]:
+    """The import limits [kW] of transformer and feeder 1 with that load and sun under the feeder."""
+    boundaries = (START, START + HOUR / 4)
+    facts = HorizonFacts(
+        cars=[],
+        batteries=[],
+        base_kw={NodeId("f1"): np.array([base_kw])},
+        sun_kw={NodeId("f1"): np.array([sun_kw])},
+        sun_low_share=np.array([low]),
+        import_price_eur_per_kwh=np.array([0.2]),
+        export_price_eur_per_kwh=np.array([0.1]),
+    )
+    made = build_horizon(START, boundaries, site(), Settings(), People(), facts)
+    assert made.inputs.pv[0].available_kw[0] == sun_kw
+    return [float(node.import_limit_kw[0]) for node in made.inputs.nodes[:2]]
+
+
+def test_limits_do_not_count_on_sun_that_may_not_come() -> None:
+    """Of 20 kW three quarters may not come: 15 kW are kept free at the feeder and above it."""
+    surest, careful = limits_with_sun(10.0, 20.0, 1.0), limits_with_sun(10.0, 20.0, 0.25)
+    assert np.subtract(surest, careful) == pytest.approx([15.0, 15.0])
+
+
+def test_the_suns_margin_alone_breaks_no_limit() -> None:
+    """A feeder with hardly room for its load at the expected sun: no discharge is wrung out of the cars."""
+    surest = limits_with_sun(0.0, 0.0, 1.0)[1]
+    careful = limits_with_sun(surest + 15.0, 20.0, 0.25)[1]
+    assert careful == pytest.approx(surest - 5.0)
+    assert limits_with_sun(surest + 30.0, 20.0, 0.25)[1] == pytest.approx(surest)

@@ -100,6 +100,26 @@ def test_no_discharge_with_an_unknown_state_of_charge() -> None:
 
 
 @pytest.mark.parametrize(
+    ("planned_kw", "want_kw"), [(0.0, 0.0), (-5.0, 0.0), (7.0, 7.0), (2.0, 4.14), (30.0, 11.0)]
+)
+def test_an_unknown_state_of_charge_waits_for_the_plans_hours(planned_kw: float, want_kw: float) -> None:
+    """The plan reckons it as empty: its power is taken as it is, for want of an energy to steer by."""
+    decided = car_candidate(context(energy_kwh=None, target=target(0.0, planned_kw)), START)
+    assert decided.want_kw == pytest.approx(want_kw)
+    assert decided.reason.code is ReasonCode.NO_DATA
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"target": None}, {"departure_at": START + 3 * HOUR, "departure_kwh": 40.0, "target": target(0.0, 0.0)}],
+    ids=["no plan", "a departure that an empty battery could just make"],
+)
+def test_an_unknown_state_of_charge_charges_where_waiting_is_a_risk(changes: dict[str, object]) -> None:
+    """At full power: whoever leaves is not left short for want of a figure."""
+    assert car_candidate(context(energy_kwh=None, **changes), START).want_kw == 11.0
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"wishes": Wishes(asset=AssetId("car-1"), never_discharge=True)},
@@ -112,6 +132,12 @@ def test_no_discharge_with_an_unknown_state_of_charge() -> None:
 def test_what_keeps_a_car_from_being_discharged(changes: dict[str, object]) -> None:
     """Each of these alone is enough."""
     assert car_candidate(context(target=target(20.0, -11.0), **changes), START).low_kw == 0.0
+
+
+def test_rest_in_the_plan_is_never_answered_by_discharge() -> None:
+    """The car has 3 kWh more than planned; a plan that wants rest may want no discharge at any price."""
+    assert car_candidate(context(target=target(27.0, 0.0)), START).want_kw == 0.0
+    assert car_candidate(context(target=target(27.0, -6.0)), START).want_kw < 0.0
 
 
 def test_the_plan_is_followed_by_energy_not_by_power() -> None:
