@@ -98,9 +98,7 @@ class HeldClock:
 
     def now(self) -> datetime:
         """Now, UTC; never before the start."""
-        return (
-            max(self._clock.now(), self._clock.anchor_domain) if self._running else self._clock.anchor_domain
-        )
+        return self.announced().now()
 
     def machine_s(self, span: timedelta) -> float:
         """How long [s] a span of domain time lasts on the machine clock."""

@@ -17,6 +17,7 @@ import contextlib
 import gc
 import os
 import pickle
+import resource
 import select
 import signal
 import socket
@@ -43,8 +44,12 @@ SILENT_PERIODS = 3.0
 """A child that has decided nothing for this many periods, and for `SILENT_MIN_S` of machine time, hangs."""
 TELL_MIN_S, TELL_MAX_S, TELL_PERIODS = 0.002, 0.05, 0.125
 """How often the child is told what has happened [s, machine]: an eighth of a period, within these."""
+REAL_TIME_PRIORITY = 10
+"""Where the operating system lets us, the child runs whenever it has something to do."""
+REAL_TIME_MAX_S = 5.0
+"""A child that computes for so long without a pause has gone astray: the operating system ends it."""
 PRIORITY_GAIN = -5
-"""How much nicer to itself the child is than the controller."""
+"""Where real time is not granted: how much nicer to itself the child is than the controller."""
 GC_THRESHOLD = (2_000, 10, 10_000)
 """Collect the young often and in small lots, the old hardly ever."""
 RECEIVE_BYTES = 1 << 20
@@ -320,10 +325,11 @@ def serve(sock: socket.socket) -> None:
     begin, *rest = messages
     if not isinstance(begin, Begin):
         raise TypeError(f"the first message is a {type(begin).__name__}, not a Begin")
-    guard, pace = begin.guard, Pace(begin.clock, begin.period_s, begin.due)
+    guard = begin.guard
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
+    pace = Pace(begin.clock, begin.period_s, begin.due)
     while not wire.ended:
         for message in rest:
             _take(guard, pace, message)
@@ -358,11 +364,21 @@ def _cycle(guard: Guard, pace: Pace) -> Decided:
     )
 
 
+def _go_first() -> None:
+    """Asks the operating system to run this process before others, as far as it grants that."""
+    try:
+        limit_us = int(REAL_TIME_MAX_S * 1e6)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (limit_us, limit_us))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REAL_TIME_PRIORITY))
+    except (AttributeError, OSError, ValueError):
+        with contextlib.suppress(OSError):
+            os.nice(PRIORITY_GAIN)
+
+
 def _main(descriptor: int) -> None:
     # Whoever stops the controller with Ctrl-C stops this one through it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(PermissionError):
-        os.nice(PRIORITY_GAIN)
+    _go_first()
     with socket.socket(fileno=descriptor) as sock:
         serve(sock)
 

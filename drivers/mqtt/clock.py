@@ -35,18 +35,17 @@ class FollowedClock:
         """Waits until the time runs."""
         await self._running.wait()
 
-    def announced(self) -> ScaledDomainClock:
+    def announced(self) -> AnnouncedClock:
         """The clock as it was announced last: a value that can cross to another process."""
-        return self._announced.clock
+        return self._announced
 
     def now(self) -> datetime:
         """Now, UTC; never before the anchor."""
-        clock = self._announced.clock
-        return max(clock.now(), clock.anchor_domain) if self._announced.running else clock.anchor_domain
+        return self._announced.now()
 
     def machine_s(self, span: timedelta) -> float:
         """How long [s] a span of domain time lasts on the machine clock."""
-        return self._announced.clock.machine_s(span)
+        return self._announced.machine_s(span)
 
 
 async def announced_clock(host: str, port: int, timeout_s: float) -> AnnouncedClock:

@@ -55,6 +55,15 @@ class AnnouncedClock:
     running: bool
     """False while the neighbourhood waits for everybody to be ready: time stands at the anchor."""
 
+    def now(self) -> datetime:
+        """Now, UTC; never before the anchor."""
+        anchor = self.clock.anchor_domain
+        return max(self.clock.now(), anchor) if self.running else anchor
+
+    def machine_s(self, span: timedelta) -> float:
+        """How long [s] a span of domain time lasts on the machine clock."""
+        return self.clock.machine_s(span)
+
 
 def meter_of(topic: str) -> tuple[AssetId, str]:
     """The meter's id and the kind of message.
