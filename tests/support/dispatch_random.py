@@ -18,9 +18,17 @@ class AnyProblem:
     prices below 0 for hours, trips that empty a car, minimum powers above the maximum of a step.
     """
 
-    def __init__(self, seed: int, *, minimum_powers: bool | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        minimum_powers: bool | None = None,
+        most_stores: int = MOST_STORES,
+        most_steps: int = MOST_STEPS,
+    ) -> None:
         self.rng = np.random.default_rng(seed)
-        self.steps = int(self.rng.integers(1, MOST_STEPS + 1))
+        self.steps = int(self.rng.integers(1, most_steps + 1))
+        self.stores = int(self.rng.integers(0 if seed % 20 == 0 else 1, most_stores + 1))
         drawn = bool(self.rng.random() < 0.5)
         self.minimum_powers = drawn if minimum_powers is None else minimum_powers
         self.tightness = float(self.rng.uniform(0.3, 2.5))
@@ -35,7 +43,7 @@ class AnyProblem:
         return problem(
             steps,
             nodes,
-            stores=[self._store(i, str(rng.choice(places))) for i in range(rng.integers(1, MOST_STORES + 1))],
+            stores=[self._store(i, str(rng.choice(places))) for i in range(self.stores)],
             fixed=[load(f"load-{i}", p, self._wave(-6, 12), steps) for i, p in enumerate(places)],
             pv=[
                 roof(f"roof-{i}", str(rng.choice(places)), self._wave(0, 10), steps, curtailable=turned)

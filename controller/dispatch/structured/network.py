@@ -128,8 +128,11 @@ def _flexible_kw(inputs: DispatchInputs, chains: Chains) -> tuple[FloatArray, Fl
     shape = (len(inputs.nodes), inputs.steps)
     cell = chains.node[chains.store] * inputs.steps + chains.step
     size = shape[0] * shape[1]
-    up = np.bincount(cell, weights=chains.charge_kw_max, minlength=size).reshape(shape)
-    down = np.bincount(cell, weights=chains.discharge_kw_max, minlength=size).reshape(shape)
+    # Without stores bincount counts in whole numbers.
+    up = np.bincount(cell, weights=chains.charge_kw_max, minlength=size).astype(np.float64).reshape(shape)
+    down = (
+        np.bincount(cell, weights=chains.discharge_kw_max, minlength=size).astype(np.float64).reshape(shape)
+    )
     for roof in inputs.pv:
         if roof.curtailable:
             down[inputs.node_index[roof.node]] += roof.available_kw
