@@ -1,0 +1,121 @@
+"""Departures as they really happen: learned chances, and levels that are safe and fit the network."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.forecast.departures import (
+    NEAREST,
+    PastStays,
+    chance_gone,
+    leave_times,
+    safe_levels,
+    sooner,
+    waypoints,
+)
+
+PAST = PastStays(
+    stated_h=np.array([2.0, 2.0, 8.0, 8.0, np.nan]), stayed_h=np.array([1.0, 3.0, 7.0, 10.0, 0.5])
+)
+ONE_NODE = [np.array([0])]
+
+
+def test_a_stay_goes_on_as_earlier_ones_that_lasted_as_long() -> None:
+    """Stays that were over by now say nothing, and guests are compared with guests."""
+    stays = leave_times(PAST, stated_h=8.0, stayed_h=2.0).tolist()
+    assert {3.0, 7.0, 10.0} <= set(stays)
+    assert min(stays) > 2.0
+    assert leave_times(PAST, stated_h=np.nan, stayed_h=0.0).tolist() == [0.5]
+
+
+def test_without_experience_a_driver_may_leave_at_any_time_up_to_what_was_said() -> None:
+    """Even chances up to the stated stay; when that is over too, nothing is known."""
+    nobody = PastStays(stated_h=np.zeros(0), stayed_h=np.zeros(0))
+    stays = leave_times(nobody, stated_h=4.0, stayed_h=1.0)
+    assert chance_gone(stays, np.array([1.0, 4.0, 4.1])).tolist() == [0.0, 1.0 - 1.0 / stays.size, 1.0]
+    assert leave_times(nobody, stated_h=4.0, stayed_h=5.0).size == 0
+    assert leave_times(nobody, stated_h=np.nan, stayed_h=0.0).size == 0
+
+
+def test_of_many_stays_the_most_alike_are_taken() -> None:
+    """Drivers who said eight hours do not tell about one who said one."""
+    many = PastStays(
+        stated_h=np.repeat([1.0, 8.0], NEAREST), stayed_h=np.repeat([1.5, 9.0], NEAREST).astype(np.float64)
+    )
+    assert set(leave_times(many, stated_h=1.2, stayed_h=0.0).tolist()) == {1.5}
+
+
+def test_chances_count_the_stays_that_are_over() -> None:
+    """Half of the stays are over by three hours, none at the moment the first one ends."""
+    assert chance_gone(np.array([1.0, 3.0, 4.0, 6.0]), np.array([1.0, 3.5, 9.0])).tolist() == [0.0, 0.5, 1.0]
+    assert chance_gone(np.zeros(0), np.array([1.0])).tolist() == [0.0]
+
+
+def _alone(gone: list[float], price: list[float]) -> list[float]:
+    levels = safe_levels(
+        most_kwh=np.full((1, 3), 2.0),
+        need_kwh=np.array([2.0]),
+        gone=np.array([gone]),
+        price_eur_per_kwh=np.array(price),
+        room_kwh=np.full((1, 3), 9.0),
+        above=ONE_NODE,
+    )
+    return [float(level) for level in levels[0]]
+
+
+def test_a_car_waits_for_a_low_price_only_if_it_will_be_there() -> None:
+    """The cheap last step is taken by one that surely stays, and not by one that may well have gone."""
+    assert _alone([0.0, 0.0, 0.0], [0.10, 0.10, 0.02]) == [0.0, 0.0, 2.0]
+    assert _alone([0.0, 0.3, 0.6], [0.10, 0.10, 0.02]) == [2.0, 2.0, 2.0]
+
+
+def test_where_there_is_room_for_one_the_least_need_comes_first() -> None:
+    """Two cars want the first step; the one that is quickly done gets it, the other what is left."""
+    levels = safe_levels(
+        most_kwh=np.full((2, 2), 3.0),
+        need_kwh=np.array([3.0, 1.0]),
+        gone=np.zeros((2, 2)),
+        price_eur_per_kwh=np.array([0.1, 0.2]),
+        room_kwh=np.array([[2.0, 2.0]]),
+        above=[np.array([0]), np.array([0])],
+    )
+    assert levels.tolist() == [[1.0, 3.0], [1.0, 1.0]]
+
+
+@given(seed=st.integers(0, 10_000), cars=st.integers(1, 6), steps=st.integers(1, 8))
+def test_levels_fit_the_cars_and_every_node(seed: int, cars: int, steps: int) -> None:
+    """Levels never fall or pass the need, no car takes more than it can, no node carries more than it may."""
+    rng = np.random.default_rng(seed)
+    most, need = rng.uniform(0.0, 3.0, (cars, steps)), rng.uniform(0.0, 8.0, cars)
+    room = rng.uniform(-1.0, 5.0, (3, steps))
+    above = [np.array([0, 1 + int(rng.integers(0, 2))]) for _ in range(cars)]
+    levels = safe_levels(
+        most_kwh=most,
+        need_kwh=need,
+        gone=np.sort(rng.random((cars, steps)), axis=1),
+        price_eur_per_kwh=rng.uniform(-0.2, 0.4, steps),
+        room_kwh=room,
+        above=above,
+    )
+    taken = np.diff(levels, axis=1, prepend=0.0)
+    assert (taken >= -1e-12).all()
+    assert (taken <= most + 1e-9).all()
+    assert (levels[:, -1] <= need + 1e-9).all()
+    for node in range(3):
+        under = [car for car in range(cars) if node in above[car]]
+        assert (taken[under].sum(axis=0) <= np.maximum(room[node], 0.0) + 1e-9).all()
+
+
+def test_waypoints_are_the_ends_of_the_spells_of_charging() -> None:
+    """Two spells make two waypoints, the last one at the horizon's end."""
+    assert waypoints(np.array([1.0, 2.0, 2.0, 5.0])) == [(2, 2.0), (4, 5.0)]
+    assert waypoints(np.zeros(3)) == []
+
+
+def test_equal_prices_are_a_little_dearer_later() -> None:
+    """The first step keeps its price; order among prices that differ by cents stays."""
+    prices = sooner(np.array([0.1, 0.1, 0.05]), np.array([0.25, 0.25, 1.0]))
+    assert prices[0] == 0.1
+    assert prices[2] < prices[0] < prices[1]
