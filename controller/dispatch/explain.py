@@ -62,7 +62,7 @@ def why_short(inputs: DispatchInputs, powers: Powers, figures: Figures, place: i
     held = Counter(
         node.id
         for t in earlier[room].tolist()
-        for node in _path(inputs, store)
+        for node in path_of(inputs, store)
         if _binds(inputs, figures, node, t)
     )
     if held:
@@ -77,7 +77,7 @@ def _binds(inputs: DispatchInputs, figures: Figures, node: NodeInput, step: int)
     return bool(figures.node_power_kw[place, step] >= node.import_limit_kw[step] - BINDING_KW)
 
 
-def _path(inputs: DispatchInputs, store: StoreInput) -> list[NodeInput]:
+def path_of(inputs: DispatchInputs, store: StoreInput) -> list[NodeInput]:
     """The store's node and all above it."""
     path, place = [], inputs.node_index[store.node]
     while place >= 0:
