@@ -17,6 +17,14 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
+from controller.domain.electrical import (
+    Bus,
+    CableType,
+    Electrical,
+    Line,
+    Transformer,
+    electrical_problems,
+)
 from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.ids import ean
 from controller.domain.network import Limit, Network, Node, tree_problems
@@ -161,6 +169,7 @@ class SiteFile:
     pv: tuple[PvRoof, ...] = ()
     batteries: tuple[Battery, ...] = ()
     loads: tuple[Load, ...] = ()
+    electrical: Electrical | None = None
 
 
 SUPPLIER_ID = "supplier"
@@ -229,6 +238,7 @@ def to_site(parsed: SiteFile) -> Site:
         loads=parsed.loads,
         tariff=parsed.tariff,
         location=parsed.location,
+        electrical=parsed.electrical,
     )
 
 
@@ -247,6 +257,7 @@ def site_file_text(site: Site, settings: Settings) -> str:
             "pv": _plain(site.pv),
             "batteries": _plain(site.batteries),
             "loads": _plain(site.loads),
+            **({} if site.electrical is None else {"electrical": _plain(site.electrical)}),
         }
     )
 
@@ -285,6 +296,10 @@ def semantic_problems(site: SiteFile) -> Iterator[Problem]:
             yield Problem(place=f"vehicles[{i}].home_charge_point", rule=rule)
         if car.v2g_budget is not None:
             yield from budget_problems(f"vehicles[{i}].v2g_budget", car.v2g_budget)
+    if site.electrical is not None:
+        placed = (site.charge_points, site.pv, site.batteries, site.loads)
+        nodes_of = {asset.id: asset.node for group in placed for asset in group}
+        yield from electrical_problems(site.electrical, site.nodes, nodes_of)
     yield from _settings_problems(site)
 
 
@@ -435,6 +450,11 @@ def _unknown_names(table: Mapping[str, Any], kind: type, prefix: str) -> Iterato
         "safety": SafetySettings,
         "planning": PlanningSettings,
         "market": MarketSettings,
+        "electrical": Electrical,
+        "cable_types": CableType,
+        "transformers": Transformer,
+        "buses": Bus,
+        "lines": Line,
     }
     known = {field.name for field in dataclasses.fields(kind)}
     for name, value in table.items():

@@ -29,12 +29,10 @@ from sim.physics import battery as battery_physics
 from sim.physics import car as car_physics
 from sim.physics.days import DaySources
 from sim.recorder import QUARTER_S, DepartureRecord, Energy, Recorder
-from sim.scenarios.scenario import Scenario, TrueTrip
+from sim.scenarios.scenario import HOUSEHOLD_TAN_PHI, Scenario, TrueTrip
 from sim.scenarios.series import Weather
 from sim.scenarios.trips import TripBook
 
-HOUSEHOLD_TAN_PHI = 0.2
-"""Reactive over active power of homes and buildings (power factor 0.98); chargers and inverters run at 1."""
 _AHEAD = timedelta(hours=48)
 """The fleet announces no booking earlier than this."""
 

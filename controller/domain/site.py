@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
+from controller.domain.electrical import Electrical
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import Network
 
@@ -50,6 +51,8 @@ class Site:
     loads: tuple[Load, ...]
     tariff: Tariff = Tariff()
     location: Location = Location()
+    electrical: Electrical | None = None
+    """Cables and transformers; None: plans are not checked by a power flow."""
 
     @cached_property
     def node_of(self) -> Mapping[AssetId, NodeId]:

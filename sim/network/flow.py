@@ -30,10 +30,6 @@ from controller.domain.units import W_PER_KW, FloatArray
 from sim.scenarios.scenario import Electrical
 
 LV_VOLTAGE_V = 400.0
-SOURCE_VOLTAGE_PU = 1.015
-"""Dutch distribution runs its medium voltage a little high, so that the far end of a feeder has room."""
-_SOURCE_SHORT_CIRCUIT_VA = 250e6
-_WINDING_CLOCK = 5
 _KILO = 1000.0
 
 
@@ -139,7 +135,7 @@ class PowerFlow:
         node["u_rated"][0] = data.mv_voltage_kv * _KILO
         source = initialize_array(DatasetType.input, ComponentType.source, 1)
         source["id"], source["node"], source["status"] = self._first_load + self._points, 0, 1
-        source["u_ref"], source["sk"] = SOURCE_VOLTAGE_PU, _SOURCE_SHORT_CIRCUIT_VA
+        source["u_ref"], source["sk"] = data.source_voltage_pu, data.source_short_circuit_mva * _KILO**2
         load = initialize_array(DatasetType.input, ComponentType.asym_load, self._points)
         load["id"] = np.arange(self._first_load, self._first_load + self._points)
         load["node"] = np.arange(self._first_point, self._first_line)
@@ -158,7 +154,7 @@ class PowerFlow:
         transformer["from_status"], transformer["to_status"] = 1, 1
         transformer["u1"], transformer["u2"] = data.mv_voltage_kv * _KILO, LV_VOLTAGE_V
         transformer["winding_from"], transformer["winding_to"] = WindingType.delta, WindingType.wye_n
-        transformer["clock"] = _WINDING_CLOCK
+        transformer["clock"] = [item.clock for item in data.transformers]
         transformer["tap_side"], transformer["tap_pos"], transformer["tap_nom"] = 0, 0, 0
         transformer["tap_min"], transformer["tap_max"], transformer["tap_size"] = -1, 1, 250.0
         return {

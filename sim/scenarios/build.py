@@ -18,6 +18,7 @@ from controller.domain.ids import AssetId, MemberId, NodeId, ean_from_number
 from controller.domain.network import Network
 from controller.domain.site import Site, Tariff
 from controller.domain.units import FloatArray, IntArray, split_by_largest_remainder
+from sim.scenarios.build_electrical import drawings
 from sim.scenarios.build_loads import LoadsBuilt, build_loads
 from sim.scenarios.build_network import Tree, build_tree
 from sim.scenarios.scenario import CableType, CarTruth, Electrical, PublishIntervals, Scenario
@@ -80,7 +81,7 @@ def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
         name=spec.name,
         seed=seed,
         start_utc=start,
-        site=site,
+        site=dataclasses.replace(site, electrical=drawings(electrical, site)),
         electrical=electrical,
         loads=loads.truth,
         cars=cars,

@@ -1,8 +1,8 @@
 """A scenario: one neighbourhood as the simulator knows it, with what no controller may see.
 
-The controller is given `Scenario.site`. The rest is the truth behind it: on which phase a home really
-hangs, where along its feeder, what the cables are made of, how the heat pumps are sized, and how the
-cars begin. All of it is frozen; whatever moves lives in `sim.world.World`.
+The controller is given `Scenario.site`, with the grid operator's drawings of the cables in it. The rest is
+the truth behind it: on which phase a home really hangs, how the heat pumps are sized, and how the cars
+begin. All of it is frozen; whatever moves lives in `sim.world.World`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from datetime import datetime
 from controller.domain.assets import Booking
 from controller.domain.site import Site
 from controller.domain.units import FloatArray, IntArray
+
+HOUSEHOLD_TAN_PHI = 0.2
+"""Reactive over active power of homes and buildings (power factor 0.98); chargers and inverters run at 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class TransformerData:
     no_load_loss_kw: float = 0.61
     no_load_current: float = 0.01
     """Per unit."""
+    clock: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,9 @@ class Electrical:
     node_point: IntArray
     """(N,) the point whose voltage stands for a node: a feeder's far end, a pole's own; -1 for none."""
     mv_voltage_kv: float = 10.0
+    source_voltage_pu: float = 1.015
+    """Dutch distribution runs its medium voltage a little high, so that the far end of a feeder has room."""
+    source_short_circuit_mva: float = 250.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
