@@ -39,9 +39,10 @@ from controller.runtime.safety_messages import LENGTH, Begin, Decided, News, Peo
 
 START_S = 60.0
 """Longest that a child may take to import its libraries [s]."""
-SILENT_MIN_S = 5.0
-SILENT_PERIODS = 3.0
-"""A child that has decided nothing for this many periods, and for `SILENT_MIN_S` of machine time, hangs."""
+ALIVE_S = 1.0
+"""A child that has decided nothing for so long [s, machine] says that it lives: time may stand still."""
+SILENT_S = 5.0
+"""A child that has said nothing for so long [s, machine] hangs."""
 TELL_MIN_S, TELL_MAX_S, TELL_PERIODS = 0.002, 0.05, 0.125
 """How often the child is told what has happened [s, machine]: an eighth of a period, within these."""
 REAL_TIME_PRIORITY = 10
@@ -52,6 +53,7 @@ PRIORITY_GAIN = -5
 """Where real time is not granted: how much nicer to itself the child is than the controller."""
 GC_THRESHOLD = (2_000, 10, 10_000)
 """Collect the young often and in small lots, the old hardly ever."""
+ALIVE = "alive"
 RECEIVE_BYTES = 1 << 20
 UNSENT_MAX_BYTES = 64 << 20
 """What a controller that does not listen leaves unread; beyond it the child's answers are dropped."""
@@ -148,9 +150,8 @@ class SafetyProcess:
             if not news.is_empty():
                 child.send(news)
             period_machine_s = period_s / controller.speed
-            patience_s = max(SILENT_MIN_S, SILENT_PERIODS * period_machine_s)
-            if time.monotonic() - child.heard_s > patience_s:
-                return f"it has decided nothing for {patience_s:g} s"
+            if time.monotonic() - child.heard_s > SILENT_S:
+                return f"it has said nothing for {SILENT_S:g} s"
             await asyncio.sleep(min(max(TELL_PERIODS * period_machine_s, TELL_MIN_S), TELL_MAX_S))
 
     async def _listen(
@@ -168,7 +169,7 @@ class SafetyProcess:
             except (OSError, EOFError, pickle.UnpicklingError, ValueError) as error:
                 return f"it ended ({type(error).__name__})"
             if not isinstance(decided, Decided):
-                return "it said something that is no decision"
+                continue
             self._last = decided
             counters.safety_cycles = cycles_before + decided.cycles
             counters.delay_ms_max = max(delay_ms_before, decided.delay_ms_max)
@@ -270,9 +271,12 @@ class _Wire:
         self._in = bytearray()
         self._out = bytearray()
         self.ended = False
+        self.said_s = time.monotonic()
+        """When something was put last [s, machine clock]."""
 
     def put(self, message: object) -> None:
         """Says something, now or as soon as the other side takes it."""
+        self.said_s = time.monotonic()
         if len(self._out) < UNSENT_MAX_BYTES:
             self._out += packed(message)
             self._write()
@@ -316,7 +320,7 @@ class _Wire:
 def serve(sock: socket.socket) -> None:
     """The child's life: begins with the first message and runs cycles until the other side closes."""
     wire = _Wire(sock)
-    wire.put("ready")
+    wire.put(ALIVE)
     messages: list[object] = []
     while not messages:
         messages = wire.exchange(1.0)
@@ -335,7 +339,9 @@ def serve(sock: socket.socket) -> None:
             _take(guard, pace, message)
         if pace.left_s() <= 0.0:
             wire.put(_cycle(guard, pace))
-        rest = wire.exchange(max(pace.left_s(), 0.0))
+        elif time.monotonic() - wire.said_s > ALIVE_S:
+            wire.put(ALIVE)
+        rest = wire.exchange(min(max(pace.left_s(), 0.0), ALIVE_S))
 
 
 def _take(guard: Guard, pace: Pace, message: object) -> None:

@@ -21,9 +21,24 @@ import pytest
 from controller.demo.processes import free_port
 from controller.domain.time import QUARTER, parse_utc, quarter_start, utc_text
 
-QUARTERS = 5
+QUARTERS = 8
 SPEED = 120
 """A quarter-hour lasts seven and a half seconds."""
+GONE_S = 26.0
+"""The controller's absence: 52 simulated minutes, so the third quarter-hour passes without it from end to
+end, and it begins after the last setpoint (10 minutes of life) has run out."""
+START_UTC = "2024-01-15T16:00:00Z"
+FALLBACK_KW = 4.14
+"""What a charger of the street does without us: the least that a three-phase car takes."""
+
+
+ALONE = """
+select after.import_wh - before.import_wh, after.export_wh - before.export_wh
+from registers before join registers after on after.meter = before.meter
+where before.meter like 'cp-%' and before.at = ? and after.at = ?
+and not before.estimated and not after.estimated
+"""
+"""What each charger's meter says it drew and fed in [Wh] between two instants [us since 1970]."""
 
 
 def until[T](what: str, look: Callable[[], T | None], timeout_s: float = 60.0) -> T:
@@ -54,10 +69,10 @@ def running_demo(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[s
 
 
 def place_order(client: httpx.Client, now: str) -> dict[str, Any]:
-    """An order to buy 400 Wh in the next quarter-hour but one, at any price."""
+    """An order to buy 400 Wh in a quarter-hour after the absence, at any price."""
     state = client.get("/api/resident/assets")
     assert state.status_code == 200
-    start = quarter_start(parse_utc(now)) + 2 * QUARTER
+    start = quarter_start(parse_utc(now)) + 5 * QUARTER
     order = {
         "order_id": "mine-1",
         "side": "buy",
@@ -73,7 +88,10 @@ def place_order(client: httpx.Client, now: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(240)
 def test_trade_kill_and_restart(tmp_path: Path) -> None:
-    """A resident's order is settled across a `kill -9`; nothing is booked twice, no limit is broken."""
+    """A resident's order is settled across a `kill -9`; nothing is booked twice, no limit is broken.
+
+    Meanwhile the chargers follow the default that they hold themselves, and tell of it afterwards.
+    """
     with running_demo(tmp_path) as (demo, ready):
         operator = {"Authorization": f"Bearer {ready['tokens']['operator']}"}
         resident = {"Authorization": f"Bearer {ready['tokens']['resident']}"}
@@ -93,7 +111,7 @@ def test_trade_kill_and_restart(tmp_path: Path) -> None:
             assert theirs.get("/api/resident/orders").status_code == 403
 
         os.kill(ready["pids"]["controller"], signal.SIGKILL)
-        time.sleep(2.0)
+        time.sleep(GONE_S)
         with subprocess.Popen(shlex.split(ready["restart_command"])) as again:
             with httpx.Client(base_url=ready["url"], headers=resident, timeout=20) as mine:
                 trades = until("the trade", lambda: _trades(mine))
@@ -114,7 +132,17 @@ def test_trade_kill_and_restart(tmp_path: Path) -> None:
         booked, different = store.execute(
             "select count(*), count(distinct posting_id) from postings"
         ).fetchone()
+        drawn_wh, fed_in_wh = zip(*store.execute(ALONE, _third_quarter()), strict=True)
     assert booked == different > 0
+    # Those with a car; 2 Wh are the rounding of two registers.
+    assert len(drawn_wh) > 0
+    assert 0 < max(drawn_wh) <= FALLBACK_KW * 250.0 + 2.0
+    assert max(fed_in_wh) == 0
+
+
+def _third_quarter() -> tuple[int, int]:
+    first = parse_utc(START_UTC) + 2 * QUARTER
+    return int(first.timestamp() * 1e6), int((first + QUARTER).timestamp() * 1e6)
 
 
 def _trades(client: httpx.Client) -> list[dict[str, Any]] | None:

@@ -118,7 +118,7 @@ async def test_a_process_that_is_killed_is_replaced_and_knows_what_was_known(tmp
 
 async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its fourth cycle never ends; the other process counts from there (and hangs in its fourth again)."""
-    monkeypatch.setattr(safety_process, "SILENT_MIN_S", 0.3)
+    monkeypatch.setattr(safety_process, "SILENT_S", 0.3)
     async with safe(tmp_path, lambda controller: give_guard(controller, HangingGuard)) as (
         controller,
         safety,
