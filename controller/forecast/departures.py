@@ -29,8 +29,9 @@ NEAREST = 150
 UNKNOWN = 10
 """So many made-up stays, spread over the stated one, count as long as experience is thin."""
 MISSING_EUR_PER_KWH = 0.25
-"""What a kWh that a driver lacks counts for. Chosen on the first 35 days of a replay of real drivers (the
-bench of departures): from 0.2 to 0.3 the departures kept rise from 89 to 95%, and the saving falls."""
+"""What a kWh that a driver lacks counts for. Measured on the first 35 days of a replay of real drivers (the
+bench of departures): 95% of the possible departures kept, with 46% of the saving over charging at once that
+knowing the real departures would give; less keeps fewer and saves more."""
 WAITING_EUR_PER_KWH_H = 0.001
 """What an hour of waiting counts for: below what any two hours' prices differ by that are worth the wait."""
 LEVEL_KWH = 1e-6
