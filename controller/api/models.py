@@ -131,6 +131,29 @@ class ReasonOut(Out):
     """In the reader's language."""
 
 
+class PlanSpanOut(Out):
+    """What the plan wants of a car or battery for a while, and why."""
+
+    start_utc: datetime
+    end_utc: datetime
+    power_kw: float
+    """Mean; positive charges."""
+    code: str
+    price_eur_per_kwh: float | None
+    """At its node at the start, taxes and fees included."""
+    compare_eur_per_kwh: float | None
+    """What that is held against: another hour's price, or what charging back costs."""
+    compare_utc: datetime | None
+    """When the other price holds."""
+    node: str | None
+    """The node that binds."""
+    limit_kw: float | None
+    energy_kwh: float | None
+    """What is wanted, or the bound that is reached."""
+    sentence: str
+    """In the reader's language."""
+
+
 class ImposedLimitOut(Out):
     """A limit of the grid operator."""
 

@@ -29,13 +29,14 @@ from controller.runtime.door import (
     LedgerView,
     NodePoint,
     NodeView,
+    PlanSpanView,
     PlanView,
     SourceView,
     StateView,
     TradeView,
 )
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord
-from controller.texts import Translator, alarm_advice, alarm_title, sentence
+from controller.texts import Translator, alarm_advice, alarm_title, plan_sentence, sentence
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
 from market.orders import Order
@@ -170,6 +171,23 @@ def plan(view: PlanView) -> Json:
     return plain
 
 
+def plan_span(view: PlanSpanView, words: Translator) -> Json:
+    """What the plan wants of one store for a while, and why."""
+    return {
+        "start_utc": view.start,
+        "end_utc": view.end,
+        "power_kw": view.power_kw,
+        "code": view.reason.code,
+        "price_eur_per_kwh": view.reason.price_eur_per_kwh,
+        "compare_eur_per_kwh": view.reason.compare_eur_per_kwh,
+        "compare_utc": view.compare_at,
+        "node": view.reason.node,
+        "limit_kw": view.reason.limit_kw,
+        "energy_kwh": view.reason.energy_kwh,
+        "sentence": plan_sentence(view.reason, view.compare_at, words),
+    }
+
+
 def node_point(point: NodePoint) -> Json:
     """One node in one quarter-hour."""
     plain = _plain(point)
@@ -287,4 +305,5 @@ def asset(view: AssetView, words: Translator) -> Json:
         "charger": None if view.charger is None else charger(view.charger, words),
         "wishes": wishes(view.wishes),
         "reason": reason(view.reason, words),
+        "coming": [plan_span(span, words) for span in view.coming],
     }

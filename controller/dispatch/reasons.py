@@ -18,6 +18,7 @@ import numpy as np
 
 from controller.dispatch.explain import BINDING_KW, path_of
 from controller.dispatch.inputs import DispatchInputs, NodeInput, StoreInput
+from controller.dispatch.result import NODE_PRICE_LIMIT_EUR_PER_KWH as PRICE_LIMIT
 from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId
 from controller.domain.plan_reasons import PlanReason, PlanReasonCode
@@ -81,24 +82,30 @@ class _StoreView:
         held = self._node_limit(step)
         if held is not None:
             return held
+        pays = not self.by_rules and self.worth_in[step] >= self.buy[step] - SAME_EUR_PER_KWH
+        dearer = self._left_dearer(step) if pays else None
         wanted = self._needed_throughout(step)
-        if wanted is not None:
+        if dearer is None and wanted is not None:
             return PlanReason(
                 code=PlanReasonCode.DEPARTURE, price_eur_per_kwh=self._now(step), energy_kwh=wanted
             )
-        if self.by_rules:
-            return PlanReason(code=PlanReasonCode.RULES)
-        if self.worth_in[step] < self.buy[step] - SAME_EUR_PER_KWH:
-            return PlanReason(code=PlanReasonCode.WHOLE)
-        begin, end = self._stay(step)
-        dearer = [t for t in range(begin, end) if self.buy[t] > self.buy[step] + SAME_EUR_PER_KWH]
-        other = max(dearer, key=lambda t: self.buy[t], default=None)
+        if not pays:
+            return PlanReason(code=PlanReasonCode.RULES if self.by_rules else PlanReasonCode.WHOLE)
         return PlanReason(
             code=PlanReasonCode.CHEAP,
             price_eur_per_kwh=float(self.buy[step]),
-            compare_eur_per_kwh=float(self.worth_in[step] if other is None else self.buy[other]),
-            compare_step=other,
+            compare_eur_per_kwh=float(self.worth_in[step] if dearer is None else self.buy[dearer]),
+            compare_step=dearer,
         )
+
+    def _left_dearer(self, step: int) -> int | None:
+        """The dearest step of the stay that it leaves (partly) unused; None where none is dearer."""
+        begin, end = self._stay(step)
+        unused = self.charge < self.store.charge_kw_max - MOVES_KW
+        now = self.buy[step] + SAME_EUR_PER_KWH
+        # A price at its bound is none: there one more kWh does not fit.
+        dearer = [t for t in range(begin, end) if unused[t] and now < self.buy[t] < PRICE_LIMIT]
+        return max(dearer, key=lambda t: self.buy[t], default=None)
 
     def _discharging(self, step: int) -> PlanReason:
         if not self.by_rules and self.sell[step] >= self.charge_back[step] - SAME_EUR_PER_KWH:
@@ -136,6 +143,10 @@ class _StoreView:
 
     def _waiting(self, step: int) -> PlanReason:
         """Its next move, where that is at a better price; else there is nothing to gain."""
+        binding = self._binding(step)
+        if binding and self.buy[step] >= PRICE_LIMIT:
+            # No price: one more kWh does not fit.
+            return _at_limit(PlanReasonCode.NODE_LIMIT, binding[0], step)
         for later in range(step + 1, self.inputs.steps):
             if self.charge[later] > MOVES_KW:
                 if self.buy[later] < self.buy[step] - SAME_EUR_PER_KWH:

@@ -18,6 +18,7 @@ from typing import Protocol
 from controller.domain.assets import Booking, Wishes, WishKind
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
+from controller.domain.plan_reasons import PlanReason
 from controller.domain.reasons import Reason
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role
 from market.clearing import Fill, IntervalResult
@@ -141,6 +142,19 @@ class PlanView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSpanView:
+    """What the plan wants of one store for a while, and why."""
+
+    start: datetime
+    end: datetime
+    power_kw: float
+    """Mean; positive charges."""
+    reason: PlanReason
+    compare_at: datetime | None
+    """When the reason's other price holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateView:
     """All that an operator's first page shows."""
 
@@ -221,6 +235,8 @@ class AssetView:
     """For a vehicle that is plugged in."""
     wishes: Wishes
     reason: Reason | None
+    coming: Sequence[PlanSpanView] = ()
+    """What the plan wants of a car or battery in the coming hours, and why."""
 
 
 class Door(Protocol):
@@ -240,6 +256,10 @@ class Door(Protocol):
 
     async def plan(self) -> PlanView:
         """The plan in force."""
+        ...
+
+    async def plan_reasons(self, asset: AssetId) -> Sequence[PlanSpanView]:
+        """What the plan wants of one car or battery to its end, and why; `NotFoundError` for others."""
         ...
 
     async def node_history(self, node: NodeId) -> Sequence[NodePoint]:

@@ -29,6 +29,7 @@ from controller.runtime.door import (
     FlexibilityPoint,
     LedgerView,
     NodePoint,
+    PlanSpanView,
     PlanView,
     Principal,
     StateView,
@@ -146,6 +147,10 @@ class Service:
     async def plan(self) -> PlanView:
         """The plan in force."""
         return self.views.plan(self.controller.snapshot)
+
+    async def plan_reasons(self, asset: AssetId) -> Sequence[PlanSpanView]:
+        """What the plan wants of one car or battery, and why."""
+        return self.views.plan_reasons(self.controller.snapshot, asset)
 
     async def node_history(self, node: NodeId) -> Sequence[NodePoint]:
         """The last 96 quarter-hours of a node, the oldest first."""

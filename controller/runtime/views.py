@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 
 from controller.config import Settings
 from controller.domain.assets import Battery, ChargePoint, Departure, PvRoof, Wishes
+from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.reasons import ReasonCode
 from controller.domain.site import Site
 from controller.domain.time import QUARTER_H
+from controller.runtime.coming import coming, soon
 from controller.runtime.core import Counters, Snapshot
 from controller.runtime.door import (
     AlarmView,
@@ -20,6 +22,7 @@ from controller.runtime.door import (
     FlexibilityPoint,
     NodePoint,
     NodeView,
+    PlanSpanView,
     PlanView,
     SourceView,
     Urgency,
@@ -34,6 +37,8 @@ OVER_LIMIT_TOLERANCE = 1.001
 AT_RISK_KWH = 0.1
 """A departure is at risk when more than this will be missing."""
 PLAN_LATE = timedelta(minutes=20)
+COMING = timedelta(hours=12)
+"""How far ahead a resident is told what the plan wants."""
 
 
 class Views:
@@ -47,6 +52,8 @@ class Views:
         self.people = people
         self.steering = steering
         self.counters = counters
+        self._spans: tuple[ActivePlan | None, dict[AssetId, Sequence[PlanSpanView]]] = (None, {})
+        """The spans of the newest plan that somebody asked for."""
 
     def nodes(self, snapshot: Snapshot) -> list[NodeView]:
         """Every node now."""
@@ -160,6 +167,28 @@ class Views:
             import_price_eur_per_kwh=plan.horizon.inputs.import_price_eur_per_kwh.tolist(),
         )
 
+    def plan_reasons(self, snapshot: Snapshot, asset: AssetId) -> Sequence[PlanSpanView]:
+        """What the plan wants of a car or battery to its end, and why; none without a plan of it.
+
+        Raises:
+            NotFoundError: If there is no such car or battery.
+        """
+        if asset not in self.site.vehicle_by_id and all(asset != one.id for one in self.site.batteries):
+            raise NotFoundError(f"there is no car or battery {asset!r}")
+        return self._coming(snapshot, asset)
+
+    def _coming(self, snapshot: Snapshot, asset: AssetId) -> Sequence[PlanSpanView]:
+        plan = snapshot.plan
+        if plan is None:
+            return ()
+        made_of, spans = self._spans
+        if made_of is not plan:
+            spans = {}
+            self._spans = (plan, spans)
+        if asset not in spans:
+            spans[asset] = coming(plan, asset)
+        return spans[asset]
+
     def node_history(self, snapshot: Snapshot, node: NodeId) -> list[NodePoint]:
         """The last quarter-hours of one node."""
         return [
@@ -231,6 +260,7 @@ class Views:
                     charger=charger,
                     wishes=self.people.wishes.get(vehicle.id, Wishes(asset=vehicle.id)),
                     reason=charger.reason if charger is not None else None,
+                    coming=soon(self._coming(snapshot, vehicle.id), now, now + COMING),
                 )
             )
         kinds: list[tuple[str, AssetId, NodeId, MemberId]] = [
@@ -253,6 +283,7 @@ class Views:
                     charger=None,
                     wishes=self.people.wishes.get(asset, Wishes(asset=asset)),
                     reason=decision.reason if decision is not None else None,
+                    coming=soon(self._coming(snapshot, asset), now, now + COMING),
                 )
             )
         return found

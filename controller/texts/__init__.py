@@ -7,6 +7,7 @@ time that people read is always Amsterdam's.
 
 from controller.texts.alarms import alarm_advice, alarm_title
 from controller.texts.language import Language, negotiate
+from controller.texts.plan_reasons import plan_sentence
 from controller.texts.reasons import sentence
 from controller.texts.translator import Translator, mark, translator
 
@@ -17,6 +18,7 @@ __all__ = [
     "alarm_title",
     "mark",
     "negotiate",
+    "plan_sentence",
     "sentence",
     "translator",
 ]

@@ -11,6 +11,7 @@ from controller.domain.assets import Booking, Departure, Wishes, WishKind
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
+from controller.domain.plan_reasons import PlanReason, PlanReasonCode
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.time import QUARTER, quarter_start
 from controller.runtime.door import (
@@ -20,6 +21,7 @@ from controller.runtime.door import (
     LedgerView,
     NodePoint,
     NodeView,
+    PlanSpanView,
     PlanView,
     Principal,
     StateView,
@@ -304,6 +306,23 @@ class FakeDoor:
         """The live ones."""
         return list(self.locked)
 
+    async def plan_reasons(self, asset: AssetId) -> Sequence[PlanSpanView]:
+        """A car that waits and then charges."""
+        if asset != CAR:
+            raise NotFoundError(f"there is no car or battery {asset!r}")
+        start, later = quarter_start(self.now), quarter_start(self.now) + 8 * QUARTER
+        waits = PlanReason(
+            code=PlanReasonCode.WAITS_CHEAPER,
+            price_eur_per_kwh=0.31,
+            compare_eur_per_kwh=0.12,
+            compare_step=8,
+        )
+        full = PlanReason(code=PlanReasonCode.NODE_LIMIT, node=FEEDER, limit_kw=138.0)
+        return [
+            PlanSpanView(start=start, end=later, power_kw=0.0, reason=waits, compare_at=later),
+            PlanSpanView(start=later, end=later + QUARTER, power_kw=6.4, reason=full, compare_at=None),
+        ]
+
     async def assets(self, member: MemberId) -> Sequence[AssetView]:
         """A home and a car for the resident; a home for the neighbour; cars for the fleet."""
         if member == FLEET:
@@ -321,7 +340,7 @@ class FakeDoor:
         if member == NEIGHBOUR:
             return [home]
         roof = replace(home, id=AssetId("roof-7"), kind="pv", power_kw=-1.8)
-        return [self._car(CAR, 1), home, roof]
+        return [replace(self._car(CAR, 1), coming=await self.plan_reasons(CAR)), home, roof]
 
     def _car(self, car: AssetId, number: int) -> AssetView:
         charger = self._charger(number, 0.5)

@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from starlette.responses import PlainTextResponse, Response
 
 from controller.api import wire
-from controller.api.models import ImposedLimitOut, Quarter
+from controller.api.models import ImposedLimitOut, PlanSpanOut, Quarter
 from controller.api.operator.models import (
     AlarmOut,
     ChargerOut,
@@ -28,7 +28,7 @@ from controller.api.operator.models import (
 from controller.api.problems import documented, words_of
 from controller.api.security import TheDoor, allow
 from controller.domain.errors import NotFoundError
-from controller.domain.ids import MemberId, NodeId
+from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.runtime.door import Principal
 from controller.runtime.ports import Role
 
@@ -52,6 +52,19 @@ async def get_state(request: Request, door: TheDoor) -> Response:
 async def get_plan(door: TheDoor) -> Response:
     """What every asset is planned to do, step by step, and what it costs."""
     return wire.reply(wire.plan(await door.plan()))
+
+
+@router.get(
+    "/plan/{asset_id}/reasons",
+    summary="What the plan wants of a car or battery, and why",
+    response_model=list[PlanSpanOut],
+    responses=documented(404),
+)
+async def get_plan_reasons(request: Request, door: TheDoor, asset_id: str) -> Response:
+    """From now to the plan's end, each span with what binds it in plain words."""
+    words = words_of(request)
+    spans = await door.plan_reasons(AssetId(asset_id))
+    return wire.reply([wire.plan_span(span, words) for span in spans])
 
 
 @router.get("/chargers", summary="The chargers and the cars on them", response_model=list[ChargerOut])

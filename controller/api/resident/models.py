@@ -8,7 +8,17 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from controller.api.models import ClockTime, Identifier, In, Instant, Magnitude, Out, Quarter, ReasonOut
+from controller.api.models import (
+    ClockTime,
+    Identifier,
+    In,
+    Instant,
+    Magnitude,
+    Out,
+    PlanSpanOut,
+    Quarter,
+    ReasonOut,
+)
 from controller.api.operator.models import ChargerOut
 from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX
 
@@ -127,6 +137,8 @@ class AssetOut(Out):
     """Where a car is plugged in."""
     wishes: WishesOut
     reason: ReasonOut | None
+    coming: list[PlanSpanOut]
+    """What the plan wants of a car or battery in the coming hours, and why."""
 
 
 class AssetReasonOut(Out):

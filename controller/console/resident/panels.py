@@ -11,7 +11,7 @@ from controller.console.operator.panels import press_html, table_html
 from controller.domain.assets import WishKind
 from controller.runtime.door import AssetView, TradeView
 from controller.runtime.ports import OrderRecord
-from controller.texts import Translator, mark, sentence
+from controller.texts import Translator, mark, plan_sentence, sentence
 from market.orders import Side
 
 ASSET_KINDS: Mapping[str, str] = MappingProxyType(
@@ -38,7 +38,7 @@ def asset_html(view: AssetView, words: Translator) -> str:
         f'<h3><span aria-hidden="true">{_SIGNS.get(view.kind, "•")}</span> {text(view.id)} '
         f"<small>{text(kind)}</small></h3>"
     )
-    return f"{top}{_risk(view, words)}{_now(view, words)}{_reason(view, words)}"
+    return f"{top}{_risk(view, words)}{_now(view, words)}{_reason(view, words)}{_coming(view, words)}"
 
 
 def _risk(view: AssetView, words: Translator) -> str:
@@ -81,6 +81,24 @@ def _reason(view: AssetView, words: Translator) -> str:
         return ""
     why = words.say("Why?")
     return f'<p class="w-why"><b>{text(why)}</b> {text(sentence(reason, words.language))}</p>'
+
+
+def _coming(view: AssetView, words: Translator) -> str:
+    """What the plan wants in the coming hours, each with its reason."""
+    rows = [
+        [
+            text(f"{words.clock(span.start)}–{words.clock(span.end)}"),
+            text(words.power(span.power_kw)),
+            text(plan_sentence(span.reason, span.compare_at, words)),
+        ]
+        for span in view.coming
+    ]
+    if not rows:
+        return ""
+    title = words.say("The coming hours")
+    heads = [words.say("When"), words.say("Power"), words.say("Why")]
+    table = table_html(heads, rows, empty="", caption=title)
+    return f'<details class="w-coming"><summary>{text(title)}</summary>{table}</details>'
 
 
 def mode_html(view: AssetView, words: Translator) -> str:

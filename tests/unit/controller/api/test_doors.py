@@ -44,6 +44,11 @@ def _fits(api: Api, answer: Response, method: str, path: str) -> None:
     [
         ("operator-token", "/api/operator/state", ""),
         ("operator-token", "/api/operator/plan", ""),
+        (
+            "operator-token",
+            "/api/operator/plan/{asset_id}/reasons",
+            "/api/operator/plan/car-1/reasons",
+        ),
         ("operator-token", "/api/operator/chargers", ""),
         ("operator-token", "/api/operator/chargers/{charger_id}", "/api/operator/chargers/charger-01"),
         ("operator-token", "/api/operator/alarms", ""),

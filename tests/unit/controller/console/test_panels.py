@@ -194,6 +194,17 @@ async def test_a_resident_is_told_of_a_departure_at_risk_and_why() -> None:
     assert "niet aangesloten" in _well_formed(resident.asset_html(away, _NL))
 
 
+async def test_a_resident_sees_for_the_coming_hours_why_the_car_waits_or_charges() -> None:
+    """Each span with its power and its reason in words; nothing where there is no plan of it."""
+    car = (await FakeDoor().assets(RESIDENT))[0]
+    html = _well_formed(resident.asset_html(car, _NL))
+    assert "De komende uren" in html
+    assert "Hij wacht: 0,310\N{NO-BREAK SPACE}€/kWh, tegen 0,120\N{NO-BREAK SPACE}€/kWh vanaf" in html
+    assert "feeder-1 heeft niet meer ruimte dan 138,0\N{NO-BREAK SPACE}kW." in html
+    assert "6,4\N{NO-BREAK SPACE}kW" in html
+    assert "De komende uren" not in resident.asset_html(replace(car, coming=()), _NL)
+
+
 async def test_the_pressed_button_is_marked_as_pressed() -> None:
     """For eyes and for screen readers alike."""
     car = (await FakeDoor().assets(RESIDENT))[0]

@@ -11,10 +11,20 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import controller
+from controller.domain.plan_reasons import PlanReason, PlanReasonCode
 from controller.domain.reasons import Reason, ReasonCode
-from controller.texts import Language, alarm_advice, alarm_title, negotiate, sentence, translator
+from controller.texts import (
+    Language,
+    alarm_advice,
+    alarm_title,
+    negotiate,
+    plan_sentence,
+    sentence,
+    translator,
+)
 from controller.texts.alarms import ALARMS
 from controller.texts.clocks import next_local
+from controller.texts.plan_reasons import PLAN_SENTENCES
 from controller.texts.problems import RULES, rule_text, status_title
 from controller.texts.reasons import SENTENCES
 
@@ -58,6 +68,24 @@ def test_every_reason_has_a_sentence_in_both_languages() -> None:
     for code in ReasonCode:
         reason = Reason(code=code)
         assert sentence(reason, Language.DUTCH) != sentence(reason, Language.ENGLISH)
+
+
+def test_every_reason_of_a_plan_has_a_sentence_in_both_languages() -> None:
+    """With its figures filled in, also where some are not known."""
+    assert set(PLAN_SENTENCES) == set(PlanReasonCode)
+    for code in PlanReasonCode:
+        dutch, english = (plan_sentence(PlanReason(code=code), None, w) for w in (_DUTCH, _ENGLISH))
+        assert dutch != english
+        assert "{" not in dutch + english
+    at = datetime(2024, 1, 15, 23, 0, tzinfo=UTC)
+    cheap = PlanReason(
+        code=PlanReasonCode.CHEAP, price_eur_per_kwh=0.12, compare_eur_per_kwh=0.3, compare_step=1
+    )
+    assert plan_sentence(cheap, at, _ENGLISH) == (
+        "It charges at 0.120\N{NO-BREAK SPACE}€/kWh; "
+        "other hours of its stay cost up to 0.300\N{NO-BREAK SPACE}€/kWh."
+    )
+    assert "worth 0.300" in plan_sentence(cheap, None, _ENGLISH)
 
 
 def test_a_reason_says_its_figures_with_their_unit() -> None:
