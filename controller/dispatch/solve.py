@@ -1,7 +1,7 @@
 """The one door to a plan: chooses a method, has its answer checked, and falls back to rules.
 
-Many stores without minimum powers go to the structured solver (`structured`); few, and whatever it declines,
-to the exact model, root by root (they share nothing). What comes out was checked against every hard
+Many stores go to the structured solver (`structured`); few, and whatever it declines, to the exact model,
+root by root (they share nothing). What comes out was checked against every hard
 constraint (`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from controller.dispatch.assemble import Certificate, assemble
 from controller.dispatch.check import check
 from controller.dispatch.evaluate import Powers, trivial_bound_eur
-from controller.dispatch.exact import RootPlan, RootSolver
+from controller.dispatch.exact import SAME_KWH, RootPlan, RootSolver
 from controller.dispatch.fallback import fallback
 from controller.dispatch.highs import Deadline, OutOfTime
 from controller.dispatch.inputs import DispatchInputs, split_by_root
@@ -25,7 +25,8 @@ STRUCTURED_FROM = 30
 STRUCTURED_SHARE = 0.6
 """Of a deadline, what it may use; the rest is for the exact model where it does not converge."""
 EXACT_UP_TO = 200
-"""Stores up to which the exact model decides directions (negative prices) better in bearable time."""
+"""Stores up to which the exact model, in bearable time, may decide directions (negative prices) and minimum
+powers better, where the structured plan is not proven to be near the best."""
 FALLBACK_RESERVE_S = 0.3
 """Kept of a deadline for the check and the rules [s]; measured at 1000 stores and 80 steps with a margin."""
 BOUND_MARGIN = 1e-5
@@ -52,30 +53,37 @@ def solve(
         A plan with status `optimal`, `feasible` or `fallback`.
     """
     del warm
+    plan = None
     if len(inputs.stores) >= STRUCTURED_FROM:
         begun = time.perf_counter()
         plan = _solve_structured(inputs, deadline_s, thorough=thorough)
-        if plan is not None:
+        enough = not thorough or len(inputs.stores) > EXACT_UP_TO
+        if plan is not None and (plan.status == "optimal" or enough):
             return plan
         if deadline_s is not None:
             deadline_s -= time.perf_counter() - begun
-    return solve_exact(inputs, deadline_s=deadline_s, thorough=thorough)
+    exact = solve_exact(inputs, deadline_s=deadline_s, thorough=thorough)
+    return exact if plan is None or _no_worse(exact, plan) else plan
+
+
+def _no_worse(one: DispatchResult, other: DispatchResult) -> bool:
+    """Whether smaller totals, in their order, or else no larger a cost."""
+    for mine, theirs in zip(one.totals_kwh.as_tuple(), other.totals_kwh.as_tuple(), strict=True):
+        if abs(mine - theirs) > SAME_KWH:
+            return mine < theirs
+    return one.cost_eur <= other.cost_eur
 
 
 def _solve_structured(
     inputs: DispatchInputs, deadline_s: float | None, *, thorough: bool
 ) -> DispatchResult | None:
-    """The plan by the structured solver, None where it has none that holds or a better one may be had."""
+    """The plan by the structured solver, None where it has none that holds."""
     # numba is heavy to load and small problems do without it.
     from controller.dispatch.structured.solve import solve_structured
 
     share_s = None if deadline_s is None else STRUCTURED_SHARE * deadline_s
     plan = solve_structured(inputs, deadline_s=share_s, thorough=thorough)
-    if plan is None or check(inputs, plan):
-        return None
-    if plan.status != "optimal" and thorough and len(inputs.stores) <= EXACT_UP_TO:
-        return None
-    return plan
+    return None if plan is None or check(inputs, plan) else plan
 
 
 def solve_quick(

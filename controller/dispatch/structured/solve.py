@@ -12,7 +12,8 @@ chains, one per store, and a few node prices per step. The parts:
     matrix whose entries are running products (the inverse of a tridiagonal is semiseparable);
   - `forest`: per node one Cholesky factorisation of steps by steps, children before parents.
 * `start`: where it begins; `replan`: how the last plan saves most of the work.
-* `stages`: wishes before cost; `directions`: no store charges and discharges at once.
+* `stages`: wishes before cost; `directions`: no store charges and discharges at once; `rotation`: minimum
+  powers, by cars that take turns.
 
 Work per iteration is linear in the stores, iterations hardly grow with them. What comes out is put
 together and figured by the same code as every other plan (`assemble`), and checked by it.
@@ -38,13 +39,16 @@ from controller.dispatch.structured.replan import (
     joined_powers,
     whole_bound,
 )
-from controller.dispatch.structured.stages import StageResult, Stages
+from controller.dispatch.structured.rotation import minimum_powers, without_dead_powers
+from controller.dispatch.structured.stages import StageResult, Stages, larger
 from controller.domain.units import FloatArray
 
 SMALL = 5_000
 """Chain steps up to which a plan is made very exact and from scratch, since it costs little."""
 SMALL_GAP, LARGE_GAP = 1e-6, 4e-4
 """Wanted gaps, relative to the cost's scale; 1e-3 counts as optimal."""
+WHOLE_GAP = 1e-4
+"""The same with minimum powers: taking turns adds its own part."""
 PART_GAP = 1e-4
 """Wanted gap of what is planned anew around the last plan."""
 REPLAN_GAP = 9.5e-4
@@ -68,21 +72,18 @@ def solve_structured(
             high price stands for all of them: a running controller plans again within minutes.
 
     Returns:
-        The plan, or None where this way does not apply (minimum powers) or did not converge in time:
-        the caller has another one.
+        The plan, or None where this way did not converge in time: the caller has another one.
     """
     begun = time.perf_counter()
 
     def stop() -> bool:
         return deadline_s is not None and time.perf_counter() - begun > deadline_s
 
-    if any(store.has_minimum_power for store in inputs.stores):
-        return None
     program = build_program(inputs)
     built_s = time.perf_counter() - begun
-    small = program.chain_steps <= SMALL
-    plan = None if warm is None or small else _replanned(inputs, program, warm, stop)
-    gap = SMALL_GAP if small else LARGE_GAP
+    small, whole = program.chain_steps <= SMALL, any(store.has_minimum_power for store in inputs.stores)
+    plan = None if warm is None or small or whole else _replanned(inputs, program, warm, stop)
+    gap = SMALL_GAP if small else WHOLE_GAP if whole else LARGE_GAP
     if plan is None:
         plan = _planned(inputs, program, inputs.cost_scale_eur, gap, stop, thorough=thorough)
     if plan is None:
@@ -94,6 +95,7 @@ def solve_structured(
         water_value_eur_per_kwh=_water_values(inputs, program, plan.lam),
         build_s=built_s,
         solve_s=time.perf_counter() - begun - built_s,
+        totals_are_least=plan.totals_are_least,
     )
     return assemble(inputs, plan.powers, certificate)
 
@@ -109,6 +111,8 @@ class _Plan:
     """Node prices times step length at every node of the inputs [EUR/kW], shape (N, T)."""
     lam: FloatArray
     """Water values of the chain steps [EUR/kWh], shape (M,)."""
+    totals_are_least: bool = True
+    """Whether no plan has smaller totals."""
 
 
 def _planned(
@@ -121,8 +125,10 @@ def _planned(
     thorough: bool = True,
 ) -> _Plan | None:
     """The whole problem from a cold start."""
+    least = minimum_powers(inputs, program)
+    whole = any(powers.any() for powers in least)
     stages = Stages(
-        base=program,
+        base=without_dead_powers(program, least) if whole else program,
         price=0.5 * (inputs.import_price_eur_per_kwh + inputs.export_price_eur_per_kwh) * inputs.step_h,
         weight_eur=_weight_eur(inputs),
         scale_eur=scale_eur,
@@ -133,13 +139,17 @@ def _planned(
     answer = stages.solve()
     if answer is None:
         return None
-    point = answer.point
+    turns = stages.with_turns(answer, inputs.step_h, least) if whole else answer
+    if turns is None:
+        return None
+    point = turns.point
     return _Plan(
-        method="structured",
-        powers=_powers(inputs, answer),
-        bound_eur=answer.bound_eur,
+        method="structured, in turns" if whole else "structured",
+        powers=_powers(inputs, turns),
+        bound_eur=turns.bound_eur,
         price=point.price[program.tree.kept_of],
         lam=point.lam,
+        totals_are_least=not larger(turns.totals_kwh, answer.totals_kwh),
     )
 
 

@@ -14,13 +14,14 @@ totals are no larger.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from controller.dispatch.structured.directions import fix_directions, netted
 from controller.dispatch.structured.interior import Outcome, run
 from controller.dispatch.structured.program import Point, Program, totals, with_weights
+from controller.dispatch.structured.rotation import take_turns, with_turns
 from controller.dispatch.structured.start import cold_start
 from controller.domain.units import FloatArray
 
@@ -50,6 +51,8 @@ class StageResult:
     """Proven, of the cost of every plan whose totals are no larger."""
     totals_kwh: Four
     """Beyond what was unavoidable from the start."""
+    weights: Four
+    """The prices of the kinds [EUR/kWh]."""
 
 
 @dataclass(kw_only=True)
@@ -90,7 +93,7 @@ class Stages:
             answer = self._cost_stage((w * ranks[0], w * ranks[1], w * ranks[2], w * ranks[3]))
             if answer is None:
                 return None
-            traded = _larger(answer.totals_kwh, least)
+            traded = larger(answer.totals_kwh, least)
             if not traded:
                 return answer
             self._raise(traded)
@@ -118,6 +121,41 @@ class Stages:
             point=point,
             bound_eur=bound - float(np.dot(weights, found)),
             totals_kwh=found,
+            weights=weights,
+        )
+
+    def with_turns(
+        self, relaxed: StageResult, hours: FloatArray, least: tuple[FloatArray, FloatArray]
+    ) -> StageResult | None:
+        """The plan with minimum powers from the one without; None where the turns cannot be kept.
+
+        Args:
+            relaxed: The cost stage's answer.
+            hours: Length of each step [h], shape (T,).
+            least: Minimum charging and discharging powers [kW], shapes (M,).
+        """
+        turns = take_turns(relaxed.program, relaxed.x, relaxed.point, hours, least)
+        program = with_turns(relaxed.program, turns, least)
+        point = cold_start(program, self.price)
+        if not self._run(program, point, self.gap * self.scale_eur).converged:
+            return None
+        free = program.free[: 3 * program.chain_steps].reshape(-1, 3)
+        plan = netted(program, point.x) if (free[:, 0] & free[:, 1]).any() else point.x
+        if plan is None:
+            return None
+        found = totals(program, plan)
+        # The relaxed stage's cost with its penalties bounds that of every plan, whatever its totals are.
+        worth = [
+            weight * (old - new)
+            for weight, old, new in zip(relaxed.weights, relaxed.totals_kwh, found, strict=True)
+        ]
+        return replace(
+            relaxed,
+            program=program,
+            x=plan,
+            point=point,
+            bound_eur=relaxed.bound_eur + sum(worth),
+            totals_kwh=found,
         )
 
     def _least_totals(self, first: int) -> Four | None:
@@ -141,7 +179,7 @@ class Stages:
             if not outcome.converged:
                 return None
             found = totals(program, outcome.point.x)
-            traded = [k for k in _larger(found, least) if k < kind]
+            traded = [k for k in larger(found, least) if k < kind]
             if not traded:
                 return found[kind]
             self._raise(traded)
@@ -166,6 +204,6 @@ class Stages:
         return run(program, point, gap_eur=gap, stop=self.stop)
 
 
-def _larger(found: Four, least: Four) -> list[int]:
+def larger(found: Four, least: Four) -> list[int]:
     """The kinds whose total is larger than the least one."""
     return [k for k in range(4) if found[k] > least[k] + SHORT_KWH]

@@ -40,7 +40,9 @@ def cold_start(program: Program, price: FloatArray) -> Point:
         omega=np.zeros(count),
     )
     x, slope = point.x, program.survey(point).slope
-    x[:p] = np.where(program.free[:p], _centred(program.low[:p], program.high[:p], slope[:p], aim), 0.0)
+    x[:p] = np.where(
+        program.free[:p], _centred(program.low[:p], program.high[:p], slope[:p], aim), program.low[:p]
+    )
     power = program.survey(point).off.balance
     for n, above in enumerate(tree.parent.tolist()):
         if above >= 0:

@@ -17,6 +17,7 @@ from controller.dispatch.structured.replan import WarmStart
 from controller.dispatch.structured.solve import solve_structured
 from controller.domain.ids import NodeId
 from tests.support.dispatch_problems import one_step_later, street
+from tests.support.dispatch_reference import audit
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,53 @@ def test_a_replan_holds_most_cars_and_is_still_proven(evening: tuple[DispatchInp
     assert warm.totals_kwh == cold.totals_kwh
 
 
-def test_minimum_powers_are_left_to_the_exact_model() -> None:
-    """A car that starts at 4.1 kW has no place in a linear program."""
-    inputs = street(cars=4, feeders=1, steps=24)
-    stores = (replace(inputs.stores[0], charge_kw_min=4.1), *inputs.stores[1:])
-    assert solve_structured(replace(inputs, stores=stores)) is None
+def _starting_at(inputs: DispatchInputs, least_kw: float) -> DispatchInputs:
+    """Cars of 11 kW that start at `least_kw`, both ways."""
+    eleven = np.full(inputs.steps, 11.0)
+    stores = (
+        replace(
+            s,
+            charge_kw_max=eleven,
+            discharge_kw_max=eleven * s.two_way,
+            charge_kw_min=least_kw,
+            discharge_kw_min=least_kw,
+        )
+        for s in inputs.stores
+    )
+    return replace(inputs, stores=tuple(stores))
+
+
+def test_minimum_powers_are_kept_by_taking_turns() -> None:
+    """Cars that start at 4.1 kW: every wish met, within 0.1% of the bound of the relaxed plan."""
+    inputs = _starting_at(street(cars=120, feeders=2), 4.1)
+    relaxed, plan = solve_structured(_starting_at(inputs, 0.0)), solve_structured(inputs)
+    assert relaxed is not None
+    assert plan is not None
+    assert audit(inputs, plan).broken == []
+    assert plan.totals_kwh == relaxed.totals_kwh
+    assert plan.status == "optimal"
+    assert plan.lower_bound_eur <= relaxed.cost_eur
+    below = [0.0 < power < 4.0 for series in relaxed.charge_kw.values() for power in series.tolist()]
+    assert sum(below) > 100, "the relaxed plan is meant to run below the minimum"
+
+
+def test_minimum_powers_that_do_not_fit_together_take_turns_at_a_pole() -> None:
+    """Two cars of at least 4.1 kW on a pole of 8 kW: never both at once, and the plan says what is short."""
+    inputs = _starting_at(street(cars=2, feeders=1), 4.1)
+    limit = np.full(inputs.steps, 8.0)
+    pole = NodeInput(
+        id=NodeId("pole"), parent=NodeId("feeder-0"), import_limit_kw=limit, export_limit_kw=limit
+    )
+    stores = tuple(replace(store, node=pole.id) for store in inputs.stores)
+    inputs = replace(inputs, nodes=(*inputs.nodes, pole), stores=stores)
+    plan = solve_structured(inputs)
+    assert plan is not None
+    true = audit(inputs, plan)
+    assert true.broken == []
+    assert plan.totals_kwh.as_tuple() == pytest.approx(true.totals_kwh, abs=1e-6)
+    one, two = (plan.charge_kw[store.id] for store in stores)
+    assert not np.any((one > 0.0) & (two > 0.0))
+    assert plan.status == "feasible", "short of what the relaxed plan has, so nothing is claimed"
 
 
 def test_no_plan_comes_after_the_deadline() -> None:
