@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import pytest
 
 from controller.dispatch.check import check
 from controller.dispatch.fallback import fallback
-from controller.dispatch.inputs import DispatchInputs, Stay, Trip
+from controller.dispatch.inputs import DispatchInputs, Stay
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve_quick
-from controller.domain.ids import AssetId
 from controller.powerflow.check import FindingKind, check_flow
 from controller.powerflow.placement import FlowModel, flow_model
 from controller.powerflow.replan import FlowCheckedPlan, plan_that_holds
@@ -25,6 +23,7 @@ from tests.support.cable import cable_model, cable_site
 from tests.support.dispatch import load, node, problem, roof, store
 from tests.support.ieee_feeder import FEEDER, SUBSTATION, ieee_site
 from tests.support.sim import START
+from tests.support.winter_day import winter_day
 
 STEPS = 8
 CHEAP = [0.30, 0.30, 0.05, 0.05, 0.30, 0.30, 0.05, 0.30]
@@ -205,42 +204,10 @@ def test_the_solver_process_gets_everything_by_pickle() -> None:
 
 def test_cars_on_the_simulated_street() -> None:
     """24 cars and a winter's homes: the tree's 138 kW are more than 200 A on the cable's fullest phase."""
-    site, steps = build(load_scenario("street"), seed=1, start=START).site, 96
+    site = build(load_scenario("street"), seed=1, start=START).site
     model = flow_model(site)
     assert model is not None
-    hours = np.arange(steps) / 4.0
-    evening = 0.6 + 0.7 * np.exp(-(((hours - 18.5) / 2.5) ** 2))
-    per_node = Counter(home.node for home in site.loads)
-    price = 0.1 + 0.05 * np.sin(hours / 2.5) + 0.3 * ((hours >= 17.5) & (hours < 20.0))
-    inputs = problem(
-        steps,
-        [node(n.id, n.parent, n.import_limit_kw(), steps) for n in site.network.nodes],
-        fixed=[load(f"load:{at}", at, count * evening, steps) for at, count in per_node.items()],
-        stores=[
-            store(
-                car.id,
-                site.charge_point_by_id[AssetId(f"cp-{i:03d}")].node,
-                steps,
-                initial_kwh=0.3 * car.capacity_kwh,
-                capacity_kwh=car.capacity_kwh,
-                min_kwh=car.min_kwh,
-                final_min_kwh=0.7 * car.capacity_kwh,
-                stays=(
-                    Stay(from_step=0, to_step=32, departure_min_kwh=0.8 * car.capacity_kwh),
-                    Stay(from_step=68, to_step=steps),
-                ),
-                trips=(Trip(step=40, energy_kwh=8.0),),
-                charge_kw_max=car.charge_kw_max,
-                discharge_kw_max=car.discharge_kw_max,
-                efficiency_charge=car.efficiency_charge,
-                efficiency_discharge=car.efficiency_discharge,
-            )
-            for i, car in enumerate(site.vehicles, start=1)
-        ],
-        buy=price + 0.02,
-        sell=price - 0.01,
-        step_h=0.25,
-    )
+    inputs = winter_day(site)
     naive = solve_quick(inputs)
     assert check(inputs, naive) == []
     assert {finding.kind for finding in check_flow(inputs, naive, model)} == {FindingKind.CABLE}
