@@ -15,6 +15,7 @@ from controller.domain.ids import AssetId, MemberId
 from controller.domain.plan_reasons import PlanReasonCode
 from controller.domain.telemetry import CarReading, ConnectorReading
 from controller.forecast.prices import PriceBook
+from controller.runtime import views
 from controller.runtime.coming import soon
 from controller.runtime.core import Controller
 from controller.runtime.plan import ActivePlan
@@ -76,3 +77,15 @@ async def test_without_a_plan_there_is_nothing_to_come(tmp_path: Path) -> None:
     async with running(tmp_path) as (controller, trading, _):
         service = Service(controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict)
         assert list(await service.plan_reasons(CAR)) == []
+
+
+async def test_a_fleet_is_not_told_of_every_car_at_every_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thousand cars would hold up the page; each can be asked for by itself."""
+    monkeypatch.setattr(views, "COMING_CARS_MAX", 3)
+    async with running(tmp_path) as (controller, trading, _):
+        plan_with_a_cheap_night(controller)
+        service = Service(controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict)
+        assert all(not view.coming for view in await service.assets(MemberId("fleet")))
+        assert len(await service.plan_reasons(CAR)) > 1
