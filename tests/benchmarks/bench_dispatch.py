@@ -90,16 +90,20 @@ class Bench:
         """Measures one problem, cold and one step later."""
         inputs = street(cars=cars, seed=seed)
         cold = self._line("cold", seed, inputs)
-        self._line("warm", seed, one_step_later(inputs, cold), WarmStart(inputs=inputs, result=cold))
+        if cold is not None:
+            self._line("warm", seed, one_step_later(inputs, cold), WarmStart(inputs=inputs, result=cold))
 
     def _line(
         self, name: str, seed: int, inputs: DispatchInputs, warm: WarmStart | None = None
-    ) -> DispatchResult:
+    ) -> DispatchResult | None:
         cars = len(inputs.stores)
         _forget_peak()
         repeats = REPEATS if cars <= YARDSTICK_CARS else REPEATS_LARGE
         seconds, plan = _timed(lambda: solve_structured(inputs, warm=warm), repeats)
         memory_mib = _peak_mib()
+        if plan is None:
+            sys.stdout.write(f"{name:<6}{seed:>5}{cars:>7}  gave up after {seconds:.1f} s\n")
+            return None
         breaches = check(inputs, plan)
         assert not breaches, breaches[0]
         general_s = yardstick_s(inputs, self._general) if cars <= YARDSTICK_CARS else {}
@@ -137,14 +141,13 @@ class Bench:
         return "\n".join([*told, f"plot: {PLOT}", ""])
 
 
-def _timed(solve: Callable[[], DispatchResult | None], repeats: int) -> tuple[float, DispatchResult]:
-    """The shortest of a few runs [s] and the plan."""
+def _timed(solve: Callable[[], DispatchResult | None], repeats: int) -> tuple[float, DispatchResult | None]:
+    """The shortest of a few runs [s] and the plan, None where the solver gave up."""
     best, plan = np.inf, None
     for _ in range(repeats):
         begun = time.perf_counter()
         plan = solve()
         best = min(best, time.perf_counter() - begun)
-    assert plan is not None, "the structured solver gave up on a bench problem"
     return best, plan
 
 
