@@ -40,11 +40,10 @@ def published_v() -> FloatArray:
     return np.array(values, dtype=np.float64) * BASE_V
 
 
-def ieee_site(source_voltage_pu: float = 1.05) -> Site:
+def ieee_site() -> Site:
     """The feeder: one cable limit behind the transformer, a home and a one-phase charger at each load.
 
-    Args:
-        source_voltage_pu: 1.05 as published, with which the busbar idles within a volt of EN 50160's limit.
+    With the published source of 1.05 pu the busbar idles within a volt of EN 50160's upper limit.
     """
     rows = table("loads_minute_566.csv")
     loads, points, cars = [], [], []
@@ -89,39 +88,40 @@ def ieee_site(source_voltage_pu: float = 1.05) -> Site:
         )
     return Site(
         name="IEEE European low-voltage test feeder",
-        network=Network(
-            (
-                Node(
-                    id=SUBSTATION,
-                    parent=None,
-                    kind=NodeKind.TRANSFORMER,
-                    limits=(Limit(kind=LimitKind.TRANSFORMER, value=800.0),),
-                ),
-                Node(
-                    id=FEEDER,
-                    parent=SUBSTATION,
-                    kind=NodeKind.FEEDER,
-                    limits=(Limit(kind=LimitKind.CABLE, value=421.0),),
-                ),
-            )
-        ),
+        network=_tree(),
         members=(Member(id=_MEMBER, name="member"),),
         charge_points=tuple(points),
         vehicles=tuple(cars),
         pv=(),
         batteries=(),
         loads=tuple(loads),
-        electrical=_electrical(places, source_voltage_pu),
+        electrical=_electrical(places),
     )
 
 
-def _electrical(places: dict[AssetId, str], source_voltage_pu: float) -> Electrical:
+def _tree() -> Network:
+    substation = Node(
+        id=SUBSTATION,
+        parent=None,
+        kind=NodeKind.TRANSFORMER,
+        limits=(Limit(kind=LimitKind.TRANSFORMER, value=800.0),),
+    )
+    feeder = Node(
+        id=FEEDER,
+        parent=SUBSTATION,
+        kind=NodeKind.FEEDER,
+        limits=(Limit(kind=LimitKind.CABLE, value=421.0),),
+    )
+    return Network((substation, feeder))
+
+
+def _electrical(places: dict[AssetId, str]) -> Electrical:
     lines = table("lines.csv")
     ids = sorted({row[end] for row in lines for end in ("from_bus", "to_bus")}, key=int)
     types = table("cable_types.csv")
     return Electrical(
         medium_voltage_kv=11.0,
-        source_voltage_pu=source_voltage_pu,
+        source_voltage_pu=1.05,
         source_short_circuit_mva=10_000.0,
         cable_types=tuple(
             CableType(
