@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from controller.domain.assets import Booking, Wishes
 from controller.domain.ids import AssetId, NodeId
@@ -19,6 +20,7 @@ from controller.runtime.people import People
 from controller.runtime.plan import PlanGuide
 from controller.runtime.ports import Lockout
 from controller.runtime.steering import Cycle
+from controller.setpoints.safety import Decision
 
 LENGTH = struct.Struct("!Q")
 """In front of every message: its length in bytes."""
@@ -85,6 +87,30 @@ class Decided:
     late: tuple[Late, ...]
     """Those since the last message."""
     delay_ms_max: float
+
+
+class PackedDecisions(Mapping[AssetId, Decision]):
+    """Decisions that are unpacked when somebody looks at them: only pages do, and not at every cycle."""
+
+    def __init__(self, decisions: Mapping[AssetId, Decision]) -> None:
+        self._body = pickle.dumps(dict(decisions), protocol=pickle.HIGHEST_PROTOCOL)
+
+    @cached_property
+    def _unpacked(self) -> dict[AssetId, Decision]:
+        found: dict[AssetId, Decision] = pickle.loads(self._body)  # noqa: S301  # packed here
+        return found
+
+    def __getitem__(self, asset: AssetId) -> Decision:
+        """A device's decision."""
+        return self._unpacked[asset]
+
+    def __iter__(self) -> Iterator[AssetId]:
+        """The devices."""
+        return iter(self._unpacked)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._unpacked)
 
 
 class PeopleLog:

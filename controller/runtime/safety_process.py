@@ -25,6 +25,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -35,7 +36,16 @@ from controller.domain.time import DomainClock, utc_text
 from controller.runtime.core import Controller
 from controller.runtime.guard import Guard
 from controller.runtime.pace import Pace
-from controller.runtime.safety_messages import LENGTH, Begin, Decided, News, PeopleLog, apply_news, packed
+from controller.runtime.safety_messages import (
+    LENGTH,
+    Begin,
+    Decided,
+    News,
+    PackedDecisions,
+    PeopleLog,
+    apply_news,
+    packed,
+)
 
 START_S = 60.0
 """Longest that a child may take to import its libraries [s]."""
@@ -115,6 +125,7 @@ class SafetyProcess:
             due=None if self._last is None else self._last.due,
         )
         child.send(begin)
+        child.heard_s = time.monotonic()
         before = (controller.counters.safety_cycles, controller.counters.delay_ms_max)
         tasks = {
             asyncio.create_task(self._tell(child, people, clock)),
@@ -357,6 +368,7 @@ def _cycle(guard: Guard, pace: Pace) -> Decided:
     cycle, failure = None, ""
     try:
         cycle = guard.cycle(pace.clock.now())
+        cycle = replace(cycle, decisions=PackedDecisions(cycle.decisions))
     except Exception:  # noqa: BLE001  # a bug must not end the loop that keeps the cables safe
         failure = traceback.format_exc()
     pace.end()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +19,7 @@ from controller.config import Settings
 from controller.domain.assets import Booking
 from controller.domain.ids import AssetId
 from controller.domain.network import ImposedLimit
+from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Setpoint
 from controller.domain.telemetry import ConnectorReading
 from controller.domain.time import ScaledDomainClock
@@ -25,8 +27,9 @@ from controller.runtime import safety_process
 from controller.runtime.core import Controller
 from controller.runtime.people import People
 from controller.runtime.report import child_pids
-from controller.runtime.safety_messages import PeopleLog, apply_change
+from controller.runtime.safety_messages import PackedDecisions, PeopleLog, apply_change
 from controller.runtime.safety_process import SafetyProcess
+from controller.setpoints.safety import Decision
 from tests.support.guards import HangingGuard, give_guard
 from tests.support.neighbourhood import START
 from tests.support.running import FakeDriver, make_controller
@@ -160,3 +163,12 @@ def test_changed_settings_of_people_cross_as_differences() -> None:
     assert (copy.bookings, copy.discharge_stopped) == (people.bookings, True)
     vehicle = people.bookings["b-1"].vehicle
     assert copy.bookings_of(vehicle) == people.bookings_of(vehicle)
+
+
+def test_packed_decisions_are_the_same_decisions() -> None:
+    """Also after they crossed to another process."""
+    reason = Reason(code=ReasonCode.PLAN, subject="cp-1", value=30.0, unit="kWh")
+    decisions = {CP: Decision(asset=CP, power_kw=4.2, reason=reason)}
+    crossed = pickle.loads(pickle.dumps(PackedDecisions(decisions)))  # noqa: S301  # packed in the line itself
+    assert dict(crossed) == decisions
+    assert (len(crossed), crossed.get(AssetId("cp-9"))) == (1, None)
