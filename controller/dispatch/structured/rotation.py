@@ -163,26 +163,14 @@ def _rounds(
     room: FloatArray,
     power: FloatArray,
 ) -> None:
-    """Car after car, round after round.
+    """Car after car, round after round; writes `power`, charging positive, and uses up `room`.
 
-    Args:
-        first: As in `Chains`.
-        step: As in `Chains`.
-        node: The kept node of each store, shape (S,).
-        initial: As in `Chains`.
-        rates: kWh per kW charged, and per kW discharged, shape (2, M).
-        moves: Least (at least 1) and most grid widths of a charge and of a discharge, shape (2, 2, M).
-        eur: Cost beside the node's price per kW, shape (2, M).
-        pull: Price of a node's deviation [EUR/kW2], shape (T,).
-        bounds: Least and most E, shape (2, M).
-        wish_first: Where each chain step's wishes begin, shape (M + 1,).
-        wish: Level and price of each, shape (2, W).
-        price: Shape (K, T).
-        relaxed: The relaxed plan's powers, charging positive, shape (M,).
-        least: Minimum powers, shape (2, M).
-        parent: The kept parent of each node, shape (K,).
-        room: What minimum powers may still sum to, shape (2, K, T); used up.
-        power: Written: the powers, shape (M,).
+    What is not known from `Chains` and `Program`, side 0 charging, 1 discharging: `rates` kWh per kW (2, M);
+    `moves` least (at least 1) and most grid widths (2, side, M); `eur` cost per kW beside the node's price
+    (2, M); `pull` price of a node's deviation [EUR/kW2] (T,); `bounds` least and most E (2, M);
+    `wish_first` where each chain step's wishes begin (M + 1,), `wish` their levels and prices (2, W);
+    `relaxed` the relaxed plan's powers (M,); `least` minimum powers (2, M); `room` what those may still sum
+    to (2, K, T).
     """
     lacks = np.zeros(price.shape)
     for turn in range(ROUNDS):
@@ -202,24 +190,11 @@ def _rounds(
                 value, now = np.zeros(levels.size), np.empty(levels.size)
                 for back in range(end - begin):
                     k = end - 1 - back
-                    at = slice(wish_first[k], wish_first[k + 1])
+                    at, t, n = slice(wish_first[k], wish_first[k + 1]), step[k], node[s]
                     _arrive(levels, bounds[0, k], bounds[1, k], wish[0, at], wish[1, at], value)
-                    t = step[k]
-                    allowed = moves[:, :, k].copy()
-                    for side in range(2):
-                        if not _fits(least[side, k], node[s], t, parent, room[side]):
-                            allowed[1, side] = 0
-                    _choose(
-                        rates[:, k],
-                        allowed,
-                        eur[:, k],
-                        price[node[s], t],
-                        pull[t],
-                        row[t],
-                        value,
-                        now,
-                        best[k - begin],
-                    )
+                    allowed = _allowed(moves[:, :, k], least[:, k], n, t, parent, room)
+                    into = best[k - begin]
+                    _choose(rates[:, k], allowed, eur[:, k], price[n, t], pull[t], row[t], value, now, into)
                     value, now = now, value
                 _follow(best, down, rates[:, begin:end], power[begin:end])
             for k in range(begin, end):
@@ -242,14 +217,18 @@ def _claim(
 
 
 @compiled
-def _fits(least: float, node: int, step: int, parent: IntArray, room: FloatArray) -> bool:
-    """Whether one more car may run with its minimum power; without one it always may."""
-    n = node
-    while n >= 0 and least > 0.0:
-        if room[n, step] < least:
-            return False
-        n = parent[n]
-    return True
+def _allowed(
+    moves: IntArray, least: FloatArray, node: int, step: int, parent: IntArray, room: FloatArray
+) -> IntArray:
+    """The moves of a step, without those for whose minimum power some node has no room left."""
+    allowed = moves.copy()
+    for side in range(2):
+        n = node
+        while n >= 0 and least[side] > 0.0:
+            if room[side, n, step] < least[side]:
+                allowed[1, side] = 0
+            n = parent[n]
+    return allowed
 
 
 @compiled
