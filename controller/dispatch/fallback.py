@@ -17,8 +17,7 @@ import numpy as np
 
 from controller.dispatch.assemble import Certificate, assemble
 from controller.dispatch.evaluate import Powers, base_power_kw, sum_up_tree, trivial_bound_eur
-from controller.dispatch.inputs import DispatchInputs
-from controller.dispatch.layout import layout_of
+from controller.dispatch.inputs import DispatchInputs, StoreInput
 from controller.dispatch.result import DispatchResult
 from controller.domain.units import FloatArray, IntArray
 
@@ -77,9 +76,7 @@ class _Rules:
         self.into = np.array([store.efficiency_charge for store in stores])
         self.out = np.array([store.efficiency_discharge for store in stores])
         self.capacity = np.array([store.capacity_kwh for store in stores])
-        self.floor = np.full(shape, np.inf)
-        layout = layout_of(inputs)
-        self.floor[layout.store, layout.step] = layout.floor_kwh
+        self.floor = np.array([_floor_ahead_kwh(store) for store in stores]).reshape(shape)
         self.target, self.due = _targets(inputs)
         self.hours = np.concatenate([[0.0], np.cumsum(inputs.step_h)])
 
@@ -173,6 +170,18 @@ class _Rules:
             if kw > TINY_KW and kw >= store.discharge_kw_min:
                 self.discharge[i, t] = kw
                 power[path] -= kw
+
+
+def _floor_ahead_kwh(store: StoreInput) -> FloatArray:
+    """What a store must keep at the end of each step for that and all later floors, trips between included.
+
+    Returns:
+        Energy [kWh], shape (T,); infinite where the store is away and cannot discharge.
+    """
+    driven = np.concatenate([[0.0], np.cumsum(store.trips_kwh)])
+    ahead = np.maximum.accumulate((store.floor_kwh + driven)[::-1])[::-1] - driven
+    floor: FloatArray = np.where(store.plugged, ahead[1:], np.inf)
+    return floor
 
 
 def _targets(inputs: DispatchInputs) -> tuple[FloatArray, IntArray]:

@@ -66,6 +66,7 @@ class SolverProcess:
         self._answers: asyncio.StreamReader | None = None
         self._answers_transport: asyncio.ReadTransport | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._restarting: asyncio.Task[None] | None = None
         self._ready = False
         self._started_s = 0.0
         self.restarts = 0
@@ -97,6 +98,7 @@ class SolverProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the child."""
+        await self._restarted()
         await self._stop()
 
     async def solve(self, inputs: DispatchInputs, deadline_s: float | None) -> DispatchResult:
@@ -111,6 +113,7 @@ class SolverProcess:
             The solver's plan, or one with status `fallback` and the reason.
         """
         async with self._one_at_a_time:
+            await self._restarted()
             wait_s = None if deadline_s is None else max(0.0, deadline_s - _reserve_s(inputs, deadline_s))
             asked_s, answered_cpu_s = time.monotonic(), self._cpu_s
             try:
@@ -131,6 +134,14 @@ class SolverProcess:
                 return result
             log.warning("plan_by_rules", reason=reason)
             return await asyncio.to_thread(fallback, inputs, reason)
+
+    async def _restarted(self) -> None:
+        """Waits until a child that is being replaced has been."""
+        if self._restarting is not None:
+            # One that cannot be started leaves no child: the next solve finds that, and plans by rules.
+            with contextlib.suppress(OSError):
+                await self._restarting
+            self._restarting = None
 
     async def _asked(self, inputs: DispatchInputs, wait_s: float | None) -> DispatchResult:
         """Sends the problem and waits for the answer."""
