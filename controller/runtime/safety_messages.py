@@ -24,6 +24,10 @@ from controller.setpoints.safety import Decision
 
 LENGTH = struct.Struct("!Q")
 """In front of every message: its length in bytes."""
+ALIVE = "alive"
+"""What the child says when it has nothing to say."""
+RECEIVE_BYTES = 1 << 20
+"""How much either side reads at once."""
 BOOKINGS_ONE_BY_ONE = 20
 """More changed bookings than this are taken over at once, with their index made anew."""
 

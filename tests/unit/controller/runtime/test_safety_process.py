@@ -72,7 +72,7 @@ async def until(there: Callable[[], bool]) -> None:
 def safety_child() -> int:
     """The child's process id."""
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8") for pid in child_pids()}
-    (found,) = [pid for pid, command in commands.items() if "safety_process" in command]
+    (found,) = [pid for pid, command in commands.items() if "safety_child" in command]
     return found
 
 
@@ -129,6 +129,7 @@ async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pyt
     ):
         await until(lambda: safety.restarts == 1)
         await until(lambda: controller.counters.safety_cycles >= 6)
+        assert controller.counters.failures["safety"] >= 1
 
 
 def a_booking(name: str, hours: int) -> Booking:

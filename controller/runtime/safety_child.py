@@ -1,0 +1,179 @@
+"""The child that runs the safety cycles: see `safety_process`, which starts it and talks with it.
+
+It waits for nobody: it reads what there is, decides when a cycle is due, and what it has to say is written
+when the other side takes it. It imports no more than a cycle needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import pickle
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from dataclasses import replace
+
+from controller.runtime.guard import Guard
+from controller.runtime.pace import Pace
+from controller.runtime.safety_messages import (
+    ALIVE,
+    LENGTH,
+    RECEIVE_BYTES,
+    Begin,
+    Decided,
+    News,
+    PackedDecisions,
+    apply_news,
+    packed,
+)
+
+ALIVE_S = 1.0
+"""A child that has decided nothing for so long [s, machine] says that it lives: time may stand still."""
+REAL_TIME_PRIORITY = 10
+"""Where the operating system lets us, the child runs whenever it has something to do."""
+REAL_TIME_MAX_S = 5.0
+"""A child that computes for so long without a pause has gone astray: the operating system ends it."""
+PRIORITY_GAIN = -5
+"""Where real time is not granted: how much nicer to itself the child is than the controller."""
+GC_THRESHOLD = (2_000, 10, 10_000)
+"""Collect the young often and in small lots, the old hardly ever."""
+UNSENT_MAX_BYTES = 64 << 20
+"""What a controller that does not listen leaves unread; beyond it the child's answers are dropped."""
+
+
+class _Wire:
+    """The child's side of the socket: it never waits longer than it is told to."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._in = bytearray()
+        self._out = bytearray()
+        self.ended = False
+        self.said_s = time.monotonic()
+        """When something was put last [s, machine clock]."""
+
+    def put(self, message: object) -> None:
+        """Says something, now or as soon as the other side takes it."""
+        self.said_s = time.monotonic()
+        if len(self._out) < UNSENT_MAX_BYTES:
+            self._out += packed(message)
+            self._write()
+
+    def exchange(self, wait_s: float) -> list[object]:
+        """Reads what has come, for at most `wait_s` [s] if nothing has; sets `ended` at the end."""
+        readable, writable, _ = select.select([self._sock], [self._sock] if self._out else [], [], wait_s)
+        if writable:
+            self._write()
+        if not readable:
+            return []
+        with contextlib.suppress(BlockingIOError):
+            received = self._sock.recv(RECEIVE_BYTES)
+            self.ended = not received
+            self._in += received
+        return list(self._messages())
+
+    def _messages(self) -> list[object]:
+        found, at = [], 0
+        while len(self._in) - at >= LENGTH.size:
+            (size,) = LENGTH.unpack_from(self._in, at)
+            end = at + LENGTH.size + size
+            if len(self._in) < end:
+                break
+            found.append(pickle.loads(self._in[at + LENGTH.size : end]))  # noqa: S301  # our own parent's words
+            at = end
+        del self._in[:at]
+        return found
+
+    def _write(self) -> None:
+        try:
+            sent = self._sock.send(self._out)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.ended = True
+            return
+        del self._out[:sent]
+
+
+def serve(sock: socket.socket) -> None:
+    """The child's life: begins with the first message and runs cycles until the other side closes."""
+    wire = _Wire(sock)
+    wire.put(ALIVE)
+    messages: list[object] = []
+    while not messages:
+        messages = wire.exchange(1.0)
+        if wire.ended:
+            return
+    begin, *rest = messages
+    if not isinstance(begin, Begin):
+        raise TypeError(f"the first message is a {type(begin).__name__}, not a Begin")
+    guard = begin.guard
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
+    pace = Pace(begin.clock, begin.period_s, begin.due)
+    while not wire.ended:
+        for message in rest:
+            _take(guard, pace, message)
+        if pace.left_s() <= 0.0:
+            wire.put(_cycle(guard, pace))
+        elif time.monotonic() - wire.said_s > ALIVE_S:
+            wire.put(ALIVE)
+        rest = wire.exchange(min(max(pace.left_s(), 0.0), ALIVE_S))
+
+
+def _take(guard: Guard, pace: Pace, message: object) -> None:
+    if isinstance(message, News):
+        if message.clock is not None:
+            pace.clock = message.clock
+        apply_news(guard, message)
+
+
+def _cycle(guard: Guard, pace: Pace) -> Decided:
+    """One cycle. One that fails sends nothing: what was sent before runs out."""
+    pace.begin()
+    cycle, failure = None, ""
+    try:
+        cycle = guard.cycle(pace.clock.now())
+        cycle = replace(cycle, decisions=PackedDecisions(cycle.decisions))
+    except Exception:  # noqa: BLE001  # a bug must not end the loop that keeps the cables safe
+        failure = traceback.format_exc()
+    pace.end()
+    return Decided(
+        cycle=cycle,
+        failure=failure,
+        cycles=pace.cycles,
+        due=pace.due,
+        late=pace.take_late(),
+        delay_ms_max=pace.delay_ms_max,
+    )
+
+
+def _go_first() -> None:
+    """Asks the operating system to run this process before others, as far as it grants that."""
+    try:
+        limit_us = int(REAL_TIME_MAX_S * 1e6)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (limit_us, limit_us))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REAL_TIME_PRIORITY))
+    except (AttributeError, OSError, ValueError):
+        with contextlib.suppress(OSError):
+            os.nice(PRIORITY_GAIN)
+
+
+def _main(descriptor: int) -> None:
+    # Whoever stops the controller with Ctrl-C stops this one through it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _go_first()
+    with socket.socket(fileno=descriptor) as sock:
+        serve(sock)
+
+
+if __name__ == "__main__":
+    _main(int(sys.argv[1]))
