@@ -110,11 +110,6 @@ class ActivePlan:
             by_rules=result.status == "fallback",
         )
 
-    @cached_property
-    def at_risk_kwh(self) -> dict[AssetId, float]:
-        """What will be missing at a departure [kWh], by car."""
-        return {s.asset: s.missing_kwh for s in self.result.shortfalls if s.kind == "departure"}
-
     def node_price_eur_per_kwh(self, node: NodeId, at: datetime) -> float | None:
         """The node's price in the step that holds `at`."""
         step = self.step_at(at)
