@@ -36,14 +36,42 @@ def pro_rata(total_wh: int, quantity_wh: IntArray, tie_order: TieOrder) -> IntAr
     whole = int(quantity_wh.sum())
     if total_wh == whole:
         return quantity_wh.copy()
-    # A product beyond 64 bits is rare; Python's own integers then do the same sums, only slower.
-    exact = quantity_wh if total_wh * int(quantity_wh.max()) <= _INT64_MAX else quantity_wh.astype(object)
-    products = exact * total_wh
-    floors = products // whole
-    remainders = products - floors * whole
+    return _whole_parts(times(quantity_wh, total_wh), whole, total_wh, tie_order)
+
+
+def times(quantities: IntArray, factor: int) -> IntArray:
+    """The exact products, shape (N,); `quantities` are not negative.
+
+    A product beyond 64 bits is rare; Python's own integers (dtype object) then do the same sums, only slower.
+    """
+    exact = quantities if abs(factor) * int(quantities.max()) <= _INT64_MAX else quantities.astype(object)
+    return exact * factor
+
+
+def divided(numerators: IntArray, denominator: int, tie_order: TieOrder) -> IntArray:
+    """Divides each by the same number, so that the parts sum to the floor of the divided sum.
+
+    Args:
+        numerators: What is divided, shape (N,), of any sign; Python integers (dtype object) where 64 bits
+            are too few.
+        denominator: Positive.
+        tie_order: Puts positions 0..N-1 in the order in which they win an equal remainder.
+
+    Returns:
+        The whole parts, shape (N,): each the floor, or one more for the largest remainders.
+    """
+    return _whole_parts(numerators, denominator, sum(numerators.tolist()) // denominator, tie_order)
+
+
+def _whole_parts(numerators: IntArray, denominator: int, total: int, tie_order: TieOrder) -> IntArray:
+    """The floors of the quotients, and one more for the largest remainders until they sum to `total`."""
+    floors = numerators // denominator
+    remainders = numerators - floors * denominator
     parts = floors.astype(np.int64)
-    left = total_wh - int(parts.sum())
+    left = total - int(parts.sum())
     if left:
+        # Each remainder is less than the denominator, so more than `left` of them are above 0: what
+        # divides evenly never gets one more.
         parts[_largest(remainders, left, tie_order)] += 1
     return parts
 
@@ -66,6 +94,20 @@ def by_hash(order_ids: Sequence[str]) -> TieOrder:
         digests = [hashlib.sha256(order_ids[i].encode()).digest() for i in positions.tolist()]
         ranked = sorted(range(len(digests)), key=digests.__getitem__)
         return positions[np.array(ranked, dtype=np.int64)]
+
+    return ordered
+
+
+def in_turn(ranks: IntArray, turn: int) -> TieOrder:
+    """By rank, beginning with another one each turn: over many quarter-hours nobody is favoured.
+
+    Args:
+        ranks: A permutation of 0..N-1, shape (N,).
+        turn: Who is first: rank `turn` modulo N.
+    """
+
+    def ordered(positions: IntArray) -> IntArray:
+        return positions[np.argsort((ranks[positions] - turn) % len(ranks))]
 
     return ordered
 
