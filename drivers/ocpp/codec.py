@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from controller.domain.assets import ChargePoint
+from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
 from controller.domain.errors import WijkstroomError
 from controller.domain.setpoints import Outcome, Setpoint
 from controller.domain.telemetry import Reading
@@ -51,6 +52,12 @@ class NoticeCode(StrEnum):
     """Somebody identified themselves with a token that is not ours."""
     UNEXPECTED_ANSWER = "unexpected_answer"
     """An answer to nothing that is open: late, or made up."""
+    IGNORES_PROFILE = "ignores_profile"
+    """It draws or gives more than the setpoint that it took."""
+    ASLEEP = "asleep"
+    """The car takes nothing although its pause is over."""
+    DOWNGRADE = "downgrade"
+    """It offered only versions older than one that it has spoken: not let in."""
     PROFILE_REFUSED = "profile_refused"
     """A default profile was refused: what the charger does on its own is its maker's choice."""
 
@@ -98,6 +105,8 @@ class Received:
     """The answer to our open request."""
     booted: bool = False
     """The charger started anew: its profiles are to be laid again."""
+    requests: tuple[Request, ...] = ()
+    """What is to be asked of the charger because of it."""
     malformed: bool = False
 
 
@@ -138,7 +147,7 @@ class Session(Protocol):
         """How a setpoint is said in this version, or why it is not said at all."""
         ...
 
-    def power_outcome(self, setpoint: Setpoint, answer: Answer) -> Outcome:
+    def power_outcome(self, setpoint: Setpoint, answer: Answer, now: datetime) -> Outcome:
         """What the charger's answer means for the setpoint."""
         ...
 
@@ -159,7 +168,13 @@ class Codec(Protocol):
         """The name in the WebSocket handshake: `ocpp2.1`."""
         ...
 
-    def session(self, charge_point: ChargePoint, *, knows_token: Callable[[str], bool]) -> Session:
+    def session(
+        self,
+        charge_point: ChargePoint,
+        *,
+        knows_token: Callable[[str], bool],
+        template: ChargerTemplate = PLAIN_TEMPLATE,
+    ) -> Session:
         """A fresh session with one charger."""
         ...
 

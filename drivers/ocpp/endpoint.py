@@ -28,6 +28,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from controller.domain.assets import ChargePoint
+from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
 from controller.domain.errors import NotFoundError, StartUpError
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
@@ -37,7 +38,9 @@ from controller.domain.time import DomainClock
 from drivers.ocpp.codec import Answer, Codec, Notice, NoticeCode, Received, Request, Session
 from drivers.ocpp.frames import MAX_FRAME_BYTES
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
+from drivers.ocpp.v16 import Ocpp16
 from drivers.ocpp.v21 import Ocpp21
+from drivers.ocpp.v201 import Ocpp201
 
 _PATH = "/ocpp/"
 _SOCKET_BYTES_MAX = 8 * MAX_FRAME_BYTES
@@ -71,6 +74,7 @@ class OcppEndpoint:
         call_timeout_s: float = 10.0,
         passwords: Mapping[str, str] | None = None,
         codecs: Sequence[Codec] | None = None,
+        templates: Mapping[AssetId, ChargerTemplate] | None = None,
         boot_grace_s: float = 10.0,
         ping_interval_s: float = 30.0,
     ) -> None:
@@ -85,7 +89,8 @@ class OcppEndpoint:
             clock: Domain time.
             call_timeout_s: How long a charger may take to answer, machine time [s].
             passwords: By charge point id, for HTTP Basic (security profile 1); None only on loopback.
-            codecs: The versions that are spoken, the preferred one first.
+            codecs: The versions that are spoken, the newest first.
+            templates: The quirks of chargers that do not follow their specification.
             boot_grace_s: How long a new connection may stay silent before it is asked, machine time [s].
             ping_interval_s: Between WebSocket pings, machine time [s]; two without an answer close it.
 
@@ -101,7 +106,10 @@ class OcppEndpoint:
         self._call_timeout_s, self._boot_grace_s = call_timeout_s, boot_grace_s
         self._ping_interval_s = ping_interval_s
         self._passwords = passwords
-        self._codecs = {codec.subprotocol: codec for codec in (codecs or (Ocpp21(),))}
+        self._codecs = {codec.subprotocol: codec for codec in (codecs or (Ocpp21(), Ocpp201(), Ocpp16()))}
+        self._templates = templates or {}
+        self._newest_spoken: dict[str, str] = {}
+        """By charge point id the newest version that it has spoken since we started."""
         self._sessions: dict[tuple[str, str], Session] = {}
         self._links: dict[AssetId, Link] = {}
         self._steerable: frozenset[AssetId] = frozenset()
@@ -201,7 +209,7 @@ class OcppEndpoint:
             return TimedOut(setpoint=setpoint, why=f"no answer within {self._call_timeout_s:g} s")
         except LinkLostError as error:
             return TimedOut(setpoint=setpoint, why=str(error))
-        return link.session.power_outcome(setpoint, answer)
+        return link.session.power_outcome(setpoint, answer, self._clock.now())
 
     async def ask(self, charge_point: AssetId, request: Request) -> Answer:
         """Sends any request of the protocol and waits for the answer.
@@ -230,14 +238,25 @@ class OcppEndpoint:
         await self._ask_all(link, link.session.state_requests())
 
     def _select_subprotocol(
-        self, _connection: ServerConnection, offered: Sequence[Subprotocol]
+        self, connection: ServerConnection, offered: Sequence[Subprotocol]
     ) -> Subprotocol | None:
-        """Our preferred version among those offered.
+        """The newest version among those offered, never one older than the charger has spoken.
 
         Part 4, section 3.1.2: without a common one the handshake is completed without a subprotocol, and
         the connection is closed at once.
         """
-        return next((Subprotocol(name) for name in self._codecs if name in offered), None)
+        request = connection.request
+        point = None if request is None else self._points.get(_charge_point_id(request.path))
+        chosen = next((name for name in self._codecs if name in offered), None)
+        if chosen is None or point is None:
+            return None
+        names = list(self._codecs)
+        spoken = self._newest_spoken.get(point.id, chosen)
+        if names.index(chosen) > names.index(spoken) and not self._template(point).may_downgrade:
+            text = f"offered {chosen} at most, and has spoken {spoken} before"
+            self._note(point, NoticeCode.DOWNGRADE, text)
+            return None
+        return Subprotocol(chosen)
 
     def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         """Refuses the handshake of who is unknown (404) or cannot prove who they are (401)."""
@@ -255,9 +274,12 @@ class OcppEndpoint:
     async def _serve_charger(self, connection: ServerConnection) -> None:
         """One admitted connection, from its first message to its end."""
         if connection.subprotocol is None or connection.request is None:
-            await connection.close(1002, "no common OCPP version")
+            await connection.close(1002, "no common OCPP version that may be spoken")
             return
         point = self._points[_charge_point_id(connection.request.path)]
+        names = list(self._codecs)
+        spoken = self._newest_spoken.get(point.id, connection.subprotocol)
+        self._newest_spoken[point.id] = min(spoken, connection.subprotocol, key=names.index)
         session = self._session(connection.subprotocol, point)
         session.link_up()
         link = Link(connection, session, call_timeout_s=self._call_timeout_s, count=self._count)
@@ -271,9 +293,9 @@ class OcppEndpoint:
                 if before is not None:
                     before.end()
                     tasks.create_task(before.connection.close(1000, "a newer connection took over"))
-                floor = tasks.create_task(self._lay_floor(link))
+                errands = tasks.create_task(self._run_errands(link))
                 await self._read(link)
-                floor.cancel()
+                errands.cancel()
         finally:
             link.end()
             if self._links.get(point.id) is link:
@@ -287,8 +309,13 @@ class OcppEndpoint:
         key = (subprotocol, str(point.id))
         if key not in self._sessions:
             codec = self._codecs[subprotocol]
-            self._sessions[key] = codec.session(point, knows_token=self._knows_token)
+            self._sessions[key] = codec.session(
+                point, knows_token=self._knows_token, template=self._template(point)
+            )
         return self._sessions[key]
+
+    def _template(self, point: ChargePoint) -> ChargerTemplate:
+        return self._templates.get(point.id, PLAIN_TEMPLATE)
 
     async def _read(self, link: Link) -> None:
         """Takes messages until the connection ends."""
@@ -317,25 +344,29 @@ class OcppEndpoint:
         if received.answer is not None:
             link.answered(received.answer)
         if received.booted:
-            link.booted.set()
+            link.booted = True
+            link.add_errand(link.session.floor_requests(self._clock.now()))
+        if received.requests:
+            link.add_errand(received.requests)
         if not link.spoke.is_set():
             link.spoke.set()
 
-    async def _lay_floor(self, link: Link) -> None:
-        """After each boot lays the profiles below all setpoints; without a boot asks for the state too."""
+    async def _run_errands(self, link: Link) -> None:
+        """After each boot lays the profiles below all setpoints; without a boot asks for the state too.
+
+        A sleeping car's wake-up sequence goes the same way.
+        """
         name = link.session.charge_point.id
         try:
             async with asyncio.timeout(self._boot_grace_s):
                 await link.spoke.wait()
         except TimeoutError:
             _log.debug("charger_silent_after_connect", charge_point=name)
-        if not link.booted.is_set():
+        if not link.booted:
             floor = link.session.floor_requests(self._clock.now())
             await self._ask_all(link, (*floor, *link.session.state_requests()))
         while True:
-            await link.booted.wait()
-            link.booted.clear()
-            await self._ask_all(link, link.session.floor_requests(self._clock.now()))
+            await self._ask_all(link, await link.next_errand())
 
     async def _ask_all(self, link: Link, requests: Sequence[Request]) -> None:
         """Asks one after the other; a refusal is noted, a silent charger is left to its pings."""
@@ -346,17 +377,13 @@ class OcppEndpoint:
                 _log.info("charger_did_not_answer", action=request.action, why=str(error) or "timeout")
                 continue
             if request.action == "SetChargingProfile" and answer.payload.get("status") != "Accepted":
-                point = link.session.charge_point
-                purpose = request.payload["chargingProfile"]["chargingProfilePurpose"]
+                profile = request.payload.get("chargingProfile") or request.payload["csChargingProfiles"]
+                purpose = profile["chargingProfilePurpose"]
                 text = f"{purpose} was refused: {answer.error or answer.payload}"
-                self.notices.append(
-                    Notice(
-                        charge_point=point.id,
-                        at=self._clock.now(),
-                        code=NoticeCode.PROFILE_REFUSED,
-                        text=text,
-                    )
-                )
+                self._note(link.session.charge_point, NoticeCode.PROFILE_REFUSED, text)
+
+    def _note(self, point: ChargePoint, code: NoticeCode, text: str) -> None:
+        self.notices.append(Notice(charge_point=point.id, at=self._clock.now(), code=code, text=text))
 
     def _count(self) -> None:
         self.messages += 1

@@ -25,7 +25,8 @@ UNREADABLE_ID = "-1"
 """Part 4, section 4.2.3: the id in a CALLERROR whose call's id could not be read."""
 _MAX_DESCRIPTION = 255
 
-_CALL, _CALLRESULT, _CALLERROR, _CALLRESULTERROR, _SEND = 2, 3, 4, 5, 6
+_CALL, _CALLRESULT, CALLERROR, _CALLRESULTERROR, SEND = 2, 3, 4, 5, 6
+"""Message types; up to 2.0.1 CALLERROR is the highest, in 2.1 SEND."""
 
 type Payload = dict[str, Any]
 """A message's body as decoded from JSON."""
@@ -115,12 +116,13 @@ class FrameError(WijkstroomError):
         super().__init__(f"{code.value}: {description}")
 
 
-def parse(message: str | bytes, *, max_bytes: int = MAX_FRAME_BYTES) -> Frame:
+def parse(message: str | bytes, *, max_bytes: int = MAX_FRAME_BYTES, newest_kind: int = SEND) -> Frame:
     """Reads one WebSocket message.
 
     Args:
         message: As received; OCPP-J uses text messages only (Part 4, section 3.2).
         max_bytes: Larger messages are refused before they are decoded.
+        newest_kind: The highest message type of the version.
 
     Returns:
         The frame; its payload is not yet validated.
@@ -145,7 +147,7 @@ def parse(message: str | bytes, *, max_bytes: int = MAX_FRAME_BYTES) -> Frame:
             f"the message id is a string of 1 to {MAX_MESSAGE_ID} characters",
             answer=kind == _CALL or type(kind) is not int,
         )
-    if type(kind) is not int or not _CALL <= kind <= _SEND:
+    if type(kind) is not int or not _CALL <= kind <= newest_kind:
         raise FrameError(
             RpcErrorCode.MESSAGE_TYPE_NOT_SUPPORTED, "unknown message type", message_id=message_id
         )
@@ -181,7 +183,7 @@ def call_text(message_id: str, action: str, payload: Mapping[str, Any]) -> str:
 
 def send_text(message_id: str, action: str, payload: Mapping[str, Any]) -> str:
     """A SEND as text."""
-    return orjson.dumps([_SEND, message_id, action, payload]).decode()
+    return orjson.dumps([SEND, message_id, action, payload]).decode()
 
 
 def result_text(message_id: str, payload: Mapping[str, Any]) -> str:
@@ -189,9 +191,9 @@ def result_text(message_id: str, payload: Mapping[str, Any]) -> str:
     return orjson.dumps([_CALLRESULT, message_id, payload]).decode()
 
 
-def error_text(message_id: str, code: RpcErrorCode, description: str) -> str:
+def error_text(message_id: str, code: str, description: str) -> str:
     """A CALLERROR as text."""
-    return orjson.dumps([_CALLERROR, message_id, code.value, description[:_MAX_DESCRIPTION], {}]).decode()
+    return orjson.dumps([CALLERROR, message_id, str(code), description[:_MAX_DESCRIPTION], {}]).decode()
 
 
 def result_error_text(message_id: str, code: RpcErrorCode, description: str) -> str:

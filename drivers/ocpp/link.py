@@ -15,6 +15,10 @@ _WAITING_MAX = 8
 """More requests than this waiting for one charger means that it does not keep up."""
 
 
+_ERRANDS_MAX = 4
+"""A charger that boots faster than it takes its floor gets it that often."""
+
+
 class NotSentError(WijkstroomError):
     """The request never left, so nothing has changed in the charger."""
 
@@ -43,14 +47,24 @@ class Link:
         self.session = session
         self.spoke = asyncio.Event()
         """Set by the charger's first message."""
-        self.booted = asyncio.Event()
-        """Set by each boot, cleared by who lays the floor."""
+        self.booted = False
+        """Whether the charger booted on this connection."""
+        self._errands: asyncio.Queue[tuple[Request, ...]] = asyncio.Queue(_ERRANDS_MAX)
         self.ended = False
         self._call_timeout_s = call_timeout_s
         self._count = count
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._answer: asyncio.Future[Answer] | None = None
+
+    def add_errand(self, requests: tuple[Request, ...]) -> None:
+        """Puts requests in line for who runs this connection's errands; dropped where too many wait."""
+        if not self._errands.full():
+            self._errands.put_nowait(requests)
+
+    async def next_errand(self) -> tuple[Request, ...]:
+        """Waits for the next requests that nobody else asks."""
+        return await self._errands.get()
 
     async def ask(self, request: Request) -> Answer:
         """Waits for the turn, sends, and waits for the answer; each wait has the call's timeout.

@@ -32,6 +32,8 @@ _RULE_CODES = {
 """Part 4, section 4.3: which code tells which kind of fault."""
 _NOT_NEEDED = frozenset({"description", "javaType", "comment", "$id", "$schema", "default", "definitions"})
 
+_BARE_REQUESTS = "v16"
+"""The version whose files call a request by its action alone."""
 _DATE_TIME = r"^\d{4}-\d\d-\d\d[tT]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|[zZ])\Z"
 """RFC 3339's form. Whether a calendar has the day is the codec's business, which puts our time in place."""
 
@@ -72,13 +74,21 @@ def _flat(schema: Any, definitions: Payload) -> Any:
 def schema_names(version: str) -> frozenset[str]:
     """The names of all schemas of a version (`v21`), like `BootNotificationRequest`."""
     folder = files("ocpp").joinpath(version, "schemas")
-    return frozenset(entry.name.removesuffix(".json") for entry in folder.iterdir())
+    names = (entry.name.removesuffix(".json") for entry in folder.iterdir())
+    if version != _BARE_REQUESTS:
+        return frozenset(names)
+    return frozenset(name if name.endswith("Response") else f"{name}Request" for name in names)
+
+
+def _file_name(version: str, name: str) -> str:
+    """The file of a schema."""
+    return f"{name.removesuffix('Request') if version == _BARE_REQUESTS else name}.json"
 
 
 @cache
 def _validator(version: str, name: str) -> Callable[[Payload], Payload]:
     """The compiled validator of one schema."""
-    text = files("ocpp").joinpath(version, "schemas", f"{name}.json").read_bytes()
+    text = files("ocpp").joinpath(version, "schemas", _file_name(version, name)).read_bytes()
     schema = orjson.loads(text.decode("utf-8-sig"))
     # Defaults stay out of the payload: an absent unit must remain visibly absent to the codec.
     compiled: Callable[[Payload], Payload] = fastjsonschema.compile(

@@ -8,49 +8,31 @@ saw is taken once, and noted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from controller.domain.telemetry import MeterReading, Reading
-from controller.domain.time import utc_text
 from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Notice, NoticeCode
+from drivers.ocpp.common import noted, on_boot, on_data_transfer, on_heartbeat, token_verdict
 from drivers.ocpp.frames import Payload
-from drivers.ocpp.v21.meters import Sample, read_sample
-from drivers.ocpp.v21.state import (
+from drivers.ocpp.samples import take_samples
+from drivers.ocpp.state import (
     NO_FACTS,
     CarFacts,
     ChargerState,
     Context,
     Handled,
+    Handler,
     OpenTransaction,
-    Registers,
 )
-from drivers.ocpp.v21.timestamps import settle_time
+from drivers.ocpp.timestamps import settle_time
 
-HEARTBEAT_S = 900
-"""Domain seconds between the heartbeats of a charger that has nothing else to say."""
 _UNPLUGGING_TRIGGERS = frozenset({"EVDeparted", "EVCommunicationLost"})
 _BOTH_WAYS = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
 """ISO 15118-20 services with bidirectional power transfer."""
 _AC_PHASES = {"AC_single_phase": 1, "AC_two_phase": 2}
-
-_LEAP_TOLERANCE_WH = 1000.0
-
-type Handler = Callable[[ChargerState, Payload, Context], Handled]
-
-
-def on_boot(state: ChargerState, _payload: Payload, context: Context) -> Handled:
-    """The station started; it gets our time. A transaction may go on after a power cut (TxResumed)."""
-    response = {"currentTime": utc_text(context.now), "interval": HEARTBEAT_S, "status": "Accepted"}
-    return Handled(state=state, response=response, booted=True)
-
-
-def on_heartbeat(state: ChargerState, _payload: Payload, context: Context) -> Handled:
-    """The station is there, and sets its clock by our answer."""
-    return Handled(state=state, response={"currentTime": utc_text(context.now)})
 
 
 def on_status(state: ChargerState, payload: Payload, context: Context) -> Handled:
@@ -75,15 +57,14 @@ def on_authorize(state: ChargerState, payload: Payload, context: Context) -> Han
 
 def _token_info(token: Mapping[str, Any], context: Context) -> tuple[Payload, tuple[Notice, ...]]:
     """Whether a token may charge: ours may, and a guest whom the station lets charge without one."""
-    if token["type"] == "NoAuthorization" or context.knows_token(token["idToken"]):
+    if token["type"] == "NoAuthorization":
         return {"status": "Accepted"}, ()
-    # The token itself is a person's identification and stays out of the notice.
-    return {"status": "Unknown"}, (context.notice(NoticeCode.UNKNOWN_TOKEN, "a token that is not ours"),)
+    return token_verdict(token["idToken"], context)
 
 
 def on_meter_values(state: ChargerState, payload: Payload, context: Context) -> Handled:
     """Meter values outside a transaction."""
-    after, readings, notices = _take_samples(state, payload["meterValue"], context, current=True)
+    after, readings, notices = take_samples(state, payload["meterValue"], context, current=True)
     return Handled(state=after, response={}, readings=tuple(readings), notices=tuple(notices))
 
 
@@ -109,7 +90,7 @@ def on_transaction_event(state: ChargerState, payload: Payload, context: Context
         text = f"the end of {transaction}, whose start was never seen"
         notices.append(context.notice(NoticeCode.UNKNOWN_TRANSACTION, text))
     after = _joined(state, transaction, payload, at) if current else state
-    after, readings, sample_notices = _take_samples(
+    after, readings, sample_notices = take_samples(
         after, payload.get("meterValue", ()), context, current=current
     )
     notices.extend(sample_notices)
@@ -165,92 +146,6 @@ def _left(payload: Payload) -> bool:
     return reason == "EVDisconnected" or payload["triggerReason"] in _UNPLUGGING_TRIGGERS
 
 
-def _take_samples(
-    state: ChargerState, meter_values: Any, context: Context, *, current: bool
-) -> tuple[ChargerState, list[Reading], list[Notice]]:
-    """Readings of a `meterValue` array; what the car says counts only if the event speaks of now."""
-    readings: list[Reading] = []
-    notices: list[Notice] = []
-    registers, car = state.registers, state.car
-    two_way = context.point.discharge_kw_max > 0
-    for meter_value in meter_values:
-        at, clock_notice = settle_time(meter_value["timestamp"], context.now, context.point.id)
-        if clock_notice is not None:
-            notices.append(clock_notice)
-        sample = read_sample(meter_value["sampledValue"], two_way=two_way)
-        if sample.implausible:
-            notices.append(context.notice(NoticeCode.IMPLAUSIBLE, sample.implausible))
-        if sample.has_meter() or sample.implausible:
-            registers, reading, fall = _meter_reading(registers, sample, at, context)
-            readings.append(reading)
-            if fall is not None:
-                notices.append(fall)
-        if current and sample.has_car():
-            car = CarFacts(
-                soc_fraction=car.soc_fraction if sample.soc_fraction is None else sample.soc_fraction,
-                capacity_kwh=car.capacity_kwh if sample.capacity_kwh is None else sample.capacity_kwh,
-                charge_kw_max=car.charge_kw_max,
-                discharge_kw_max=car.discharge_kw_max,
-            )
-            readings.append(context.car(car, at))
-    after = ChargerState(
-        plugged=state.plugged, open=state.open, ended=state.ended, registers=registers, car=car
-    )
-    return after, readings, notices
-
-
-def _meter_reading(
-    registers: Registers, sample: Sample, at: datetime, context: Context
-) -> tuple[Registers, MeterReading, Notice | None]:
-    """A meter reading; registers that cannot be are quarantined (OCPP.Core 33: negative energy)."""
-    newer = registers.at is None or at >= registers.at
-    import_wh, export_wh, why, notice = sample.import_wh, sample.export_wh, sample.why_unknown, None
-    if newer and (fault := _register_fault(registers, sample, at, context)):
-        notice = context.notice(*fault)
-        import_wh = export_wh = None
-        why = f"{why}; {fault[1]}" if why else fault[1]
-    elif newer and (import_wh is not None or export_wh is not None):
-        registers = Registers(
-            import_wh=registers.import_wh if import_wh is None else import_wh,
-            export_wh=registers.export_wh if export_wh is None else export_wh,
-            at=at,
-        )
-    reading = MeterReading(
-        meter=context.point.id,
-        at=at,
-        power_kw=sample.power_kw,
-        phase_power_kw=sample.phase_power_kw,
-        voltage_v=sample.voltage_v,
-        import_wh=import_wh,
-        export_wh=export_wh,
-        why_unknown=why,
-    )
-    return registers, reading, notice
-
-
-def _register_fault(
-    before: Registers, sample: Sample, at: datetime, context: Context
-) -> tuple[NoticeCode, str] | None:
-    """What is wrong with newer registers: one fell, or rose by more than the charger can move.
-
-    A leap has to be refused too: it would make every right value after it look like a fall.
-    """
-    point = context.point
-    hours = 0.0 if before.at is None else (at - before.at).total_seconds() / 3600.0
-    for name, was, now_wh, kw_max in (
-        ("import", before.import_wh, sample.import_wh, point.charge_kw_max),
-        ("export", before.export_wh, sample.export_wh, point.discharge_kw_max),
-    ):
-        if was is None or now_wh is None:
-            continue
-        if now_wh < was:
-            return NoticeCode.REGISTER_BACKWARDS, f"the {name} register fell from {was} to {now_wh} Wh"
-        # A quarter above the rating for tolerance, and 1 kWh for registers that count in coarse steps.
-        if now_wh - was > 1.25 * kw_max * W_PER_KW * hours + _LEAP_TOLERANCE_WH:
-            return NoticeCode.REGISTER_LEAPS, f"the {name} register leapt from {was} to {now_wh} Wh"
-    return None
-
-
 def on_charging_needs(state: ChargerState, payload: Payload, context: Context) -> Handled:
     """What the car wants and can (ISO 15118). We plan after the answer, so it says `Processing`."""
     at, notice = context.now, None
@@ -298,19 +193,9 @@ def _sum_of_phases_w(parameters: Mapping[str, Any], name: str) -> float | None:
     return float(first + parameters.get(f"{name}_L2", 0.0) + parameters.get(f"{name}_L3", 0.0))
 
 
-def _noted(state: ChargerState, _payload: Payload, _context: Context) -> Handled:
-    """Taken note of; nothing here acts on it."""
-    return Handled(state=state, response={})
-
-
 def on_charging_schedule(state: ChargerState, _payload: Payload, _context: Context) -> Handled:
     """The car's own schedule; our setpoints rule it."""
     return Handled(state=state, response={"status": "Accepted"})
-
-
-def on_data_transfer(state: ChargerState, _payload: Payload, _context: Context) -> Handled:
-    """A vendor's own message; we know no vendor's."""
-    return Handled(state=state, response={"status": "UnknownVendorId"})
 
 
 _NOTED = (
@@ -339,6 +224,6 @@ HANDLERS: Mapping[str, Handler] = {
     "NotifyEVChargingSchedule": on_charging_schedule,
     "StatusNotification": on_status,
     "TransactionEvent": on_transaction_event,
-    **dict.fromkeys(_NOTED, _noted),
+    **dict.fromkeys(_NOTED, noted),
 }
 """Every request of a charger that we answer; the rest of the standard is `NotSupported`."""

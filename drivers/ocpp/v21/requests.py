@@ -9,38 +9,36 @@ setpoint allows no discharge and the other way round (EVerest accepts a setpoint
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controller.domain.assets import ChargePoint
-from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
+from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, WakeStep
+from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
 from controller.domain.time import utc_text
 from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.frames import Payload
+from drivers.ocpp.limits import (
+    DEFAULT_PROFILE_ID,
+    MAX_PROFILE_ID,
+    SAFE_TAIL,
+    TX_DEFAULT_SETPOINT_ID,
+    TX_PROFILE_ID,
+    answer_problem,
+    clip_kw,
+    floor_limits,
+    limit_outcome,
+    period,
+    refused_before_sending,
+    schedule_start,
+    seconds_to,
+    setpoint_periods,
+)
 
-MAX_PROFILE_ID, DEFAULT_PROFILE_ID, TX_PROFILE_ID, TX_DEFAULT_SETPOINT_ID = 1, 2, 3, 4
-"""One id a purpose: a profile of the same id takes the place of the one before (K01.FR.05)."""
-SAFE_TAIL = timedelta(minutes=15)
-"""How long the safe period holds before the profile ends and the default below it takes over."""
-BACKDATE = timedelta(minutes=5)
-"""Schedules begin this much before now. A charger whose clock is behind would otherwise find that the new
-profile has not begun, while the one that it replaces is gone already, and drop to its default meanwhile."""
 EVSE = 1
 _STATION = 0
-TIMED_OUT = "Timeout"
-"""`Answer.error` where no answer came."""
-
-
-def clip_kw(power_kw: float, point: ChargePoint) -> float:
-    """The power within the charger's own limits [kW]."""
-    return min(max(power_kw, -point.discharge_kw_max), point.charge_kw_max)
-
-
-def _schedule_start(now: datetime) -> datetime:
-    """Where a schedule's time is counted from: whole seconds, before any clock that is a little behind."""
-    return now.replace(microsecond=0) - BACKDATE
+_CHARGING_ONLY = {"operationMode": "ChargingOnly"}
 
 
 def _watts(power_kw: float) -> float:
@@ -48,11 +46,9 @@ def _watts(power_kw: float) -> float:
     return round(power_kw * W_PER_KW, 1) + 0.0
 
 
-def _period(start_s: int, power_kw: float, point: ChargePoint) -> Payload:
-    """One period of a setpoint schedule, both directions where the charger has them."""
+def _central_setpoint(start_s: int, power_kw: float, point: ChargePoint) -> Payload:
+    """One period of a schedule in both directions."""
     watts = _watts(clip_kw(power_kw, point))
-    if point.discharge_kw_max <= 0:
-        return {"startPeriod": start_s, "operationMode": "ChargingOnly", "limit": max(watts, 0.0)}
     return {
         "startPeriod": start_s,
         "operationMode": "CentralSetpoint",
@@ -63,7 +59,11 @@ def _period(start_s: int, power_kw: float, point: ChargePoint) -> Payload:
 
 
 def power_request(
-    setpoint: Setpoint, point: ChargePoint, transaction: str | None, now: datetime
+    setpoint: Setpoint,
+    point: ChargePoint,
+    transaction: str | None,
+    now: datetime,
+    template: ChargerTemplate = PLAIN_TEMPLATE,
 ) -> Request | Outcome:
     """A setpoint as a charging profile.
 
@@ -73,17 +73,28 @@ def power_request(
         transaction: The open transaction, which gets a `TxProfile`; None: a `TxDefaultProfile` that waits
             for the next one.
         now: Domain time, UTC.
+        template: The make's quirks; a two-way charger of 2.1 needs none.
 
     Returns:
         The request; or a refusal where it has run out already.
     """
-    if not math.isfinite(setpoint.power_kw) or not math.isfinite(setpoint.safe_kw):
-        return Rejected(setpoint=setpoint, code="NotANumber", why="a setpoint is a number")
-    if setpoint.valid_until <= now:
-        return Rejected(setpoint=setpoint, code="Expired", why="the setpoint has run out before it was sent")
-    start = _schedule_start(now)
-    # Rounded down, so that the charger never holds the setpoint beyond its end.
-    life_s = math.floor((setpoint.valid_until - start).total_seconds())
+    if (refused := refused_before_sending(setpoint, now)) is not None:
+        return refused
+    start = schedule_start(now)
+    if point.discharge_kw_max > 0:
+        periods = [
+            _central_setpoint(0, setpoint.power_kw, point),
+            _central_setpoint(seconds_to(setpoint.valid_until, start), setpoint.safe_kw, point),
+        ]
+        return setpoint_profile(setpoint, transaction, start, "W", periods)
+    periods = [_CHARGING_ONLY | part for part in setpoint_periods(setpoint, point, template, start)]
+    return setpoint_profile(setpoint, transaction, start, template.unit, periods)
+
+
+def setpoint_profile(
+    setpoint: Setpoint, transaction: str | None, start: datetime, unit: str, periods: list[Payload]
+) -> Request:
+    """The profile around a setpoint's periods; it ends a while after the setpoint (2.0.1 and 2.1)."""
     profile: Payload = {
         "id": TX_DEFAULT_SETPOINT_ID if transaction is None else TX_PROFILE_ID,
         "stackLevel": 1,
@@ -95,11 +106,8 @@ def power_request(
             {
                 "id": 1,
                 "startSchedule": utc_text(start),
-                "chargingRateUnit": "W",
-                "chargingSchedulePeriod": [
-                    _period(0, setpoint.power_kw, point),
-                    _period(life_s, setpoint.safe_kw, point),
-                ],
+                "chargingRateUnit": unit,
+                "chargingSchedulePeriod": periods,
             }
         ],
     }
@@ -108,18 +116,14 @@ def power_request(
     return Request(action="SetChargingProfile", payload={"evseId": EVSE, "chargingProfile": profile})
 
 
-def power_outcome(setpoint: Setpoint, point: ChargePoint, answer: Answer) -> Outcome:
+def power_outcome(
+    setpoint: Setpoint, point: ChargePoint, answer: Answer, template: ChargerTemplate = PLAIN_TEMPLATE
+) -> Outcome:
     """What the answer to a setpoint's profile means."""
-    if answer.error == TIMED_OUT:
-        return TimedOut(setpoint=setpoint, why=answer.description)
-    if answer.error:
-        return Rejected(setpoint=setpoint, code=answer.error, why=answer.description or answer.error)
-    if answer.payload["status"] != "Accepted":
-        info = answer.payload.get("statusInfo", {})
-        code = info.get("reasonCode", "Rejected")
-        return Rejected(
-            setpoint=setpoint, code=code, why=info.get("additionalInfo", "the charger refused it")
-        )
+    if (problem := answer_problem(setpoint, answer)) is not None:
+        return problem
+    if point.discharge_kw_max <= 0:
+        return limit_outcome(setpoint, point, template, answer)
     applied_kw = clip_kw(setpoint.power_kw, point)
     if applied_kw != setpoint.power_kw:
         why = f"{point.id} can do -{point.discharge_kw_max:g} to {point.charge_kw_max:g} kW"
@@ -127,24 +131,30 @@ def power_outcome(setpoint: Setpoint, point: ChargePoint, answer: Answer) -> Out
     return Applied(setpoint=setpoint)
 
 
-def floor_requests(point: ChargePoint, now: datetime) -> tuple[Request, ...]:
+def floor_requests(
+    point: ChargePoint, now: datetime, template: ChargerTemplate = PLAIN_TEMPLATE
+) -> tuple[Request, ...]:
     """The most it may ever do, and what it does when nothing else is valid: charge at the fallback."""
-    fallback_kw = point.fallback_kw if point.fallback_kw >= point.charge_kw_min else 0.0
+    most, default = floor_limits(point, template)
+    start, unit = schedule_start(now), template.unit
+    parts = [_CHARGING_ONLY | period(0, limit, template) for limit in (most, default)]
+    return floor_profiles(parts[0], parts[1], start, unit)
+
+
+def floor_profiles(most: Payload, default: Payload, start: datetime, unit: str) -> tuple[Request, ...]:
+    """Profiles without an end that only limit charging (2.0.1 and 2.1)."""
     return (
-        _charging_only(MAX_PROFILE_ID, "ChargingStationMaxProfile", _STATION, point.charge_kw_max, now),
-        _charging_only(DEFAULT_PROFILE_ID, "TxDefaultProfile", EVSE, fallback_kw, now),
+        _endless(MAX_PROFILE_ID, "ChargingStationMaxProfile", _STATION, most, start, unit),
+        _endless(DEFAULT_PROFILE_ID, "TxDefaultProfile", EVSE, default, start, unit),
     )
 
 
-def _charging_only(profile_id: int, purpose: str, evse: int, limit_kw: float, now: datetime) -> Request:
-    """A profile without an end that only limits charging."""
+def _endless(profile_id: int, purpose: str, evse: int, part: Payload, start: datetime, unit: str) -> Request:
     schedule: Payload = {
         "id": 1,
-        "startSchedule": utc_text(_schedule_start(now)),
-        "chargingRateUnit": "W",
-        "chargingSchedulePeriod": [
-            {"startPeriod": 0, "operationMode": "ChargingOnly", "limit": _watts(limit_kw)}
-        ],
+        "startSchedule": utc_text(start),
+        "chargingRateUnit": unit,
+        "chargingSchedulePeriod": [part],
     }
     profile: Payload = {
         "id": profile_id,
@@ -211,3 +221,31 @@ def composite_schedule(duration_s: int) -> Request:
         action="GetCompositeSchedule",
         payload={"duration": duration_s, "chargingRateUnit": "W", "evseId": EVSE},
     )
+
+
+def request_start(token: str, number: int, *, kind: str = "Central") -> Request:
+    """Starts a transaction for a token; `number` comes back in the transaction's events."""
+    id_token = {"idToken": token, "type": kind}
+    return Request(
+        action="RequestStartTransaction",
+        payload={"evseId": EVSE, "idToken": id_token, "remoteStartId": number},
+    )
+
+
+def reset(*, at_once: bool) -> Request:
+    """Starts the station anew, at once or when it is idle."""
+    return Request(action="Reset", payload={"type": "Immediate" if at_once else "OnIdle"})
+
+
+def unlock() -> Request:
+    """Lets go of a cable that is stuck."""
+    return Request(action="UnlockConnector", payload={"evseId": EVSE, "connectorId": 1})
+
+
+def wake_request(step: WakeStep) -> Request:
+    """One step of a wake-up sequence."""
+    if step is WakeStep.UNLOCK:
+        return unlock()
+    status = "Operative" if step is WakeStep.OPERATIVE else "Inoperative"
+    evse = {"id": EVSE, "connectorId": 1}
+    return Request(action="ChangeAvailability", payload={"operationalStatus": status, "evse": evse})

@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from controller.domain.chargers import ChargerTemplate
 from controller.domain.errors import NotFoundError, StartUpError
 from controller.domain.ids import AssetId
 from controller.domain.setpoints import Rejected, TimedOut
@@ -87,6 +88,43 @@ async def test_wrong_subprotocol_is_closed_at_once() -> None:
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1002
         assert place.of(LinkReading) == []
+
+
+@pytest.mark.parametrize("subprotocol", ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"])
+async def test_each_version_is_spoken_on_the_one_port(subprotocol: str) -> None:
+    """The charger chooses by the subprotocol it offers, and is laid its floor in that version."""
+    async with street() as place, raw_charger(place, subprotocol=subprotocol) as charger:
+        assert charger.subprotocol == subprotocol
+        assert (await exchange(charger, HEARTBEAT))[:2] == [3, "h"]
+        floor = orjson.loads(await charger.recv())
+        profile = "csChargingProfiles" if subprotocol == "ocpp1.6" else "chargingProfile"
+        assert profile in floor[3]
+
+
+async def test_charger_that_spoke_a_newer_version_is_not_let_in_with_an_older_one() -> None:
+    """No downgrade: an older version has weaker words and checks; the operator sees the attempt."""
+    async with street() as place:
+        async with raw_charger(place, subprotocol="ocpp2.0.1") as charger:
+            assert (await exchange(charger, HEARTBEAT))[0] == 3
+        async with raw_charger(place, subprotocol="ocpp1.6") as charger:
+            assert charger.subprotocol is None
+            await charger.wait_closed()
+            assert charger.close_code == 1002
+        assert [notice.code for notice in place.endpoint.notices] == [NoticeCode.DOWNGRADE]
+        async with raw_charger(place, subprotocol="ocpp2.1") as charger:
+            assert (await exchange(charger, HEARTBEAT))[0] == 3
+        async with raw_charger(place, subprotocol="ocpp2.0.1") as charger:
+            assert charger.subprotocol is None
+
+
+async def test_template_may_allow_a_downgrade() -> None:
+    """A make whose update was taken back is let in again by its template."""
+    lenient = {AssetId("cp-001"): ChargerTemplate(may_downgrade=True)}
+    async with street(templates=lenient) as place:
+        for subprotocol in ("ocpp2.1", "ocpp1.6", "ocpp2.0.1"):
+            async with raw_charger(place, subprotocol=subprotocol) as charger:
+                assert charger.subprotocol == subprotocol
+                assert (await exchange(charger, HEARTBEAT))[0] == 3
 
 
 @pytest.mark.parametrize(

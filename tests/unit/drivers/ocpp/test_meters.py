@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drivers.ocpp.v21.meters import Sample, read_sample
+from drivers.ocpp.meters import Sample, read_sample
 
 
 def _value(measurand: str, value: float, **rest: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.domain.setpoints import Applied, PartlyApplied, Rejected, TimedOut
-from drivers.ocpp import schemas
+from drivers.ocpp import limits, schemas
 from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.v21 import requests
 from tests.support.ocpp import START, charge_point, setpoint
@@ -131,7 +131,7 @@ def test_answers_become_outcomes() -> None:
     assert requests.power_outcome(wanted, point, broken) == Rejected(
         setpoint=wanted, code="InternalError", why="InternalError"
     )
-    silent = Answer(action="SetChargingProfile", payload={}, error=requests.TIMED_OUT, description="10 s")
+    silent = Answer(action="SetChargingProfile", payload={}, error=limits.TIMED_OUT, description="10 s")
     assert requests.power_outcome(wanted, point, silent) == TimedOut(setpoint=wanted, why="10 s")
 
 

@@ -1,8 +1,10 @@
-"""Meter values of OCPP 2.1 as the domain's quantities.
+"""Meter values of OCPP as the domain's quantities.
 
 One MeterValue is a moment with a list of sampled values; each names its measurand, phase, place and unit,
 or leaves them to defaults. Power is import less export, registers are whole watt-hours, and what is not
 there stays unknown with a reason: a two-way charger that tells only an import of 0 may be discharging.
+1.6 writes numbers as text with the unit beside them, 2.x as numbers with a unit and a power of ten. A
+one-way charger that sends currents only has its power reckoned from them, at cos phi 1: never too little.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controller.domain.units import W_PER_KW
+from controller.domain.units import NOMINAL_VOLTAGE_V, W_PER_KW
 
 _OUTSIDE = frozenset({"Outlet", "Inlet"})
 """Where the charger's own exchange is measured; Body, Cable, EV and Upstream are other places."""
@@ -29,6 +31,8 @@ _SCALE_TO_BASE = {
 _PHASES = {"L1": 0, "L2": 1, "L3": 2, "L1-N": 0, "L2-N": 1, "L3-N": 2}
 _POWER_IMPORT, _POWER_EXPORT = "Power.Active.Import", "Power.Active.Export"
 _REGISTER_IMPORT, _REGISTER_EXPORT = "Energy.Active.Import.Register", "Energy.Active.Export.Register"
+_CURRENT, _VOLTAGE = "Current.Import", "Voltage"
+_BEGIN = "Transaction.Begin"
 _CAPACITY = "Display.BatteryEnergyCapacity"
 _CAR_MEASURANDS = frozenset({"SoC", _CAPACITY})
 _MAX_POWER_KW = 1000.0
@@ -95,7 +99,7 @@ def read_sample(sampled_values: Iterable[Mapping[str, Any]], *, two_way: bool) -
     return Sample(
         power_kw=None if power_w is None else power_w / W_PER_KW,
         phase_power_kw=None if phase_w is None else _three(phase_w, W_PER_KW),
-        voltage_v=_full(phases.get("Voltage")),
+        voltage_v=_full(phases.get(_VOLTAGE)),
         import_wh=_register(totals, phases, _REGISTER_IMPORT),
         export_wh=_register(totals, phases, _REGISTER_EXPORT),
         soc_fraction=None if soc is None else soc / 100.0,
@@ -114,6 +118,9 @@ def _collect(sampled_values: Iterable[Mapping[str, Any]]) -> tuple[_Values, _Pha
         measurand = sampled.get("measurand", _REGISTER_IMPORT)
         if measurand not in _CAR_MEASURANDS and sampled.get("location", "Outlet") not in _OUTSIDE:
             continue
+        # Some repeat the register of the start beside today's in one MeterValue: the other one counts.
+        if measurand in totals and sampled.get("context") == _BEGIN:
+            continue
         value = _base_value(sampled)
         if value is None:
             continue
@@ -127,13 +134,17 @@ def _collect(sampled_values: Iterable[Mapping[str, Any]]) -> tuple[_Values, _Pha
 
 def _base_value(sampled: Mapping[str, Any]) -> float | None:
     """The value in its base unit; None where the unit is strange or the number is beyond all bounds."""
-    value = float(sampled["value"])
+    try:
+        value = float(sampled["value"])
+    except ValueError:
+        # 1.6: signed data, or a word.
+        return None
     unit_of_measure = sampled.get("unitOfMeasure")
     if unit_of_measure is None:
-        return value if math.isfinite(value) else None
-    unit = unit_of_measure.get("unit")
+        unit, exponent = sampled.get("unit"), 0
+    else:
+        unit, exponent = unit_of_measure.get("unit"), unit_of_measure.get("multiplier", 0)
     scale = 1.0 if unit is None else _SCALE_TO_BASE.get(unit)
-    exponent = unit_of_measure.get("multiplier", 0)
     if scale is None or not -12 <= exponent <= 12:
         return None
     scaled: float = value * scale * 10.0**exponent
@@ -152,6 +163,9 @@ def _power_w(totals: _Values, phases: _PhaseValues, *, two_way: bool) -> tuple[f
     """Active power [W], or None and why."""
     drawn = _total(totals, phases, _POWER_IMPORT)
     fed = _total(totals, phases, _POWER_EXPORT)
+    if drawn is None and fed is None and not two_way and (amperes := _full(phases.get(_CURRENT))):
+        volts = _full(phases.get(_VOLTAGE)) or (NOMINAL_VOLTAGE_V,) * 3
+        return sum(ampere * volt for ampere, volt in zip(amperes, volts, strict=True)), ""
     return _net(drawn, fed, two_way=two_way)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.domain.assets import ChargePoint
+from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, TwoWay
 from controller.domain.telemetry import CarReading, ConnectorReading, Reading
 from drivers.ocpp.codec import Notice, NoticeCode
 from drivers.ocpp.frames import Payload
@@ -56,6 +57,17 @@ class OpenTransaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Numbered:
+    """A transaction of OCPP 1.6 and the number that we gave it; the same start again gets the same one."""
+
+    number: int
+    token: str
+    started: str
+    """The timestamp as the charger wrote it."""
+    meter_start_wh: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerState:
     """One charger with one connector."""
 
@@ -66,11 +78,24 @@ class ChargerState:
     """The latest transactions that ended."""
     registers: Registers = NO_REGISTERS
     car: CarFacts = NO_FACTS
+    numbered: tuple[Numbered, ...] = ()
+    """1.6: the latest transactions, to which we give the numbers."""
 
     @property
     def transaction(self) -> str | None:
         """The open transaction's id."""
         return None if self.open is None else self.open.id
+
+    def with_samples(self, registers: Registers, car: CarFacts) -> ChargerState:
+        """The state after meter values; written out, because every message of a charger comes by here."""
+        return ChargerState(
+            plugged=self.plugged,
+            open=self.open,
+            ended=self.ended,
+            registers=registers,
+            car=car,
+            numbered=self.numbered,
+        )
 
     def with_end_of(self, transaction: str) -> ChargerState:
         """The state that remembers a transaction's end; an open one of that name is closed."""
@@ -91,6 +116,7 @@ class Context:
     now: datetime
     """Domain time, UTC."""
     knows_token: Callable[[str], bool]
+    template: ChargerTemplate = PLAIN_TEMPLATE
 
     def notice(self, code: NoticeCode, text: str) -> Notice:
         """A notice about this charger, now."""
@@ -115,9 +141,15 @@ class Context:
             soc_fraction=facts.soc_fraction,
             capacity_kwh=facts.capacity_kwh,
             charge_kw_max=facts.charge_kw_max,
-            discharge_kw_max=facts.discharge_kw_max,
+            discharge_kw_max=self._offered_kw(facts),
             why_unknown=NO_CAR_FACTS if silent else "",
         )
+
+    def _offered_kw(self, facts: CarFacts) -> float | None:
+        """What the car offers to give; versions without such a message have the template's word for it."""
+        if facts.discharge_kw_max is None and self.template.two_way is not TwoWay.NONE:
+            return self.point.discharge_kw_max
+        return facts.discharge_kw_max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,3 +161,7 @@ class Handled:
     readings: tuple[Reading, ...] = ()
     notices: tuple[Notice, ...] = ()
     booted: bool = False
+
+
+type Handler = Callable[[ChargerState, Payload, Context], Handled]
+"""State, payload and context in; the decision out. Pure."""
