@@ -1,19 +1,23 @@
 """Settlement: from trades and meters of one quarter-hour to postings.
 
 After the quarter-hour the meters tell what was really used. What a member traded is paid at the clearing
-price. What was used beyond it is bought from the supplier at the supplier's import price; what was traded
-and not used, or fed in beyond it, is sold to the supplier at its export price. So each pays for its own
-deviation. Price times watt-hours is whole nano-euro: there is nothing to round.
+price. What was taken beyond it is bought from the supplier at the supplier's import price; what was bought
+and not taken is sold to it at its export price. What was fed in beyond what was sold goes to the supplier
+at its export price; what was sold and not fed in is bought of it. So each pays for its own deviation. Price
+times watt-hours is whole nano-euro: there is nothing to round.
 
-A member's allocation points are taken together. A member whose meters are not all in is not settled
-against them yet: unknown is not 0. When the data come, or are corrected, the same sum is done again and
-only the difference is booked: what changed is reversed and booked anew, the rest stays.
+Each allocation point is settled by itself, its import and its export apart, as its supplier does: what a
+home takes is not made good by what a roof with a meter of its own feeds in. A trade counts for the point
+that it was made for; a resident's own order counts for any of the resident's points.
+
+A member whose meters are not all in is not settled against them yet: unknown is not 0. When the data come,
+or are corrected, the same sum is done again and only the difference is booked (`rebooking`).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,12 +30,10 @@ from market.ledger import (
     Posting,
     PostingReason,
     member_account,
-    posting,
-    reverse,
-    standing,
 )
 from market.orders import SUPPLIER, Order, Side
 from market.prices import amount_nanoeur
+from market.rebooking import Line, rebooked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class Trade:
     filled_wh: int
     amount_nanoeur: int
     """What the member pays; negative for what it is paid."""
+    ean: Ean | None = None
+    """The allocation point that it was made for; None: for the member as a whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,18 +99,31 @@ class Settlement:
     """Members settled by an estimate."""
 
 
-def trades_of(result: IntervalResult, orders: Iterable[Order]) -> tuple[Trade, ...]:
+def trades_of(
+    result: IntervalResult, orders: Iterable[Order], points: Mapping[str, Ean] | None = None
+) -> tuple[Trade, ...]:
     """The filled orders of a clearing, by order id.
+
+    Args:
+        result: The clearing.
+        orders: All its orders.
+        points: The allocation point of each asset that orders are made for.
 
     Raises:
         KeyError: If a fill's order is not among `orders`.
     """
     by_id = {order.order_id: order for order in orders}
-    return tuple(_trade(by_id[fill.order_id], fill) for fill in result.fills if fill.filled_wh)
+    known = points or {}
+    return tuple(
+        _trade(by_id[fill.order_id], fill, known.get(by_id[fill.order_id].asset or ""))
+        for fill in result.fills
+        if fill.filled_wh
+    )
 
 
-def _trade(order: Order, fill: Fill) -> Trade:
+def _trade(order: Order, fill: Fill, ean: Ean | None) -> Trade:
     return Trade(
+        ean=ean,
         order_id=order.order_id,
         member=order.member,
         side=order.side,
@@ -147,60 +164,12 @@ def resettle(previous: Sequence[Posting], inputs: SettlementInputs, *, booked_at
             postings of another quarter-hour.
     """
     _check(previous, inputs)
-    by_member = _net_metered(inputs)
     unmetered = _unmetered(inputs)
-    wanted = [*_trade_lines(inputs), *_deviation_lines(inputs, by_member, unmetered)]
-    booked_before = Counter((entry.reason, entry.ref) for entry in previous)
-    stands = {(entry.reason, entry.ref): entry for entry in standing(previous)}
-    right = {line.key: line.booked(inputs, 0, booked_at) for line in wanted}
-    wrong = [entry for key, entry in stands.items() if not _same(entry, right.get(key))]
-    wrong_keys = {(entry.reason, entry.ref) for entry in wrong}
-    fresh = [
-        line.booked(inputs, booked_before[line.key], booked_at)
-        for line in wanted
-        if line.key not in stands or line.key in wrong_keys
-    ]
+    lines = [*_trade_lines(inputs), *_deviation_lines(inputs, unmetered)]
     return Settlement(
-        postings=(*(reverse(entry, booked_at=booked_at) for entry in wrong), *fresh),
+        postings=tuple(rebooked(previous, lines, booked_at=booked_at)),
         unmetered=tuple(sorted(unmetered)),
         estimated=tuple(sorted({point.member for point in inputs.metered if point.estimated})),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """A movement that should stand in the ledger."""
-
-    payer: str
-    receiver: str
-    amount_nanoeur: int
-    reason: PostingReason
-    ref: str
-
-    @property
-    def key(self) -> tuple[PostingReason, str]:
-        """What it is about: there is one of these per quarter-hour."""
-        return self.reason, self.ref
-
-    def booked(self, inputs: SettlementInputs, revision: int, booked_at: datetime) -> Posting:
-        """The posting of it."""
-        return posting(
-            payer=self.payer,
-            receiver=self.receiver,
-            amount_nanoeur=self.amount_nanoeur,
-            reason=self.reason,
-            interval_start=inputs.interval_start,
-            ref=self.ref,
-            booked_at=booked_at,
-            revision=revision,
-        )
-
-
-def _same(one: Posting, other: Posting | None) -> bool:
-    return other is not None and (one.debit_account, one.credit_account, one.amount_nanoeur) == (
-        other.debit_account,
-        other.credit_account,
-        other.amount_nanoeur,
     )
 
 
@@ -218,14 +187,6 @@ def _check(previous: Sequence[Posting], inputs: SettlementInputs) -> None:
             raise ValueError(f"{text}: {', '.join(found)}")
 
 
-def _net_metered(inputs: SettlementInputs) -> dict[MemberId, int]:
-    """Each member's consumption less production [Wh], over all its allocation points."""
-    net: defaultdict[MemberId, int] = defaultdict(int)
-    for point in inputs.metered:
-        net[point.member] += point.import_wh - point.export_wh
-    return dict(net)
-
-
 def _unmetered(inputs: SettlementInputs) -> set[MemberId]:
     """Members of whom a meter, or every meter, is missing."""
     missing = (inputs.expected or frozenset()) - {point.ean for point in inputs.metered}
@@ -235,52 +196,80 @@ def _unmetered(inputs: SettlementInputs) -> set[MemberId]:
     return {owners[point] for point in missing} | (traders - seen)
 
 
-def _trade_lines(inputs: SettlementInputs) -> list[_Line]:
+def _trade_lines(inputs: SettlementInputs) -> list[Line]:
     """Buyers pay the market, the market pays sellers; what is left over is the congestion rent."""
     lines = [
-        _Line(
+        Line(
             payer=member_account(trade.member),
             receiver=MARKET_ACCOUNT,
             amount_nanoeur=trade.amount_nanoeur,
             reason=PostingReason.TRADE,
+            interval_start=inputs.interval_start,
             ref=trade.order_id,
         )
         for trade in inputs.trades
     ]
-    lines.append(
-        _Line(
-            payer=MARKET_ACCOUNT,
-            receiver=COMMUNITY_ACCOUNT,
-            amount_nanoeur=sum(trade.amount_nanoeur for trade in inputs.trades),
-            reason=PostingReason.RENT,
-            ref="congestion",
-        )
+    rent = Line(
+        payer=MARKET_ACCOUNT,
+        receiver=COMMUNITY_ACCOUNT,
+        amount_nanoeur=sum(trade.amount_nanoeur for trade in inputs.trades),
+        reason=PostingReason.RENT,
+        interval_start=inputs.interval_start,
+        ref="congestion",
     )
-    return [line for line in lines if line.amount_nanoeur]
+    return [*lines, rent]
 
 
-def _deviation_lines(
-    inputs: SettlementInputs, net_metered: Mapping[MemberId, int], unmetered: set[MemberId]
-) -> list[_Line]:
-    """What each member used beyond its trades, with the supplier."""
-    traded: defaultdict[MemberId, int] = defaultdict(int)
-    for trade in inputs.trades:
-        traded[trade.member] += trade.filled_wh if trade.side is Side.BUY else -trade.filled_wh
-    lines = []
-    for member in sorted(net_metered.keys() - unmetered - {SUPPLIER}):
-        beyond = net_metered[member] - traded[member]
-        price, reason = (
-            (inputs.prices.import_microeur_per_kwh, PostingReason.IMBALANCE_BUY)
-            if beyond > 0
-            else (inputs.prices.export_microeur_per_kwh, PostingReason.IMBALANCE_SELL)
-        )
-        lines.append(
-            _Line(
-                payer=member_account(member),
+def _deviation_lines(inputs: SettlementInputs, unmetered: set[MemberId]) -> Iterator[Line]:
+    """What each allocation point took beyond what was bought for it, and fed in beyond what was sold."""
+    points = [point for point in inputs.metered if point.member not in unmetered | {SUPPLIER}]
+    bought = _placed(inputs.trades, points, Side.BUY)
+    sold = _placed(inputs.trades, points, Side.SELL)
+    prices = inputs.prices
+    for point in sorted(points, key=lambda each: each.ean):
+        account = member_account(point.member)
+        for register, beyond in (
+            ("import", point.import_wh - bought[point.ean]),
+            ("export", sold[point.ean] - point.export_wh),
+        ):
+            # Too little fed in is made up for by the supplier like too much taken, and the other way round.
+            price, reason = (
+                (prices.import_microeur_per_kwh, PostingReason.IMBALANCE_BUY)
+                if beyond > 0
+                else (prices.export_microeur_per_kwh, PostingReason.IMBALANCE_SELL)
+            )
+            yield Line(
+                payer=account,
                 receiver=SUPPLIER_ACCOUNT,
                 amount_nanoeur=amount_nanoeur(price, beyond),
                 reason=reason,
-                ref=f"meter:{member}",
+                interval_start=inputs.interval_start,
+                ref=f"{register}:{point.ean}",
             )
-        )
-    return [line for line in lines if line.amount_nanoeur]
+
+
+def _placed(trades: Iterable[Trade], points: Sequence[MeteredEnergy], side: Side) -> Counter[Ean]:
+    """What was traded on one side for each allocation point [Wh].
+
+    A trade that is for no point in particular goes to its member's points in the order of their numbers, to
+    each as much as its register has beyond its own trades, and what is left over to the first. All of a
+    member's points have the same prices, so the order moves no money.
+    """
+    placed: Counter[Ean] = Counter()
+    loose: Counter[MemberId] = Counter()
+    known = {point.ean for point in points}
+    for trade in trades:
+        if trade.side is side and trade.ean in known and trade.ean is not None:
+            placed[trade.ean] += trade.filled_wh
+        elif trade.side is side:
+            loose[trade.member] += trade.filled_wh
+    first: dict[MemberId, Ean] = {}
+    for point in sorted(points, key=lambda each: each.ean):
+        first.setdefault(point.member, point.ean)
+        counted = point.import_wh if side is Side.BUY else point.export_wh
+        taken = min(loose[point.member], max(counted - placed[point.ean], 0))
+        placed[point.ean] += taken
+        loose[point.member] -= taken
+    for member, ean in first.items():
+        placed[ean] += loose[member]
+    return placed

@@ -111,11 +111,55 @@ def test_negative_export_price_charges_who_feeds_in_too_much() -> None:
     )
 
 
-def test_a_members_meters_are_taken_together() -> None:
-    """Bob's roof fed in 150, his home used 50: net 100, as traded, so nothing deviates."""
+def test_import_and_export_of_a_members_points_are_not_netted() -> None:
+    """Bob's roof fed in 150, his home took 50; he sold 100.
+
+    The roof's other 50 go to the supplier at 60: 3,000. The home's 50 come from it at 300: 15,000.
+    """
     metered = (meter(BOB, 50, point="home"), meter(BOB, 0, 150, point="roof"))
     done = settle(replace(three_members(), metered=metered), booked_at=LATER)
-    assert not [p for p in done.postings if p.ref == "meter:bob"]
+    assert {line for line in booked(done.postings) if line[3].startswith("imbalance")} == {
+        ("supplier", "member:bob", 3_000, "imbalance_sell"),
+        ("member:bob", "supplier", 15_000, "imbalance_buy"),
+    }
+    assert {p.ref for p in done.postings if p.reason.value.startswith("imbalance")} == {
+        "import:home",
+        "export:roof",
+    }
+
+
+def test_import_and_export_of_one_point_are_not_netted() -> None:
+    """Ann's charger took 130 and gave back 20 in the same quarter-hour: 30 x 300 and 20 x 60."""
+    done = settle(replace(three_members(), metered=(meter(ANN, 130, 20),)), booked_at=LATER)
+    assert {line for line in booked(done.postings) if line[3].startswith("imbalance")} == {
+        ("member:ann", "supplier", 9_000, "imbalance_buy"),
+        ("supplier", "member:ann", 1_200, "imbalance_sell"),
+    }
+
+
+def test_sold_and_not_fed_in_is_bought_of_the_supplier() -> None:
+    """Bob sold 100 and fed in 40: the other 60 cost him 60 x 300 = 18,000."""
+    done = settle(replace(three_members(), metered=(meter(BOB, 0, 40),)), booked_at=LATER)
+    assert ("member:bob", "supplier", 18_000, "imbalance_buy") in booked(done.postings)
+
+
+def test_a_trade_counts_for_the_point_that_it_was_made_for() -> None:
+    """100 were bought for Ann's charger, which stood still; her home took 100.
+
+    The charger's 100 are sold at 60: 6,000. The home's come from the supplier at 300: 30,000. Bought for her
+    as a whole, they would have been the home's.
+    """
+    trade = replace(three_members().trades[0], ean=Ean("charger"))
+    metered = (meter(ANN, 0, point="charger"), meter(ANN, 100, point="home"))
+    done = settle(replace(three_members(), trades=(trade,), metered=metered), booked_at=LATER)
+    assert {line for line in booked(done.postings) if line[3].startswith("imbalance")} == {
+        ("supplier", "member:ann", 6_000, "imbalance_sell"),
+        ("member:ann", "supplier", 30_000, "imbalance_buy"),
+    }
+    loose = settle(
+        replace(three_members(), trades=(replace(trade, ean=None),), metered=metered), booked_at=LATER
+    )
+    assert not [line for line in booked(loose.postings) if line[3].startswith("imbalance")]
 
 
 def test_missing_meter_waits_and_is_settled_when_it_comes() -> None:
@@ -136,7 +180,7 @@ def test_one_missing_of_several_meters_is_unknown_not_zero() -> None:
     )
     done = settle(inputs, booked_at=LATER)
     assert done.unmetered == (BOB,)
-    assert not [p for p in done.postings if p.ref == "meter:bob"]
+    assert not [p for p in done.postings if p.ref.endswith(":ean-bob")]
 
 
 def test_corrected_meter_reverses_and_books_anew() -> None:
