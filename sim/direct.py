@@ -26,7 +26,7 @@ from controller.domain.telemetry import (
 )
 from controller.domain.time import DomainClock
 from controller.domain.units import BoolArray, FloatArray
-from drivers.ocpp.v21.requests import SAFE_TAIL
+from drivers.ocpp.limits import SAFE_TAIL
 from sim.endpoints.meters import MeterBank
 from sim.endpoints.rota import Rota
 from sim.world import PluggedIn, World

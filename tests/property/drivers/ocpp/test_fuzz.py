@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.ocpp.frames import RpcErrorCode
-from drivers.ocpp.v21 import Session21
 from drivers.ocpp.meters import read_sample
+from drivers.ocpp.v21 import Session21
 from sim.endpoints.charger_messages import Registers, TransactionFacts, meter_value, transaction_event
 from tests.support.ocpp import START, session
 
