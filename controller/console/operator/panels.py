@@ -34,6 +34,14 @@ _POSTING_REASONS: Mapping[PostingReason, str] = MappingProxyType(
         PostingReason.RENT: mark("congestion rent"),
         PostingReason.IMBALANCE_BUY: mark("used more than traded"),
         PostingReason.IMBALANCE_SELL: mark("used less than traded"),
+        PostingReason.SHARED_BUY: mark("energy of neighbours"),
+        PostingReason.SHARED_SELL: mark("energy for neighbours"),
+        PostingReason.SUPPLY: mark("bought from the supplier"),
+        PostingReason.FEED_IN: mark("sold to the supplier"),
+        PostingReason.ENERGY_TAX: mark("energy tax"),
+        PostingReason.NETWORK: mark("network tariff"),
+        PostingReason.FEED_IN_FEE: mark("feed-in fee"),
+        PostingReason.VAT: mark("VAT"),
         PostingReason.REVERSAL: mark("reversal"),
     }
 )
