@@ -98,7 +98,7 @@ def _coming(view: AssetView, words: Translator) -> str:
     title = words.say("The coming hours")
     heads = [words.say("When"), words.say("Power"), words.say("Why")]
     table = table_html(heads, rows, empty="", caption=title)
-    return f'<details class="w-coming"><summary>{text(title)}</summary>{table}</details>'
+    return f"<h4>{text(title)}</h4>{table}"
 
 
 def mode_html(view: AssetView, words: Translator) -> str:
