@@ -38,6 +38,7 @@ from controller.runtime.service import Service, token_hash
 from controller.runtime.solver_process import SolverProcess
 from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
+from controller.template_file import templates_of
 from drivers.mqtt.clock import FollowedClock, announced_clock
 from drivers.mqtt.meters import MqttMeters
 from drivers.ocpp.endpoint import OcppEndpoint
@@ -142,7 +143,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
     site, settings = read_site_file(site_path)
     prices = price_book(settings, site_path.parent)
     passwords = read_passwords(settings, site_path.parent)
-    store = await open_store(database_path(settings, site_path.parent))
+    templates = templates_of(site.charge_points, settings.ocpp.templates_file, site_path.parent)
+    store = await open_store(database_path(settings, site_path.parent), folder=site_path.parent)
     with contextlib.suppress(PermissionError):
         # Where the operating system lets us: what keeps the cables safe comes before what reports on it.
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
@@ -158,7 +160,9 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         safety = await stack.enter_async_context(
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
         )
-        drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, passwords))
+        drivers = await stack.enter_async_context(
+            _drivers(site, settings, controller, clock, passwords, templates)
+        )
         controller.drivers = drivers.steer()
         trading = Trading(controller, offload=asyncio.to_thread)
         await trading.load()
@@ -226,6 +230,7 @@ async def _drivers(
     controller: Controller,
     clock: DomainClock,
     passwords: Mapping[str, str] | None,
+    templates: Mapping[AssetId, ChargerTemplate],
 ) -> AsyncIterator[Drivers]:
     async with AsyncExitStack() as stack:
         ocpp = OcppEndpoint(
@@ -237,6 +242,7 @@ async def _drivers(
             clock=clock,
             call_timeout_s=settings.ocpp.call_timeout_s,
             passwords=passwords,
+            templates=templates,
         )
         await stack.enter_async_context(ocpp)
         mqtt = None

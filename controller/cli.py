@@ -98,11 +98,13 @@ def run(
 
 @app.command()
 def check(site: Annotated[Path, typer.Argument(help="The site file (TOML).")]) -> None:
-    """Checks a site file and says what is in it."""
+    """Checks a site file and the charger templates beside it, and says what is in it."""
     from controller.config import read_site_file
+    from controller.template_file import templates_of
 
     def work() -> None:
         found, settings = read_site_file(site)
+        templates_of(found.charge_points, settings.ocpp.templates_file, site.parent)
         roots = [node.id for node in found.network.nodes if node.parent is None]
         typer.echo(
             f"{site}: {found.name}: {len(found.network.nodes)} nodes under {', '.join(roots)}, "

@@ -7,30 +7,23 @@ writes the same format, which is how the demo hands its simulated neighbourhood 
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
-from controller.domain.electrical import (
-    Bus,
-    CableType,
-    Electrical,
-    Line,
-    Transformer,
-    electrical_problems,
-)
+from controller.domain.electrical import Electrical, electrical_problems
 from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.ids import ean
-from controller.domain.network import Limit, Network, Node, tree_problems
+from controller.domain.network import Network, Node, tree_problems
 from controller.domain.site import Location, Site, Tariff
 from controller.domain.time import QUARTER
-from controller.domain.v2g import V2gBudget, budget_problems
+from controller.domain.v2g import budget_problems
+from controller.toml_file import parse, plain, read_table, unknown_names
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -54,6 +47,8 @@ class OcppSettings:
     passwords_file: str = ""
     """TOML beside the site file, `charge-point-id = "password"`; needed where others than this machine
     can reach `host` (OCPP security profile 1)."""
+    templates_file: str = ""
+    """TOML beside the site file with the templates that charge points name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,27 +193,15 @@ def read_site_file(path: Path) -> tuple[Site, Settings]:
     Raises:
         InputProblemsError: With every problem: the file's own, unknown names, types, and what does not fit.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputProblemsError(
-            str(path), [Problem(place="file", rule=f"cannot be read: {error}")]
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputProblemsError(str(path), [Problem(place="file", rule=f"is no TOML: {error}")]) from error
-    found = list(_unknown_names(table, SiteFile, ""))
+    table = read_table(path)
+    found = list(unknown_names(table, SiteFile))
     nodes = table.get("nodes")
     for node in nodes if isinstance(nodes, list) else ():
         if isinstance(node, dict):
             node.setdefault("parent", None)
-    try:
-        parsed = _ADAPTER.validate_python(table)
-    except ValidationError as error:
-        found += [
-            Problem(place=_path(detail["loc"]), rule=detail["msg"], way_out=_got(detail["input"]))
-            for detail in error.errors()
-        ]
-        raise InputProblemsError(str(path), found) from error
+    parsed = parse(_ADAPTER, table)
+    if isinstance(parsed, list):
+        raise InputProblemsError(str(path), [*found, *parsed])
     found += semantic_problems(parsed)
     if found:
         raise InputProblemsError(str(path), found)
@@ -247,17 +230,17 @@ def site_file_text(site: Site, settings: Settings) -> str:
     return tomli_w.dumps(
         {
             "name": site.name,
-            "location": _plain(site.location),
-            "tariff": _plain(site.tariff),
-            "settings": _plain(settings),
-            "nodes": _plain(site.network.nodes),
-            "members": _plain(site.members),
-            "charge_points": _plain(site.charge_points),
-            "vehicles": _plain(site.vehicles),
-            "pv": _plain(site.pv),
-            "batteries": _plain(site.batteries),
-            "loads": _plain(site.loads),
-            **({} if site.electrical is None else {"electrical": _plain(site.electrical)}),
+            "location": plain(site.location),
+            "tariff": plain(site.tariff),
+            "settings": plain(settings),
+            "nodes": plain(site.network.nodes),
+            "members": plain(site.members),
+            "charge_points": plain(site.charge_points),
+            "vehicles": plain(site.vehicles),
+            "pv": plain(site.pv),
+            "batteries": plain(site.batteries),
+            "loads": plain(site.loads),
+            **({} if site.electrical is None else {"electrical": plain(site.electrical)}),
         }
     )
 
@@ -425,75 +408,3 @@ def _ean_problems(place: str, text: str) -> Iterator[Problem]:
         ean(text)
     except ValueError as error:
         yield Problem(place=place, rule=str(error))
-
-
-def _unknown_names(table: Mapping[str, Any], kind: type, prefix: str) -> Iterator[Problem]:
-    """Names that the format does not have, at any depth of the file's dataclasses."""
-    nested = {
-        "location": Location,
-        "tariff": Tariff,
-        "settings": Settings,
-        "nodes": Node,
-        "limits": Limit,
-        "members": Member,
-        "charge_points": ChargePoint,
-        "vehicles": Vehicle,
-        "v2g_budget": V2gBudget,
-        "pv": PvRoof,
-        "batteries": Battery,
-        "loads": Load,
-        "web": WebSettings,
-        "ocpp": OcppSettings,
-        "mqtt": MqttSettings,
-        "modbus": ModbusSettings,
-        "prices": PriceSettings,
-        "safety": SafetySettings,
-        "planning": PlanningSettings,
-        "market": MarketSettings,
-        "electrical": Electrical,
-        "cable_types": CableType,
-        "transformers": Transformer,
-        "buses": Bus,
-        "lines": Line,
-    }
-    known = {field.name for field in dataclasses.fields(kind)}
-    for name, value in table.items():
-        if name not in known:
-            yield Problem(
-                place=f"{prefix}{name}",
-                rule="is no name of this format",
-                way_out=f"known: {', '.join(sorted(known))}",
-            )
-        elif name in nested and isinstance(value, dict):
-            yield from _unknown_names(value, nested[name], f"{prefix}{name}.")
-        elif name in nested and isinstance(value, list):
-            for i, row in enumerate(value):
-                if isinstance(row, dict):
-                    yield from _unknown_names(row, nested[name], f"{prefix}{name}[{i}].")
-
-
-def _plain(value: object) -> Any:
-    """Dataclasses as TOML tables: fields that are None are left out."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _plain(inner)
-            for field in dataclasses.fields(value)
-            if (inner := getattr(value, field.name)) is not None
-        }
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(inner) for inner in value]
-    return value
-
-
-def _path(parts: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text or "file"
-
-
-def _got(value: object) -> str:
-    text = repr(value)
-    return f"got {text if len(text) < 60 else text[:57] + '...'}"

@@ -66,6 +66,8 @@ class ChargePoint:
     phases: Phases = Phases.THREE
     fallback_kw: float = 0.0
     """What it does on its own when it does not hear from us."""
+    template: str | None = None
+    """The name of its make's template; None: it follows its specification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
