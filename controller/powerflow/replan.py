@@ -7,13 +7,19 @@ the plan that breaks least, with what it still breaks: most often nothing.
 A plan made for a tightened tree is a plan for the tree as it was: its totals, violations and bound are taken
 of the problem that was asked. Its node prices and water values are those of the tightened one, so they
 contain what a voltage or a current costs; its shortfalls name the limits that really held the cars back.
+
+A planner that goes on remembers (`memory`): its next problem starts from what the network was found to
+bear. Where that plan leaves more unmet than can be shown to be unavoidable (or there is none), what is
+remembered is forgotten and the tree is planned as it was asked.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
 
 from controller.dispatch.assemble import powers_of
 from controller.dispatch.check import check
@@ -21,8 +27,9 @@ from controller.dispatch.evaluate import evaluate, trivial_bound_eur
 from controller.dispatch.explain import violations
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import OPTIMAL_GAP, DispatchResult, Totals
-from controller.powerflow.check import Finding, check_flow
-from controller.powerflow.placement import FlowModel
+from controller.powerflow.check import Finding, findings_of, gauges, plan_extremes
+from controller.powerflow.memory import Remembered, least_totals, measured_anew, remembered_tree
+from controller.powerflow.placement import Extremes, FlowModel
 from controller.powerflow.tighten import Tightening, tightened
 
 MOST_ROUNDS = 6
@@ -54,6 +61,8 @@ class FlowCheckedPlan(DispatchResult):
     """The limits that were lowered on the way to it."""
     rounds: int
     """How often it was made again."""
+    remembered: tuple[Remembered, ...] = ()
+    """What the next plan is to start from."""
 
 
 def plan_that_holds(
@@ -63,6 +72,7 @@ def plan_that_holds(
     *,
     deadline_s: float | None = None,
     rounds: int = MOST_ROUNDS,
+    remembered: Sequence[Remembered] = (),
 ) -> FlowCheckedPlan:
     """A plan that keeps voltages, currents and transformer ratings, or the one that breaks them least.
 
@@ -71,34 +81,101 @@ def plan_that_holds(
         model: The network, with every asset of the problem on it.
         solve: The planner.
         deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
-        rounds: How often the plan is made again at most.
+        rounds: How often the plan is made again at most; planning without what was remembered counts too.
+        remembered: The last plan's `remembered`.
     """
-    begun = time.perf_counter()
-    first = solve(inputs, None if deadline_s is None else FIRST_SHARE * deadline_s)
-    best = _checked(first, check_flow(inputs, first, model), (), 0)
-    current, tight = best, _by_a_hair(inputs)
+    desk = _Desk(inputs=inputs, model=model, solve=solve, deadline_s=deadline_s)
+    start = remembered_tree(inputs, remembered)
+    tree = inputs if start is None else _by_a_hair(start)
+    first = solve(tree, desk.share_s(FIRST_SHARE))
+    number = 0
+    if start is not None and not desk.is_harmless(first):
+        again = solve(inputs, desk.share_s(FIRST_SHARE))
+        number = 1
+        if again.status != "fallback" or not desk.is_sound(first):
+            tree, first, remembered = inputs, again, ()
+    certified = first if tree is inputs else None
+    current = desk.drafted(tree, first, (), number)
+    best = replace(current, plan=_restated(inputs, certified, current.plan))
+    tight = _by_a_hair(inputs) if tree is inputs else tree
     lowered: list[Tightening] = []
     support = True
-    for number in range(1, rounds + 1):
-        if not current.findings:
-            break
+    while number < rounds and current.plan.findings:
+        number += 1
         stretch = 1.0 + STRETCH_PER_ROUND * number
-        tighter, told = tightened(tight, current, model, current.findings, stretch=stretch, support=support)
-        left_s = None if deadline_s is None else deadline_s - (time.perf_counter() - begun)
-        if not told or (left_s is not None and AGAIN_SHARE * left_s < first.build_s + first.solve_s):
+        tighter, told = tightened(tight, current.plan, model, current.found, stretch=stretch, support=support)
+        if not told or desk.is_late(first.build_s + first.solve_s):
             break
-        again = solve(tighter, None if left_s is None else AGAIN_SHARE * left_s)
+        again = solve(tighter, desk.share_s(AGAIN_SHARE))
         if again.status == "fallback" and first.status != "fallback":
             if not support:
                 break
             support = False
             continue
         tight, lowered = tighter, [*lowered, *told]
-        current = _checked(again, check_flow(tight, again, model), tuple(lowered), number)
-        asked = _restated(inputs, first, current)
-        if not check(inputs, asked) and _severity(inputs, asked) < _severity(inputs, best):
-            best = asked
-    return best
+        current = desk.drafted(tight, again, tuple(lowered), number)
+        asked = _restated(inputs, certified, current.plan)
+        if not check(inputs, asked) and _severity(inputs, asked) < _severity(inputs, best.plan):
+            best = replace(current, plan=asked)
+    return replace(best.plan, remembered=desk.lessons(best, remembered, lowered))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """A plan with its figures."""
+
+    plan: FlowCheckedPlan
+    found: Extremes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Desk:
+    """What a plan is made of, and its clock."""
+
+    inputs: DispatchInputs
+    model: FlowModel
+    solve: Solve
+    deadline_s: float | None
+    begun_s: float = field(default_factory=time.perf_counter)
+
+    def share_s(self, share: float) -> float | None:
+        """A share of what is left of the deadline [s]."""
+        if self.deadline_s is None:
+            return None
+        return share * max(0.0, self.deadline_s - (time.perf_counter() - self.begun_s))
+
+    def is_late(self, took_s: float) -> bool:
+        """Whether a plan that takes as long as the first did would come too late."""
+        share_s = self.share_s(AGAIN_SHARE)
+        return share_s is not None and share_s < took_s
+
+    def is_sound(self, plan: DispatchResult) -> bool:
+        """Whether it is a planner's plan and keeps what was asked."""
+        return plan.status != "fallback" and not check(self.inputs, plan)
+
+    def is_harmless(self, plan: DispatchResult) -> bool:
+        """Whether a plan for a remembered tree leaves no more unmet than any plan for the asked one must."""
+        totals = evaluate(self.inputs, powers_of(self.inputs, plan)).totals
+        restated = replace(plan, totals_kwh=totals)
+        return self.is_sound(restated) and _no_larger(totals, least_totals(self.inputs))
+
+    def drafted(
+        self, tree: DispatchInputs, result: DispatchResult, told: tuple[Tightening, ...], rounds: int
+    ) -> _Draft:
+        """A plan after its check."""
+        found = plan_extremes(tree, result, self.model)
+        own = {item.name: getattr(result, item.name) for item in fields(DispatchResult)}
+        findings = findings_of(self.model.grid, found)
+        plan = FlowCheckedPlan(**own, findings=findings, tightenings=told, rounds=rounds)
+        return _Draft(plan=plan, found=found)
+
+    def lessons(
+        self, draft: _Draft, remembered: Sequence[Remembered], lowered: Iterable[Tightening]
+    ) -> tuple[Remembered, ...]:
+        """What the next plan is to start from."""
+        power = np.array([draft.plan.node_power_kw[node.id] for node in self.inputs.nodes])
+        learned = (item.response for item in lowered)
+        return measured_anew(self.inputs, power, gauges(self.model.grid, draft.found), remembered, learned)
 
 
 def _by_a_hair(inputs: DispatchInputs) -> DispatchInputs:
@@ -117,29 +194,24 @@ def _severity(inputs: DispatchInputs, plan: FlowCheckedPlan) -> float:
     return float(sum(finding.severity * inputs.step_h[finding.step] for finding in plan.findings))
 
 
-def _checked(
-    result: DispatchResult, findings: tuple[Finding, ...], told: tuple[Tightening, ...], rounds: int
+def _restated(
+    inputs: DispatchInputs, certified: DispatchResult | None, plan: FlowCheckedPlan
 ) -> FlowCheckedPlan:
-    own = {field.name: getattr(result, field.name) for field in fields(DispatchResult)}
-    return FlowCheckedPlan(**own, findings=findings, tightenings=told, rounds=rounds)
-
-
-def _restated(inputs: DispatchInputs, first: DispatchResult, plan: FlowCheckedPlan) -> FlowCheckedPlan:
     """A tightened problem's plan as a plan for the problem that was asked.
 
-    The first plan's bound holds for plans whose totals are no larger than its own; for others only the
-    trivial one is known.
+    The bound of a plan for the asked problem (`certified`) holds for plans whose totals are no larger than
+    its own; for others, and where the asked problem was not solved, only the trivial one is known.
     """
     figures = evaluate(inputs, powers_of(inputs, plan))
-    bound = trivial_bound_eur(inputs)
-    no_larger = _no_larger(figures.totals, first.totals_kwh)
-    if no_larger:
-        bound = max(bound, first.lower_bound_eur)
+    bound, status = trivial_bound_eur(inputs), plan.status
+    proven = certified is not None and _no_larger(figures.totals, certified.totals_kwh)
+    if certified is not None and proven:
+        bound = max(bound, certified.lower_bound_eur)
     bound = min(bound, figures.cost_eur)
-    optimal = no_larger and (figures.cost_eur - bound) / inputs.cost_scale_eur <= OPTIMAL_GAP
-    status = plan.status
     if status != "fallback":
-        status = "optimal" if optimal and first.status == "optimal" else "feasible"
+        near = (figures.cost_eur - bound) / inputs.cost_scale_eur <= OPTIMAL_GAP
+        optimal = certified is not None and proven and near and certified.status == "optimal"
+        status = "optimal" if optimal else "feasible"
     return replace(
         plan,
         status=status,

@@ -32,8 +32,8 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult, Side
 from controller.domain.ids import NodeId
 from controller.domain.units import BoolArray, FloatArray
-from controller.powerflow.check import Finding, FindingKind, Gauge, gauges, plan_extremes
-from controller.powerflow.placement import FlowModel, asset_power_kw
+from controller.powerflow.check import Finding, FindingKind, Gauge, findings_of, gauges
+from controller.powerflow.placement import Extremes, FlowModel, asset_power_kw
 
 AIM = 1e-3
 """How far inside its bound a figure is to come, of the bound: 0.2 V, 0.2 A of 200 A."""
@@ -44,16 +44,61 @@ LEAST_CHANGE_KW = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """How a figure answers to a node's power: what a limit follows from."""
+
+    node: NodeId
+    """The node that is held back."""
+    side: Side
+    kind: FindingKind
+    at: NodeId
+    """The node of the places where the figure is taken."""
+    gain: float
+    """By how much the figure gets better per kW less on that side [V, A or kVA per kW]."""
+
+    def limit_kw(self, through_kw: FloatArray, measured: Sequence[Gauge], aim: float) -> FloatArray:
+        """Up to which power the figure stays inside its bound [kW], shape (K,); may be negative.
+
+        Args:
+            through_kw: Power through the node in each scenario [kW], shape (K,), positive for consumption.
+            measured: The figures of these scenarios.
+            aim: How far inside its bound the figure is to be, of the bound.
+        """
+        through = through_kw if self.side == "import" else -through_kw
+        limit = through - self.excess(measured, aim) / self.gain
+        if self.kind in {FindingKind.CABLE, FindingKind.TRANSFORMER}:
+            # The other way the same figure belongs to the other side's limit.
+            limit = np.where(through >= 0.0, limit, np.inf)
+        return np.asarray(limit, dtype=np.float64)
+
+    def excess(self, measured: Sequence[Gauge], aim: float) -> FloatArray:
+        """By how much the worst place is outside what is aimed at, negative inside, shape (K,)."""
+        gauge = next(gauge for gauge in measured if gauge.kind is self.kind)
+        own = [i for i, node in enumerate(gauge.nodes) if node == self.at]
+        return np.asarray((gauge.excess[:, own] + aim * gauge.bound[own]).max(axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tightening:
     """A limit that was lowered in the steps with findings."""
 
-    node: NodeId
-    side: Side
+    response: Response
+    """What was lowered for what."""
     steps: tuple[int, ...]
     to_kw: float
     """The lowest of these steps."""
     because: str
     """The worst finding in words."""
+
+    @property
+    def node(self) -> NodeId:
+        """The node whose limit it is."""
+        return self.response.node
+
+    @property
+    def side(self) -> Side:
+        """Which limit it is."""
+        return self.response.side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +132,7 @@ def tightened(
     inputs: DispatchInputs,
     result: DispatchResult,
     model: FlowModel,
-    findings: Sequence[Finding],
+    found: Extremes,
     *,
     stretch: float = 1.0,
     support: bool = True,
@@ -98,7 +143,7 @@ def tightened(
         inputs: The problem.
         result: A plan for it.
         model: The network.
-        findings: What the plan breaks (`check_flow`).
+        found: Its figures (`plan_extremes`).
         stretch: By how much more than the gain says a limit is lowered in steps with findings.
         support: Whether limits may ask for more than taking back: discharge against a low voltage, say. Such
             limits may be out of reach, and a plan for them is harder to find.
@@ -108,13 +153,12 @@ def tightened(
         empty where nothing that is steered can help.
     """
     bench = _Bench(inputs=inputs, powers=powers_of(inputs, result), model=model, support=support)
-    measured = gauges(model.grid, plan_extremes(inputs, result, model))
+    measured = gauges(model.grid, found)
     told = []
-    for group in bench.groups(findings):
-        gauge = next(gauge for gauge in measured if gauge.kind is group.worst.kind)
+    for group in bench.groups(findings_of(model.grid, found)):
         trial = bench.best_trial(group)
         if trial is not None:
-            told.append(bench.lower(group, gauge, trial, stretch))
+            told.append(bench.lower(group, measured, trial, stretch))
     nodes = tuple(
         replace(node, import_limit_kw=bench.limits["import"][i], export_limit_kw=bench.limits["export"][i])
         for i, node in enumerate(inputs.nodes)
@@ -255,20 +299,21 @@ class _Bench:
                 )
         return trials
 
-    def lower(self, group: _Group, gauge: Gauge, trial: _Trial, stretch: float) -> Tightening | None:
+    def lower(
+        self, group: _Group, measured: Sequence[Gauge], trial: _Trial, stretch: float
+    ) -> Tightening | None:
         """Lowers one node's limits; None where that changes nothing in the steps with findings."""
         place = self.inputs.node_index[trial.node]
-        sign = 1.0 if group.side == "import" else -1.0
-        through = sign * self.node_power_kw[place]
-        own = [i for i, node in enumerate(gauge.nodes) if node == group.node]
-        excess = (gauge.excess[:, own] + AIM * gauge.bound[own]).max(axis=1)
-        wanted = through - excess / trial.gain * np.where(excess > 0.0, stretch, 1.0)
+        response = Response(
+            node=trial.node, side=group.side, kind=group.worst.kind, at=group.node, gain=trial.gain
+        )
+        through = self.node_power_kw[place] if group.side == "import" else -self.node_power_kw[place]
+        wanted = response.limit_kw(self.node_power_kw[place], measured, AIM)
+        if stretch > 1.0:
+            wanted = np.where(wanted < through, through - stretch * (through - wanted), wanted)
         levers = self.give_kw[group.side] + self.room_kw[group.side]
         reachable = through - levers @ self.under[trial.node]
         wanted = np.maximum(wanted, np.maximum(reachable, 0.0))
-        if group.worst.kind in {FindingKind.CABLE, FindingKind.TRANSFORMER}:
-            # The other way the same figure belongs to the other side's limit.
-            wanted = np.where(through >= 0.0, wanted, np.inf)
         before = self.limits[group.side][place]
         steps = [finding.step for finding in group.findings]
         fell = np.minimum(before, through)[steps] - wanted[steps] > LEAST_CHANGE_KW
@@ -276,8 +321,7 @@ class _Bench:
         if not fell.any():
             return None
         return Tightening(
-            node=trial.node,
-            side=group.side,
+            response=response,
             steps=tuple(step for step, changed in zip(steps, fell.tolist(), strict=True) if changed),
             to_kw=float(wanted[steps].min()),
             because=str(group.worst),

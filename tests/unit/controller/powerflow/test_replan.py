@@ -13,7 +13,7 @@ from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs, Stay
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve_quick
-from controller.powerflow.check import FindingKind, check_flow
+from controller.powerflow.check import FindingKind, check_flow, plan_extremes
 from controller.powerflow.placement import FlowModel, flow_model
 from controller.powerflow.replan import FlowCheckedPlan, plan_that_holds
 from controller.powerflow.solve import solve_that_holds
@@ -159,9 +159,9 @@ def test_limits_never_rise() -> None:
     """Whatever the stretch, no limit of a tightened problem is above the old one."""
     inputs, model = long_cable(), cable_model(900.0)
     result = solve_quick(inputs)
-    findings = check_flow(inputs, result, model)
+    found = plan_extremes(inputs, result, model)
     for stretch in (1.0, 2.0):
-        tighter, told = tightened(inputs, result, model, findings, stretch=stretch)
+        tighter, told = tightened(inputs, result, model, found, stretch=stretch)
         assert told
         for before, after in zip(inputs.nodes, tighter.nodes, strict=True):
             assert (after.import_limit_kw <= before.import_limit_kw).all()
