@@ -1,10 +1,10 @@
-"""The uniform-price auction at one place, on arrays: one sort, one running sum, a few masks.
+"""The uniform-price auction at one place, on arrays: a search for one price, then a few masks.
 
 Picture all orders on one line by price. Going up the line, what sellers offer grows and what buyers ask
 shrinks. At a price p the energy offered at or below p, S(<=p), meets the energy asked for above p,
 B(>p). Because `S(<=p) - B(>p)` equals "everything at or below p, buyers and sellers alike, less all that
-buyers ask", the price where offer first covers demand is found by one running sum over *all* quantities
-in price order: the first price where it reaches the buyers' total. There
+buyers ask", the price where offer first covers demand is the first below which lies, with itself, as much
+as all buyers ask together: a weighted quantile, for which the orders need not be sorted (`_crossing`). There
 
     volume = min(S(<=p), B(>=p))
 
@@ -13,11 +13,12 @@ asked. Everyone strictly better than p is filled; those at p share what is left 
 
 Prices that support this clearing form an interval: no lower than any filled seller or any buyer who did
 not get all, no higher than any filled buyer or any seller who did not sell all. Within it nobody regrets.
-On the sorted line its ends are p itself or p's neighbours.
+Its ends are p itself or the next limit prices below and above p.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,9 @@ import numpy as np
 from controller.domain.units import BoolArray, IntArray
 from market.clearing.ties import TieOrder, in_group, pro_rata
 from market.prices import midpoint
+
+_SAMPLE = 1024
+"""About how many prices are sorted to search among: ten passes over the orders, and few are left between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +71,13 @@ def auction(
     asked = int((quantity_wh * buys).sum())
     if asked in (0, int(quantity_wh.sum())):
         return _nothing(len(price))
-    order = np.argsort(price)
-    running = np.cumsum(quantity_wh[order])
-    ladder = price[order]
-    crossing = ladder[np.searchsorted(running, asked)]
-    left, right = np.searchsorted(ladder, crossing), np.searchsorted(ladder, crossing, side="right")
-    at_price = order[left:right]
-    filled = quantity_wh * (is_buy == (price > crossing))
-    filled[at_price] = 0
+    crossing = _crossing(price, quantity_wh, asked)
+    above, at_crossing = price > crossing, price == crossing
+    filled = quantity_wh * ((is_buy == above) & ~at_crossing).view(np.int8)
     sure_bought = int((filled * buys).sum())
     sure_sold = int(filled.sum()) - sure_bought
-    at_price_buys = is_buy[at_price]
-    bought = _Margin.of(at_price[at_price_buys], quantity_wh, sure_bought)
-    sold = _Margin.of(at_price[~at_price_buys], quantity_wh, sure_sold)
+    bought = _Margin.of(np.flatnonzero(at_crossing & is_buy), quantity_wh, sure_bought)
+    sold = _Margin.of(np.flatnonzero(at_crossing & ~is_buy), quantity_wh, sure_sold)
     volume = min(sure_bought + bought.whole_wh, sure_sold + sold.whole_wh)
     if volume == 0:
         return _nothing(len(price))
@@ -90,9 +88,41 @@ def auction(
     return Auction(
         filled_wh=filled,
         volume_wh=volume,
-        lowest_microeur_per_kwh=int(crossing if from_below else ladder[left - 1]),
-        highest_microeur_per_kwh=int(crossing if from_above else ladder[right]),
+        lowest_microeur_per_kwh=crossing if from_below else int(price[price < crossing].max()),
+        highest_microeur_per_kwh=crossing if from_above else int(price[above].min()),
     )
+
+
+def _crossing(price: IntArray, quantity_wh: IntArray, asked_wh: int) -> int:
+    """The lowest limit price p such that the orders at or below p add up to at least `asked_wh`.
+
+    A sorted sample of the prices is searched by halves, with one pass over all orders each time; only the
+    orders between two neighbours of the sample are sorted.
+
+    Args:
+        price: Limit prices, shape (N,).
+        quantity_wh: Quantities [Wh], shape (N,).
+        asked_wh: From 1 to the sum of the quantities.
+
+    Returns:
+        The price.
+    """
+
+    def up_to(limit: int) -> int:
+        return int((quantity_wh * (price <= limit).view(np.int8)).sum())
+
+    sample = np.unique(price[:: 1 + len(price) // _SAMPLE])
+    place = bisect_left(sample, asked_wh, key=up_to)
+    within = np.ones(len(price), dtype=np.bool_)
+    lower_wh = 0
+    if place > 0:
+        lower_wh = up_to(sample[place - 1])
+        within &= price > sample[place - 1]
+    if place < len(sample):
+        within &= price <= sample[place]
+    prices, quantities = price[within], quantity_wh[within]
+    order = np.argsort(prices)
+    return int(prices[order[np.searchsorted(np.cumsum(quantities[order]), asked_wh - lower_wh)]])
 
 
 @dataclass(frozen=True, slots=True)

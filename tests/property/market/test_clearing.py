@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market.clearing import Envelope, IntervalResult, clear
+from market.clearing import Envelope, IntervalResult, auction, clear
+from market.clearing.ties import by_position
 from market.orders import Order, Side
 from tests.support.market import an_envelope, an_order, reference_clearing
 
@@ -293,3 +296,40 @@ def test_network_clearing_equals_the_linear_programme(block: int) -> None:
         assert volume_wh(orders, result) == reference.volume_wh, seed
         middle = {place: (low + reference.highest[place]) // 2 for place, low in reference.lowest.items()}
         assert result.steering_price_microeur_per_kwh == middle, seed
+
+
+def sorted_auction(buy: list[bool], price: list[int], quantity: list[int]) -> tuple[int, int, int]:
+    """Volume and both ends of the supporting prices, by trying every limit price on sorted sides."""
+
+    def total(side: bool, kept: Callable[[int], bool]) -> int:  # noqa: FBT001
+        return sum(q for b, p, q in zip(buy, price, quantity, strict=True) if b is side and kept(p))
+
+    volume = max(min(total(False, limit.__ge__), total(True, limit.__le__)) for limit in set(price))
+    supporting = [
+        limit
+        for limit in sorted(set(price))
+        # Whoever is strictly better off must fit into the volume, and whoever is willing must fill it.
+        if max(total(False, limit.__gt__), total(True, limit.__lt__)) <= volume
+        and min(total(False, limit.__ge__), total(True, limit.__le__)) >= volume
+    ]
+    return volume, supporting[0], supporting[-1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from(["mixed", "sorted", "hidden"]))
+def test_auction_of_thousands_finds_the_crossing(seed: int, levels: int, shape: str) -> None:
+    """Books larger than the sample of prices, also where the sample sees nothing of what lies between."""
+    chance = np.random.default_rng(seed)
+    count = int(chance.integers(1025, 4000))
+    price = chance.integers(-3, levels, count)
+    if shape == "sorted":
+        price.sort()
+    elif shape == "hidden":
+        price[:: 1 + count // 1024] = levels
+    buy, quantity = chance.random(count) < chance.random(), chance.integers(1, 50, count)
+    found = auction(buy, price, quantity, by_position)
+    volume, lowest, highest = sorted_auction(buy.tolist(), price.tolist(), quantity.tolist())
+    assert found.volume_wh == volume
+    assert int(found.filled_wh[buy].sum()) == int(found.filled_wh[~buy].sum()) == volume
+    if volume:
+        assert (found.lowest_microeur_per_kwh, found.highest_microeur_per_kwh) == (lowest, highest)
