@@ -139,6 +139,21 @@ def clear(
     _guarded(lambda: run_clear(orders, network, out))
 
 
+@app.command()
+def verify(
+    files: Annotated[
+        list[Path], typer.Argument(help="Proofs and ledger files; ledger files in their order.")
+    ],
+    key: Annotated[
+        list[str] | None, typer.Option(help="A public key that you trust (hexadecimal); may be repeated.")
+    ] = None,
+) -> None:
+    """Checks that postings are in the signed ledger and that nothing was changed; needs only the files."""
+    from market.verify_file import run_verify
+
+    _guarded(lambda: typer.echo("\n".join(run_verify(files, key or ()))))
+
+
 @token_app.command("create")
 def token_create(
     site: Annotated[Path, typer.Argument(help="The site file (TOML).")],

@@ -30,6 +30,7 @@ GRID_ACCOUNT = "grid"
 """The grid operator."""
 MARKET_ACCOUNT = "market"
 """The clearing account between buyers and sellers; it is back at 0 after every quarter-hour."""
+_MATTER = json.JSONEncoder(separators=(",", ":"))
 
 
 class PostingReason(StrEnum):
@@ -124,9 +125,8 @@ def posting(
     debit, credit = (payer, receiver) if amount_nanoeur >= 0 else (receiver, payer)
     # The parties in fixed order and without the amount: a corrected amount is another revision of the
     # same matter, also where it has changed its direction.
-    matter = [utc_text(interval_start), reason.value, payer, receiver, ref, revision]
     return Posting(
-        posting_id=hashlib.sha256(json.dumps(matter, separators=(",", ":")).encode()).hexdigest(),
+        posting_id=posting_id_of(utc_text(interval_start), reason.value, payer, receiver, ref, revision),
         debit_account=debit,
         credit_account=credit,
         amount_nanoeur=abs(amount_nanoeur),
@@ -135,6 +135,23 @@ def posting(
         ref=ref,
         booked_at=booked_at,
     )
+
+
+def posting_id_of(
+    interval_start_utc: str, reason: str, payer: str, receiver: str, ref: str, revision: int
+) -> str:
+    """The id that follows from what a posting is about: SHA-256, hexadecimal.
+
+    Args:
+        interval_start_utc: The quarter-hour, as `utc_text` writes it.
+        reason: Why.
+        payer: The account that pays a positive amount.
+        receiver: The account that receives it.
+        ref: The order, meter or posting that it is about.
+        revision: How often the same was booked and taken back before.
+    """
+    matter = _MATTER.encode((interval_start_utc, reason, payer, receiver, ref, revision))
+    return hashlib.sha256(matter.encode()).hexdigest()
 
 
 def reverse(original: Posting, *, booked_at: datetime) -> Posting:
