@@ -25,10 +25,11 @@ from controller.domain.time import VirtualDomainClock
 from controller.runtime.core import Controller
 from controller.runtime.direct import run_direct
 from controller.runtime.door import Principal
+from controller.runtime.offload import run_inline
 from controller.runtime.ports import Role
 from controller.runtime.report import controller_report
 from controller.runtime.service import Service
-from controller.runtime.trading import Trading, run_inline
+from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
 from sim.baselines import run_baselines
 from sim.direct import DirectDevices

@@ -61,6 +61,7 @@ async def run_direct(
         if market and now - settle >= SETTLE_EVERY:
             settle = now
             await trading.settle_due()
+            await trading.sealing.seal_due()
         if quarter_start(now) != quarter:
             quarter = quarter_start(now)
             on_quarter(quarter)

@@ -9,9 +9,9 @@ Raises of all methods: `NotFoundError` where the named thing is not there or not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
 from market.orders import Order
+from market.seals import PostingProof, SealedDay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +215,16 @@ class LedgerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerHead:
+    """How far the ledger is sealed, and by which key its seals are checked."""
+
+    public_key: bytes
+    """Ed25519, 32 bytes."""
+    newest: SealedDay | None
+    """None until the first day is sealed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TradeView:
     """One fill of a member's order."""
 
@@ -365,6 +376,22 @@ class Door(Protocol):
 
     async def postings(self, member: MemberId) -> Sequence[tuple[int, Posting]]:
         """A member's postings."""
+        ...
+
+    async def posting_proof(self, *, posting_id: str, member: MemberId) -> PostingProof:
+        """The proof that a member's posting is in its sealed day; `ConflictError` before it is sealed."""
+        ...
+
+    async def ledger_head(self) -> LedgerHead:
+        """The public key and the newest sealed day."""
+        ...
+
+    async def sealed_days(self, *, after: date | None, limit: int) -> Sequence[SealedDay]:
+        """Sealed days after a day, the oldest first."""
+        ...
+
+    async def ledger_file(self, day: date) -> AsyncIterator[bytes]:
+        """A sealed day as a ledger file, in pieces; `NotFoundError` where it is not sealed."""
         ...
 
     async def put_booking(self, booking: Booking, who: Principal) -> Booking:

@@ -31,6 +31,8 @@ TIDY_EVERY = timedelta(seconds=30)
 """How often registers are written down and what is over is forgotten."""
 SETTLE_EVERY = timedelta(minutes=1)
 """How often is looked whether the meters of a quarter-hour are in."""
+SEAL_EVERY = timedelta(minutes=5)
+"""How often is looked whether a day of the ledger can be sealed."""
 RETRY_MACHINE_S = 0.5
 """Machine time before a market step that failed is tried again."""
 SEND_TIMEOUT_S = 60.0
@@ -62,6 +64,7 @@ class Loops:
             if self.controller.settings.market.enabled:
                 group.create_task(self._market(), name="market")
                 group.create_task(self._settlement(), name="settlement")
+                group.create_task(self._sealing(), name="sealing")
 
     async def _guarded[*Ts](
         self, loop: str, step: Callable[[*Ts], Awaitable[object]], *arguments: *Ts
@@ -148,3 +151,9 @@ class Loops:
         while True:
             await sleep_until(clock, clock.now() + SETTLE_EVERY)
             await self._guarded("settlement", self.trading.settle_due)
+
+    async def _sealing(self) -> None:
+        clock = self.controller.clock
+        while True:
+            await sleep_until(clock, clock.now() + SEAL_EVERY)
+            await self._guarded("sealing", self.trading.sealing.seal_due)

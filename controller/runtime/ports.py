@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from controller.domain.network import ImposedLimit
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
 from market.orders import Order
+from market.seals import LedgerKey, PostingProof, SealedDay
 
 
 class Role(StrEnum):
@@ -84,6 +85,27 @@ class EventRecord:
     subject: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRecord:
+    """A sealed day, and which rows of the ledger are its postings."""
+
+    sealed: SealedDay
+    after_row: int
+    """Its postings are the rows after this one ..."""
+    last_row: int
+    """... up to this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedChunk:
+    """A piece of a sealed day."""
+
+    last_row: int
+    """The row number of its last posting."""
+    root: bytes
+    """Over its postings."""
+
+
 class UnitOfWork(Protocol):
     """One transaction.
 
@@ -138,6 +160,30 @@ class UnitOfWork(Protocol):
         self, *, account: str | None = None, after_row: int = 0, limit: int = 500
     ) -> Sequence[tuple[int, Posting]]:
         """Postings in booking order with their row number, those of one account where given."""
+        ...
+
+    async def posting(self, posting_id: str) -> tuple[int, Posting] | None:
+        """One posting with its row number."""
+        ...
+
+    async def add_sealed_day(self, sealed: SealedDay, chunks: Sequence[SealedChunk]) -> None:
+        """Keeps a sealed day; `ConflictError` where it does not follow the newest one."""
+        ...
+
+    async def latest_sealed_day(self) -> DayRecord | None:
+        """The newest sealed day."""
+        ...
+
+    async def sealed_days(self, *, after: date | None = None, limit: int = 500) -> Sequence[DayRecord]:
+        """Sealed days after a day, the oldest first."""
+        ...
+
+    async def sealed_day(self, day: date) -> DayRecord | None:
+        """One sealed day; None where it is not sealed."""
+        ...
+
+    async def proof(self, posting_id: str) -> PostingProof | None:
+        """A posting's proof; None where there is no such posting, or its day is not sealed yet."""
         ...
 
     async def balances(self) -> Mapping[str, int]:
@@ -234,6 +280,10 @@ class Store(Protocol):
 
     def unit(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A transaction that may write."""
+        ...
+
+    def ledger_key(self) -> LedgerKey:
+        """The key that signs the ledger's days; reads a file, so call it off the event loop."""
         ...
 
     async def close(self) -> None:

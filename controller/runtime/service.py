@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import secrets
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,24 +22,22 @@ from controller.domain.assets import Booking, Departure, Vehicle, Wishes, WishKi
 from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
+from controller.runtime.books import Books
 from controller.runtime.checks import booking_problems, energy_problems, limit_problems
 from controller.runtime.core import Controller
 from controller.runtime.door import (
     AssetView,
     FlexibilityPoint,
-    LedgerView,
     NodePoint,
     PlanSpanView,
     PlanView,
     Principal,
     StateView,
-    TradeView,
 )
 from controller.runtime.metrics import metrics_text
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, TokenRecord, UnitOfWork
 from controller.runtime.trading import Trading
 from controller.runtime.views import Views
-from market.ledger import Posting
 from market.orders import Order
 
 TOKEN_BYTES = 32
@@ -52,7 +50,7 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-class Service:
+class Service(Books):
     """The door of a running controller."""
 
     def __init__(
@@ -64,12 +62,11 @@ class Service:
         speed: float,
         messages: Callable[[], Mapping[str, int]],
     ) -> None:
-        self.controller = controller
+        super().__init__(controller, loop)
         self.trading = trading
         self.views = Views(
             controller.site, controller.settings, controller.people, controller.steering, controller.counters
         )
-        self._loop = loop
         self._speed = speed
         self._messages = messages
         self._principals: dict[str, Principal] = {}
@@ -156,33 +153,6 @@ class Service:
         """The last 96 quarter-hours of a node, the oldest first."""
         self._node(node)
         return self.views.node_history(self.controller.snapshot, node)
-
-    async def order_book(self, interval_start: datetime | None) -> Sequence[OrderRecord]:
-        """All orders of a quarter-hour; None: the newest cleared one."""
-
-        async def run(unit: UnitOfWork) -> Sequence[OrderRecord]:
-            start = interval_start
-            result = await unit.latest_result() if start is None else await unit.result(start)
-            if start is None:
-                if result is None:
-                    return []
-                start = result.interval_start
-            fills = {fill.order_id: fill for fill in result.fills} if result is not None else {}
-            orders = await unit.orders_of_interval(start)
-            return [OrderRecord(order=o, cancelled_at=None, fill=fills.get(o.order_id)) for o in orders]
-
-        return await self._in_unit(run)
-
-    async def ledger(self, *, account: str | None, after_row: int, limit: int) -> LedgerView:
-        """Balances and a page of postings."""
-
-        async def run(unit: UnitOfWork) -> LedgerView:
-            return LedgerView(
-                balances_nanoeur=await unit.balances(),
-                postings=await unit.postings(account=account, after_row=after_row, limit=limit),
-            )
-
-        return await self._in_unit(run)
 
     async def events(self, *, limit: int) -> Sequence[EventRecord]:
         """Who did what, the newest first."""
@@ -354,31 +324,6 @@ class Service:
         """Cancels an order whose gate has not closed."""
         await self._on_loop(self.trading.cancel_order(order_id, who.member))
 
-    async def orders(self, member: MemberId) -> Sequence[OrderRecord]:
-        """A member's own orders."""
-        return await self._in_unit(lambda unit: unit.orders_of_member(member))
-
-    async def trades(self, member: MemberId) -> Sequence[TradeView]:
-        """A member's fills."""
-        records = await self.orders(member)
-        return [
-            TradeView(order=record.order, fill=record.fill)
-            for record in records
-            if record.fill is not None and record.fill.filled_wh > 0
-        ]
-
-    async def balance_nanoeur(self, member: MemberId) -> int:
-        """What a member has to receive (positive) or to pay (negative)."""
-
-        async def run(unit: UnitOfWork) -> int:
-            return -(await unit.balances()).get(f"member:{member}", 0)
-
-        return await self._in_unit(run)
-
-    async def postings(self, member: MemberId) -> Sequence[tuple[int, Posting]]:
-        """A member's postings."""
-        return await self._in_unit(lambda unit: unit.postings(account=f"member:{member}"))
-
     async def put_booking(self, booking: Booking, who: Principal) -> Booking:
         """Keeps a booking of a shared car; the same id again replaces it."""
         vehicle = self.controller.site.vehicle_by_id.get(booking.vehicle)
@@ -471,29 +416,3 @@ class Service:
     async def _log(self, unit: UnitOfWork, who: Principal, what: str, subject: str) -> None:
         at = self.controller.clock.now()
         await unit.add_event(EventRecord(at=at, who=f"{who.role}:{who.label}", what=what, subject=subject))
-
-    async def _in_unit[T](
-        self,
-        work: Callable[[UnitOfWork], Coroutine[Any, Any, T]],
-        apply: Callable[[], None] | None = None,
-        *,
-        at_once: bool = False,
-    ) -> T:
-        """Works inside one transaction; `apply` makes it count once that is stored, or at once."""
-
-        async def run() -> T:
-            if apply is not None and at_once:
-                apply()
-            async with self.controller.store.unit() as unit:
-                done = await work(unit)
-            if apply is not None and not at_once:
-                apply()
-            return done
-
-        return await self._on_loop(run())
-
-    async def _on_loop[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs on the control loop, whichever thread asks."""
-        if asyncio.get_running_loop() is self._loop:
-            return await work
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))

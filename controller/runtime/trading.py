@@ -11,7 +11,7 @@ is expected of their homes and roofs. What they then use beyond it is settled wi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,8 +24,10 @@ from controller.domain.time import QUARTER, QUARTER_H, quarter_start, utc_text
 from controller.domain.units import kwh_to_wh, microeur_per_kwh
 from controller.runtime.core import Controller
 from controller.runtime.discharged import Tally, keep_tally, load_tally
+from controller.runtime.offload import Offload
 from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import OrderRecord, RegisterRecord, UnitOfWork
+from controller.runtime.sealing import Sealing
 from market.clearing import IntervalResult, clear, envelope_of
 from market.from_plan import ForecastEnergy, PlannedEnergy, QuarterPrices, backstop_orders, orders_from_plan
 from market.orders import AdmissionRules, Order, OrderSource, Refusal, RefusalCode, gate_closes_at, refusals
@@ -41,15 +43,6 @@ METERS_FIRST = timedelta(seconds=90)
 _LOG = structlog.get_logger(__name__)
 
 
-type Offload = Callable[..., Awaitable[Any]]
-"""Runs heavy pure work (a callable and its arguments) where it holds nobody up, and gives its result."""
-
-
-async def run_inline(work: Callable[..., Any], *args: Any) -> Any:
-    """Runs the work here and now: direct mode and tests."""
-    return work(*args)
-
-
 class Trading:
     """Market, settlement and the residents' orders of one controller."""
 
@@ -57,6 +50,7 @@ class Trading:
         self.controller = controller
         self.latest: IntervalResult | None = None
         """The newest clearing."""
+        self.sealing = Sealing(controller, offload=offload)
         self._offload = offload
 
     async def load(self) -> None:

@@ -30,6 +30,12 @@ class Address:
         """Whether it is a SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
+    def key_file(self, folder: Path) -> Path:
+        """Where the ledger's key lies: beside a file, in `folder` for a server."""
+        if self.is_file:
+            return Path(f"{self.url.database}.key")
+        return folder / "ledger.key"
+
 
 def read_address(url_or_path: str | Path) -> Address:
     """Reads a path or a URL.

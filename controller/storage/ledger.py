@@ -3,20 +3,25 @@
 A posting debits one account (it pays) and credits another. It is written once, by its id; the totals
 of its two accounts move in the same transaction. That debits equal credits is asserted after every
 write, at every reading of the balances, and, against the postings themselves, when a database is opened.
+The day on which is booked never goes back: a day's postings are neighbours, and a sealed day stays as it is.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
+from controller.domain.errors import ConflictError
 from controller.domain.units import NANOEUR_PER_EUR
 from controller.storage import rows, tables
 from controller.storage.columns import INTEGER_MAX
 from controller.storage.errors import LedgerBrokenError, StoreError
 from market.ledger import Posting, PostingReason
+from market.seals import ledger_day
 
 type Totals = Mapping[str, tuple[int, int]]
 """Debits and credits [nano-euro] by account."""
@@ -26,12 +31,15 @@ def add_postings(connection: Connection, postings: Sequence[Posting]) -> None:
     """Books postings; one that is booked already, whenever that was, is left alone.
 
     Raises:
-        ConflictError: If a posting's id is known with other content.
+        ConflictError: If a posting's id is known with other content, or it is booked on an earlier day than
+            the ledger has come to.
         LedgerBrokenError: If debits and credits differ afterwards.
     """
+    newest = _newest_day(connection)
     new = rows.insert_once(
         connection, tables.postings, map(_row, postings), key="posting_id", beside={"booked_at"}
     )
+    _check_days(newest, new)
     moved: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for row in new:
         moved[row["debit_account"]][0] += row["amount_nanoeur"]
@@ -62,22 +70,14 @@ def postings(
         sides = (table.c.debit_account, table.c.credit_account)
         found = [row for side in sides for row in connection.execute(page.where(side == account))]
         found = sorted(found, key=lambda row: row.number)[:limit]
-    return [
-        (
-            row.number,
-            Posting(
-                posting_id=row.posting_id,
-                debit_account=row.debit_account,
-                credit_account=row.credit_account,
-                amount_nanoeur=row.amount_nanoeur,
-                reason=PostingReason(row.reason),
-                interval_start=row.interval_start,
-                ref=row.ref,
-                booked_at=row.booked_at,
-            ),
-        )
-        for row in found
-    ]
+    return [_numbered(row) for row in found]
+
+
+def posting(connection: Connection, posting_id: str) -> tuple[int, Posting] | None:
+    """One posting with its row number."""
+    table = tables.postings
+    found = connection.execute(select(table).where(table.c.posting_id == posting_id)).first()
+    return None if found is None else _numbered(found)
 
 
 def balances(connection: Connection) -> Mapping[str, int]:
@@ -108,6 +108,47 @@ def verify(connection: Connection, database: str) -> None:
             raise LedgerBrokenError(
                 f"the ledger of {database} does not add up at account {account}: restore a backup"
             )
+
+
+def _newest_day(connection: Connection) -> date | None:
+    """The day that the ledger has come to: the newest posting's, or the one after the newest sealed day."""
+    table, sealed = tables.postings, tables.sealed_days
+    booked_at = connection.execute(
+        select(table.c.booked_at).order_by(table.c.number.desc()).limit(1)
+    ).scalar()
+    day = connection.execute(select(func.max(sealed.c.day))).scalar()
+    known = [] if booked_at is None else [ledger_day(booked_at)]
+    if day is not None:
+        known.append(date.fromisoformat(day) + timedelta(days=1))
+    return max(known, default=None)
+
+
+def _check_days(newest: date | None, new: Sequence[rows.Row]) -> None:
+    """No posting is booked on an earlier day than the one before it.
+
+    Raises:
+        ConflictError: If one is.
+    """
+    for row in new:
+        day = ledger_day(row["booked_at"])
+        if newest is not None and day < newest:
+            raise ConflictError(
+                f"nothing can be booked on {day} any more: the ledger has come to {newest}; look at the clock"
+            )
+        newest = day
+
+
+def _numbered(row: Row[Any]) -> tuple[int, Posting]:
+    return row.number, Posting(
+        posting_id=row.posting_id,
+        debit_account=row.debit_account,
+        credit_account=row.credit_account,
+        amount_nanoeur=row.amount_nanoeur,
+        reason=PostingReason(row.reason),
+        interval_start=row.interval_start,
+        ref=row.ref,
+        booked_at=row.booked_at,
+    )
 
 
 def _sums(connection: Connection, side: ColumnElement[str]) -> list[tuple[str, int]]:

@@ -15,14 +15,17 @@ from controller.storage import ledger, migrate
 from controller.storage.address import read_address
 from controller.storage.database import Database, open_database
 from controller.storage.errors import StoreError
+from controller.storage.ledger_key import FileKey, open_key
 from controller.storage.unit import SqlUnit
 
 
 class SqlStore:
     """The database, as `controller.runtime.ports.Store` describes it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, key_file: Path) -> None:
         self._database = database
+        self._key_file = key_file
+        self._key: FileKey | None = None
 
     def unit(self) -> AbstractAsyncContextManager[SqlUnit]:
         """A transaction that may write: commits when its block ends, rolls back when the block raises.
@@ -35,6 +38,16 @@ class SqlStore:
         """
         return self._unit()
 
+    def ledger_key(self) -> FileKey:
+        """The key that signs the ledger's days, made at its first use; reads a file.
+
+        Raises:
+            StoreError: If there is no such key to be had.
+        """
+        if self._key is None:
+            self._key = open_key(self._key_file)
+        return self._key
+
     async def close(self) -> None:
         """Waits for the open unit and closes every connection."""
         await self._database.close()
@@ -45,11 +58,12 @@ class SqlStore:
             yield SqlUnit(transaction)
 
 
-async def open_store(url_or_path: str | Path) -> SqlStore:
+async def open_store(url_or_path: str | Path, *, folder: Path = Path()) -> SqlStore:
     """Opens a database, making it where there is none, and brings it to this program's version.
 
     Args:
         url_or_path: A file, or a `postgresql://` URL.
+        folder: Where the ledger's key lies for a database on a server; a file has it beside itself.
 
     Raises:
         StartUpError: If that cannot be; one clear line.
@@ -66,4 +80,4 @@ async def open_store(url_or_path: str | Path) -> SqlStore:
     except BaseException:
         await database.close()
         raise
-    return SqlStore(database)
+    return SqlStore(database, address.key_file(folder))

@@ -117,6 +117,32 @@ accounts = Table(
     Column("credit_nanoeur", BigInteger, nullable=False),
 )
 
+sealed_days = Table(
+    "sealed_days",
+    metadata,
+    # YYYY-MM-DD, UTC.
+    Column("day", String, primary_key=True),
+    # The day's postings are the rows after the first number, up to the second.
+    Column("after_row", BigInteger, nullable=False),
+    Column("last_row", BigInteger, nullable=False),
+    Column("postings", BigInteger, nullable=False),
+    Column("amount_nanoeur", BigInteger, nullable=False),
+    # Hexadecimal, as in the files that people check.
+    Column("root", String, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("public_key", String, nullable=False),
+    Column("signature", String, nullable=False),
+)
+
+sealed_chunks = Table(
+    "sealed_chunks",
+    metadata,
+    Column("last_row", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", String, ForeignKey(sealed_days.c.day), nullable=False),
+    Column("root", String, nullable=False),
+    Index(None, "day"),
+)
+
 registers = Table(
     "registers",
     metadata,

@@ -7,17 +7,26 @@ in is made a list first: a generator of the caller must not run in the store's t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from controller.domain.assets import Booking, Wishes
 from controller.domain.ids import MemberId, NodeId
 from controller.domain.network import ImposedLimit
-from controller.runtime.ports import EventRecord, Lockout, OrderRecord, RegisterRecord, TokenRecord
-from controller.storage import grid, ledger, people, trading
+from controller.runtime.ports import (
+    DayRecord,
+    EventRecord,
+    Lockout,
+    OrderRecord,
+    RegisterRecord,
+    SealedChunk,
+    TokenRecord,
+)
+from controller.storage import grid, ledger, people, seals, trading
 from controller.storage.database import Transaction
 from market.clearing import IntervalResult
 from market.ledger import Posting
 from market.orders import Order
+from market.seals import PostingProof, SealedDay
 
 
 class SqlUnit:
@@ -75,6 +84,30 @@ class SqlUnit:
     ) -> Sequence[tuple[int, Posting]]:
         """Postings in booking order with their row number, those of one account where given."""
         return await self._transaction.run(ledger.postings, account, after_row, limit)
+
+    async def posting(self, posting_id: str) -> tuple[int, Posting] | None:
+        """One posting with its row number."""
+        return await self._transaction.run(ledger.posting, posting_id)
+
+    async def add_sealed_day(self, sealed: SealedDay, chunks: Sequence[SealedChunk]) -> None:
+        """Keeps a sealed day; `ConflictError` where it does not follow the newest one."""
+        await self._transaction.run(seals.add_day, sealed, chunks)
+
+    async def latest_sealed_day(self) -> DayRecord | None:
+        """The newest sealed day."""
+        return await self._transaction.run(seals.latest)
+
+    async def sealed_days(self, *, after: date | None = None, limit: int = 500) -> Sequence[DayRecord]:
+        """Sealed days after a day, the oldest first."""
+        return await self._transaction.run(seals.days, after, limit)
+
+    async def sealed_day(self, day: date) -> DayRecord | None:
+        """One sealed day; None where it is not sealed."""
+        return await self._transaction.run(seals.day, day)
+
+    async def proof(self, posting_id: str) -> PostingProof | None:
+        """A posting's proof; None where there is no such posting, or its day is not sealed yet."""
+        return await self._transaction.run(seals.proof, posting_id)
 
     async def balances(self) -> Mapping[str, int]:
         """Each account's balance [nano-euro], debits positive; they sum to exactly 0."""

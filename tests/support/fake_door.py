@@ -18,26 +18,22 @@ from controller.runtime.door import (
     AssetView,
     ChargerView,
     FlexibilityPoint,
-    LedgerView,
     NodePoint,
     NodeView,
     PlanSpanView,
     PlanView,
     Principal,
     StateView,
-    TradeView,
 )
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role
-from market.ledger import Posting
 from market.orders import Order
+from tests.support.fake_books import FakeBooks
 from tests.support.fake_views import (
     FEEDER,
     RESIDENT,
     START,
     alarms,
-    cleared_order,
     clearing,
-    fake_postings,
     sources,
 )
 
@@ -63,7 +59,7 @@ _REASONS = (
 )
 
 
-class FakeDoor:
+class FakeDoor(FakeBooks):
     """A street in the evening.
 
     Args:
@@ -72,6 +68,7 @@ class FakeDoor:
     """
 
     def __init__(self, *, chargers: int = 24, live: bool = False) -> None:
+        super().__init__()
         self.live = live
         self.now = START
         self.charger_count = chargers
@@ -83,7 +80,6 @@ class FakeDoor:
         self.locked: list[Lockout] = []
         self.kept_bookings: dict[str, Booking] = {}
         self.kept_wishes: dict[AssetId, Wishes] = {}
-        self.kept_orders: dict[str, OrderRecord] = {"evening-1": cleared_order()}
 
     async def authenticate(self, token: str) -> Principal | None:
         """One of `TOKENS`, or one that was made."""
@@ -213,22 +209,6 @@ class FakeDoor:
             if view.id == node:
                 return view
         raise NotFoundError(f"there is no node {node!r}")
-
-    async def order_book(self, interval_start: datetime | None) -> Sequence[OrderRecord]:
-        """All orders of that quarter-hour."""
-        records = list(self.kept_orders.values())
-        return [item for item in records if interval_start in {None, item.order.interval_start}]
-
-    async def ledger(self, *, account: str | None, after_row: int, limit: int) -> LedgerView:
-        """Two postings."""
-        rows = [(row, posting) for row, posting in enumerate(fake_postings(), 1) if row > after_row]
-        chosen = [
-            (row, posting)
-            for row, posting in rows
-            if account is None or account in {posting.debit_account, posting.credit_account}
-        ]
-        balances = {"member:home-7": 83_000_001, "supplier": -90_000_000, "community": 6_999_999}
-        return LedgerView(balances_nanoeur=balances, postings=chosen[:limit])
 
     async def events(self, *, limit: int) -> Sequence[EventRecord]:
         """What was done."""
@@ -411,31 +391,6 @@ class FakeDoor:
         if record.fill is not None:
             raise ConflictError("the gate of that quarter-hour is closed")
         self.kept_orders[order_id] = replace(record, cancelled_at=self.now)
-
-    async def orders(self, member: MemberId) -> Sequence[OrderRecord]:
-        """A member's own."""
-        return [record for record in self.kept_orders.values() if record.order.member == member]
-
-    async def trades(self, member: MemberId) -> Sequence[TradeView]:
-        """A member's fills."""
-        return [
-            TradeView(order=record.order, fill=record.fill)
-            for record in await self.orders(member)
-            if record.fill is not None
-        ]
-
-    async def balance_nanoeur(self, member: MemberId) -> int:
-        """What the member has to pay."""
-        return -83_000_001 if member == RESIDENT else 0
-
-    async def postings(self, member: MemberId) -> Sequence[tuple[int, Posting]]:
-        """A member's postings."""
-        account = f"member:{member}"
-        return [
-            (row, posting)
-            for row, posting in enumerate(fake_postings(), 1)
-            if account in {posting.debit_account, posting.credit_account}
-        ]
 
     async def put_booking(self, booking: Booking, who: Principal) -> Booking:
         """Keeps it; the car has to be one."""

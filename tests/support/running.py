@@ -22,11 +22,12 @@ from controller.domain.time import DomainClock, VirtualDomainClock
 from controller.forecast.prices import PriceBook
 from controller.runtime.core import Controller
 from controller.runtime.guard import Guard
+from controller.runtime.offload import run_inline
 from controller.runtime.people import People
 from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import RegisterRecord
 from controller.runtime.steering import Cycle
-from controller.runtime.trading import Trading, run_inline
+from controller.runtime.trading import Trading
 from controller.state import NeighbourhoodState
 from controller.storage import SqlStore
 from tests.support.neighbourhood import START, site

@@ -14,8 +14,9 @@ from controller.domain.telemetry import ConnectorReading, MeterReading
 from controller.domain.time import VirtualDomainClock
 from controller.domain.v2g import V2gBudget, V2gUse
 from controller.runtime.discharged import Tally, keep_tally, load_tally
+from controller.runtime.offload import run_inline
 from controller.runtime.ports import RegisterRecord
-from controller.runtime.trading import Trading, run_inline
+from controller.runtime.trading import Trading
 from tests.support.neighbourhood import START, site
 from tests.support.running import QUARTER, make_controller
 from tests.support.storage import opened

@@ -23,8 +23,9 @@ from controller.domain.telemetry import ConnectorReading
 from controller.domain.time import DomainClock, ScaledDomainClock, SystemMachineClock
 from controller.runtime.core import Controller
 from controller.runtime.loops import Loops
+from controller.runtime.offload import run_inline
 from controller.runtime.safety_process import SafetyProcess
-from controller.runtime.trading import Trading, run_inline
+from controller.runtime.trading import Trading
 from tests.support.guards import FailingGuard, SlowGuard, give_guard
 from tests.support.neighbourhood import START
 from tests.support.running import FakeDriver, make_controller

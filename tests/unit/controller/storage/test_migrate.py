@@ -61,7 +61,7 @@ def test_upgrading_twice_changes_nothing(connection: Connection) -> None:
     """Every start goes through here."""
     upgrade(connection, "wijk")
     upgrade(connection, "wijk")
-    assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0002"]
+    assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["0003"]
 
 
 def test_failing_upgrade_leaves_the_old_version(tmp_path: Path) -> None:
