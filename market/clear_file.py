@@ -7,25 +7,20 @@ only when it is complete. The fields are those of the project's `formats.md`.
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import json
-import os
-import re
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from controller.domain.errors import InputProblemsError, Problem, StartUpError
+from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.ids import MemberId, NodeId
 from controller.domain.time import parse_utc, utc_text
 from market.clearing import Envelope, EnvelopeNode, IntervalResult, clear, envelope_problems
+from market.files import INTEGER, collecting, parse_csv, parse_json, read_text, write_text
 from market.orders import Order, Side, validate
 from market.prices import INTERVAL_QUANTITY_WH_MAX, quarter_capacity_wh
 
@@ -42,8 +37,6 @@ _OPTIONAL = ("min_fill_wh",)
 _NODE_FIELDS = ("id", "parent", "import_limit_kw", "export_limit_kw")
 _LIMIT_KW_MAX = 10**12
 """More than the world's power; also keeps a number like 1e999999 from being worked out."""
-# Digits of 0 to 9 only, and no more than any bound needs: int() would take "1_000" and Arabic digits too.
-_INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +65,10 @@ def run_clear(orders: Path, network: Path | None, out: Path) -> list[IntervalRes
     """
     problems: list[Problem] = []
     envelope: Envelope | None = None
-    with _collecting(problems):
+    with collecting(problems):
         envelope = None if network is None else read_network(network)
     book = OrdersFile(orders=())
-    with _collecting(problems):
+    with collecting(problems):
         book = read_orders(orders, None if envelope is None else envelope.position)
     if problems:
         raise InputProblemsError(" and ".join(map(str, filter(None, (orders, network)))), problems)
@@ -85,15 +78,6 @@ def run_clear(orders: Path, network: Path | None, out: Path) -> list[IntervalRes
     results = [clear(by_interval[start], envelope) for start in sorted(by_interval)]
     write_result(out, results, book.spelling)
     return results
-
-
-@contextlib.contextmanager
-def _collecting(problems: list[Problem]) -> Iterator[None]:
-    """Keeps the problems of one file, so that the other is read all the same."""
-    try:
-        yield
-    except InputProblemsError as error:
-        problems.extend(error.problems)
 
 
 def read_orders(path: Path, nodes: Container[str] | None = None) -> OrdersFile:
@@ -107,21 +91,14 @@ def read_orders(path: Path, nodes: Container[str] | None = None) -> OrdersFile:
         InputProblemsError: With every problem: unreadable file, wrong columns, wrong values, ids that
             come twice, quantities that together are beyond counting.
     """
-    return parse_orders(_text(path), str(path), nodes)
+    return parse_orders(read_text(path), str(path), nodes)
 
 
 def parse_orders(text: str, source: str, nodes: Container[str] | None = None) -> OrdersFile:
     """The same from a text; `source` names it in the problems."""
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise InputProblemsError(source, [Problem(place=source, rule=f"is no CSV: {error}")]) from error
-    header_problems = _header_problems(rows[0] if rows else [])
-    if header_problems:
-        raise InputProblemsError(source, header_problems)
-    names = [name.strip() for name in rows[0]]
+    names, rows = parse_csv(text, source, _COLUMNS, _OPTIONAL)
     reader = _OrderReader(nodes)
-    for number, cells in enumerate(rows[1:]):
+    for number, cells in enumerate(rows):
         if not cells:
             continue  # a blank line, such as a last one
         place = f"orders[{number}]"
@@ -138,21 +115,6 @@ def parse_orders(text: str, source: str, nodes: Container[str] | None = None) ->
         if len(texts) == 1 and next(iter(texts)).endswith("Z")
     }
     return OrdersFile(orders=tuple(reader.orders), spelling=spelling)
-
-
-def _header_problems(header: Sequence[str]) -> list[Problem]:
-    names = [name.strip() for name in header]
-    known = (*_COLUMNS, *_OPTIONAL)
-    problems = [
-        Problem(place="header", rule=f"column {name!r} is missing") for name in _COLUMNS if name not in names
-    ]
-    problems += [
-        Problem(place="header", rule=f"unknown column {name!r}", way_out=f"columns are {', '.join(known)}")
-        for name in names
-        if name not in known
-    ]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    return problems + [Problem(place="header", rule=f"column {name!r} is there twice") for name in twice]
 
 
 class _OrderReader:
@@ -215,7 +177,7 @@ class _OrderReader:
                 )
 
     def _integer(self, place: str, cells: Mapping[str, str], name: str) -> int | None:
-        if _INTEGER.fullmatch(cells[name]):
+        if INTEGER.fullmatch(cells[name]):
             return int(cells[name])
         self.problem(f"{place}.{name}", f"must be a whole number of at most 19 digits, not {cells[name]!r}")
         return None
@@ -237,18 +199,13 @@ def read_network(path: Path) -> Envelope:
         InputProblemsError: With every problem: unreadable file, no JSON, unknown or missing fields,
             limits that are no limits, nodes that are no forest.
     """
-    return parse_network(_text(path), str(path))
+    return parse_network(read_text(path), str(path))
 
 
 def parse_network(text: str, source: str) -> Envelope:
     """The same from a text; `source` names it in the problems."""
     problems: list[Problem] = []
-    try:
-        content = json.loads(
-            text, parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_unique_fields(problems)
-        )
-    except (ValueError, RecursionError) as error:
-        raise InputProblemsError(source, [Problem(place=source, rule=f"is no JSON: {error}")]) from error
+    content = parse_json(text, source, problems)
     if not isinstance(content, dict) or not isinstance(content.get("nodes"), list):
         problems.append(Problem(place="nodes", rule="must be a list of nodes"))
         raise InputProblemsError(source, problems)
@@ -260,20 +217,6 @@ def parse_network(text: str, source: str) -> Envelope:
     if problems:
         raise InputProblemsError(source, problems)
     return Envelope(tuple(found))
-
-
-def _unique_fields(problems: list[Problem]) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """Builds JSON objects and notes fields that are there twice, of which JSON would keep the last."""
-
-    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        problems.extend(
-            Problem(place=name, rule="the field is there twice in one object")
-            for name in sorted({name for name in names if names.count(name) > 1})
-        )
-        return dict(pairs)
-
-    return build
 
 
 def _read_node(place: str, node: object, problems: list[Problem]) -> EnvelopeNode | None:
@@ -319,15 +262,6 @@ def _read_limit(place: str, value: object, problems: list[Problem]) -> int | Non
     return None
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputProblemsError(
-            str(path), [Problem(place=str(path), rule=f"cannot be read: {error}")]
-        ) from error
-
-
 def result_document(
     results: Sequence[IntervalResult], spelling: Mapping[datetime, str] | None = None
 ) -> dict[str, Any]:
@@ -363,18 +297,4 @@ def write_result(
     Raises:
         StartUpError: If it cannot be written.
     """
-    text = json.dumps(result_document(results, spelling), indent=1) + "\n"
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StartUpError(f"the result cannot be written to {path}: {error.strerror or error}") from error
+    write_text(path, json.dumps(result_document(results, spelling), indent=1) + "\n")
