@@ -19,6 +19,7 @@ from controller.dispatch.fallback import fallback
 from controller.dispatch.highs import Deadline, OutOfTime
 from controller.dispatch.inputs import DispatchInputs, split_by_root
 from controller.dispatch.result import DispatchResult
+from controller.dispatch.warm import WarmStart
 
 STRUCTURED_FROM = 30
 """Stores from which the structured solver comes first: at 50 it takes a quarter of the exact model's time."""
@@ -38,7 +39,7 @@ def solve(
     inputs: DispatchInputs,
     *,
     deadline_s: float | None = None,
-    warm: DispatchResult | None = None,
+    warm: WarmStart | None = None,
     thorough: bool = True,
 ) -> DispatchResult:
     """The best plan that can be had in time; always one that keeps the hard constraints.
@@ -46,17 +47,16 @@ def solve(
     Args:
         inputs: A problem without `inputs.problems`.
         deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
-        warm: The last plan; neither method has a use for it without its problem (see `structured.replan`).
+        warm: The last plan; of many stores most then keep theirs (see `structured.replan`).
         thorough: Whether to spend time on deciding minimum powers and directions exactly.
 
     Returns:
         A plan with status `optimal`, `feasible` or `fallback`.
     """
-    del warm
     plan = None
     if len(inputs.stores) >= STRUCTURED_FROM:
         begun = time.perf_counter()
-        plan = _solve_structured(inputs, deadline_s, thorough=thorough)
+        plan = _solve_structured(inputs, deadline_s, warm, thorough=thorough)
         enough = not thorough or len(inputs.stores) > EXACT_UP_TO
         if plan is not None and (plan.status == "optimal" or enough):
             return plan
@@ -75,19 +75,19 @@ def _no_worse(one: DispatchResult, other: DispatchResult) -> bool:
 
 
 def _solve_structured(
-    inputs: DispatchInputs, deadline_s: float | None, *, thorough: bool
+    inputs: DispatchInputs, deadline_s: float | None, warm: WarmStart | None, *, thorough: bool
 ) -> DispatchResult | None:
     """The plan by the structured solver, None where it has none that holds."""
     # numba is heavy to load and small problems do without it.
     from controller.dispatch.structured.solve import solve_structured
 
     share_s = None if deadline_s is None else STRUCTURED_SHARE * deadline_s
-    plan = solve_structured(inputs, deadline_s=share_s, thorough=thorough)
+    plan = solve_structured(inputs, deadline_s=share_s, warm=warm, thorough=thorough)
     return None if plan is None or check(inputs, plan) else plan
 
 
 def solve_quick(
-    inputs: DispatchInputs, *, deadline_s: float | None = None, warm: DispatchResult | None = None
+    inputs: DispatchInputs, *, deadline_s: float | None = None, warm: WarmStart | None = None
 ) -> DispatchResult:
     """A plan for the running controller, which soon makes a new one: less effort on minimum powers."""
     return solve(inputs, deadline_s=deadline_s, warm=warm, thorough=False)

@@ -26,8 +26,8 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import layout_of
 from controller.dispatch.problem import build
 from controller.dispatch.result import DispatchResult
-from controller.dispatch.structured.replan import WarmStart
 from controller.dispatch.structured.solve import solve_structured
+from controller.dispatch.warm import WarmStart
 from tests.benchmarks.plot import write_growth
 from tests.support.dispatch_problems import one_step_later, street
 

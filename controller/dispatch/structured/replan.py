@@ -21,9 +21,9 @@ import numpy as np
 
 from controller.dispatch.evaluate import Powers
 from controller.dispatch.inputs import DispatchInputs, FixedInput
-from controller.dispatch.result import DispatchResult
 from controller.dispatch.structured.program import KINK, Point, Program, with_weights
 from controller.dispatch.structured.responses import water_values
+from controller.dispatch.warm import WarmStart
 from controller.domain.ids import AssetId
 from controller.domain.units import BoolArray, FloatArray, IntArray
 
@@ -38,14 +38,6 @@ MOST_SHARE = 0.5
 """With more than this the whole problem is solved at once."""
 HELD_GAP = 2e-4
 """The gap that stores which are held may have together, relative to the cost's scale."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WarmStart:
-    """The last plan and what it was made for."""
-
-    inputs: DispatchInputs
-    result: DispatchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +115,7 @@ def whole_bound(carried: Carried, price: FloatArray) -> float:
 def _last_point(stage: Program, inputs: DispatchInputs, warm: WarmStart) -> Point:
     """The last plan's values at the new problem's steps; nothing happens beyond its end."""
     last = warm.result
-    at, inside = _steps(inputs, warm.inputs)
+    at, inside = warm.steps_at(inputs)
     c, m = stage.chains, 3 * stage.chain_steps
     x = np.zeros(stage.low.size)
     for place, series in ((0, last.charge_kw), (1, last.discharge_kw)):
@@ -189,16 +181,6 @@ def _chosen(gaps: FloatArray, held_eur: float) -> BoolArray:
     anew = np.ones(gaps.size, dtype=np.bool_)
     anew[order[:keep]] = False
     return anew
-
-
-def _steps(inputs: DispatchInputs, last: DispatchInputs) -> tuple[IntArray, FloatArray]:
-    """For each step the last plan's step at its middle, and 1 where there is one, 0 beyond; shapes (T,)."""
-    ends_h = np.cumsum(last.step_h)
-    shift_h = (inputs.start_utc - last.start_utc).total_seconds() / 3600.0
-    middle_h = np.cumsum(inputs.step_h) - 0.5 * inputs.step_h + shift_h
-    at = np.searchsorted(ends_h, middle_h, side="right")
-    inside = ((middle_h >= 0.0) & (middle_h < ends_h[-1])).astype(np.float64)
-    return np.clip(at, 0, last.steps - 1).astype(np.int64), inside
 
 
 def _matrix(series: list[FloatArray | None], at: IntArray) -> FloatArray:

@@ -33,7 +33,6 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.structured.program import Program, build_program
 from controller.dispatch.structured.replan import (
-    WarmStart,
     carry_over,
     held_problem,
     joined_powers,
@@ -41,6 +40,7 @@ from controller.dispatch.structured.replan import (
 )
 from controller.dispatch.structured.rotation import minimum_powers, without_dead_powers
 from controller.dispatch.structured.stages import StageResult, Stages, larger
+from controller.dispatch.warm import WarmStart
 from controller.domain.units import FloatArray
 
 SMALL = 5_000

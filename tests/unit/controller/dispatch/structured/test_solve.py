@@ -13,8 +13,8 @@ from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve_exact
 from controller.dispatch.structured.layout import flatten
 from controller.dispatch.structured.network import build_tree
-from controller.dispatch.structured.replan import WarmStart
 from controller.dispatch.structured.solve import solve_structured
+from controller.dispatch.warm import WarmStart
 from controller.domain.ids import NodeId
 from tests.support.dispatch_problems import one_step_later, street
 from tests.support.dispatch_reference import audit

@@ -1,0 +1,37 @@
+"""The last plan, for whoever makes the next one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.result import DispatchResult
+from controller.domain.units import FloatArray, IntArray
+
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart:
+    """The last plan and what it was made for."""
+
+    inputs: DispatchInputs
+    result: DispatchResult
+
+    def steps_at(self, inputs: DispatchInputs) -> tuple[IntArray, FloatArray]:
+        """Where a new problem's steps lie in the last plan.
+
+        Returns:
+            For each step the last plan's step at its middle, and 1 where there is one, 0 beyond; shapes (T,).
+        """
+        ends_h = np.cumsum(self.inputs.step_h)
+        middle_h = np.cumsum(inputs.step_h) - 0.5 * inputs.step_h + self.shift_h(inputs)
+        at = np.searchsorted(ends_h, middle_h, side="right")
+        inside = ((middle_h >= 0.0) & (middle_h < ends_h[-1])).astype(np.float64)
+        return np.clip(at, 0, self.inputs.steps - 1).astype(np.int64), inside
+
+    def shift_h(self, inputs: DispatchInputs) -> float:
+        """How much later a new problem starts [h]."""
+        return (inputs.start_utc - self.inputs.start_utc).total_seconds() / SECONDS_PER_HOUR
