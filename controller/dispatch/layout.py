@@ -5,6 +5,9 @@ one left it less the trips. The model therefore knows one energy per connected s
 at its end, and what would be asked of the steps away is moved back to the slot before them: if a trip of
 12 kWh may not take a car below 6 kWh, the car leaves with 18.
 
+What a store could not reach even alone, at full power from the start, is missing for certain: its wish asks
+for the rest, so a car that came too late costs no search for the least shortfall.
+
 Symbols: S stores, T steps, N nodes, K slots in order of store and time, D the slots that can discharge.
 """
 
@@ -25,7 +28,8 @@ class Wishes:
     slot: IntArray
     """The slot whose end energy counts; -1 where the energy is a constant (no slot before), shape (Q,)."""
     level_kwh: FloatArray
-    """What that energy must reach [kWh]; where the slot is -1 what is missing for certain, shape (Q,)."""
+    """What that energy must reach [kWh], no more than the store can have; where the slot is -1 what is missing
+    for certain, shape (Q,)."""
     store: IntArray
     """Whose wish it is, shape (Q,)."""
 
@@ -56,7 +60,7 @@ class Layout:
 
 def layout_of(inputs: DispatchInputs) -> Layout:
     """The slots of a problem (shapes and ranges as `inputs.problems` demands)."""
-    parts = [_StorePart(place, store) for place, store in enumerate(inputs.stores)]
+    parts = [_StorePart(store, inputs.step_h) for store in inputs.stores]
     offsets = np.concatenate([[0], np.cumsum([part.steps.size for part in parts])]).astype(np.int64)
 
     def joined(name: str) -> FloatArray:
@@ -97,8 +101,7 @@ def layout_of(inputs: DispatchInputs) -> Layout:
 class _StorePart:
     """The slots of one store, counted from 0."""
 
-    def __init__(self, place: int, store: StoreInput) -> None:
-        self.place = place
+    def __init__(self, store: StoreInput, step_h: FloatArray) -> None:
         steps, count = np.flatnonzero(store.plugged), store.steps
         self.steps = steps
         driven = np.concatenate([[0.0], np.cumsum(store.trips_kwh)])
@@ -115,22 +118,43 @@ class _StorePart:
         inside = slot_before >= 0
         np.maximum.at(self.floor_kwh, slot_before[inside], (store.floor_kwh + since)[inside])
         self.can_discharge = (store.discharge_kw_max > 0.0)[steps]
+        reach = _reach_kwh(store, step_h[steps], self.gain_kwh, steps)
         wanted = [stay for stay in store.ordered_stays if stay.departure_min_kwh is not None]
         at = np.array([stay.to_step for stay in wanted], dtype=np.int64)
         levels = np.array([stay.departure_min_kwh for stay in wanted], dtype=np.float64)
-        self.departure = _rows(store, at, levels, slot_before, since)
-        self.final = _rows(store, np.array([count]), np.array([store.final_min_kwh]), slot_before, since)
+        self.departure = _rows(store, at, levels, slot_before, since, reach)
+        final = np.array([store.final_min_kwh])
+        self.final = _rows(store, np.array([count]), final, slot_before, since, reach)
         below = np.flatnonzero(store.floor_kwh < store.min_kwh)
         below = below[below >= 1]
-        self.minimum = _rows(store, below, np.full(below.size, store.min_kwh), slot_before, since)
+        self.minimum = _rows(store, below, np.full(below.size, store.min_kwh), slot_before, since, reach)
+
+
+def _reach_kwh(store: StoreInput, hours: FloatArray, gain_kwh: FloatArray, steps: IntArray) -> FloatArray:
+    """The most end energy of each slot [kWh], charging at full power from the start, shape (slots,)."""
+    change = gain_kwh + hours * store.efficiency_charge * store.charge_kw_max[steps]
+    energy, reach = 0.0, []
+    for step_kwh in change.tolist():
+        energy = min(energy + step_kwh, store.capacity_kwh)
+        reach.append(energy)
+    return np.array(reach)
 
 
 def _rows(
-    store: StoreInput, at: IntArray, levels: FloatArray, slot_before: IntArray, since: FloatArray
+    store: StoreInput,
+    at: IntArray,
+    levels: FloatArray,
+    slot_before: IntArray,
+    since: FloatArray,
+    reach_kwh: FloatArray,
 ) -> tuple[IntArray, FloatArray]:
     """Wishes for the energies at the indices `at` as slots and levels; those met in any case are left out."""
     slots = slot_before[at]
     constant = slots < 0
     rows = np.where(constant, np.maximum(0.0, levels - store.idle_kwh[at]), levels + since[at])
     keep = np.where(constant, rows > 0.0, levels > store.floor_kwh[at])
-    return slots[keep], rows[keep]
+    slots, rows, constant = slots[keep], rows[keep], constant[keep]
+    can = rows.copy()
+    can[~constant] = np.minimum(rows[~constant], reach_kwh[slots[~constant]])
+    missing = (rows - can)[rows > can]
+    return np.concatenate([slots, np.full(missing.size, -1)]), np.concatenate([can, missing])
