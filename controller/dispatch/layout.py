@@ -28,8 +28,8 @@ class Wishes:
     slot: IntArray
     """The slot whose end energy counts; -1 where the energy is a constant (no slot before), shape (Q,)."""
     level_kwh: FloatArray
-    """What that energy must reach [kWh], no more than the store can have; where the slot is -1 what is missing
-    for certain, shape (Q,)."""
+    """What that energy must reach [kWh], no more than the store can have; where the slot is -1 what is
+    missing for certain, shape (Q,)."""
     store: IntArray
     """Whose wish it is, shape (Q,)."""
 
