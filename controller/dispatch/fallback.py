@@ -33,7 +33,7 @@ def fallback(inputs: DispatchInputs, reason: str) -> DispatchResult:
         reason: Why there is no better one, in words.
     """
     start = time.perf_counter()
-    powers = _Rules(inputs).plan()
+    powers = Rules(inputs).plan()
     steps = inputs.steps
     price = np.broadcast_to(inputs.import_price_eur_per_kwh, (len(inputs.nodes), steps))
     return assemble(
@@ -52,8 +52,8 @@ def fallback(inputs: DispatchInputs, reason: str) -> DispatchResult:
     )
 
 
-class _Rules:
-    """The state while walking through the steps."""
+class Rules:
+    """The state while walking through the steps; `steer` says what is done in each."""
 
     def __init__(self, inputs: DispatchInputs) -> None:
         self.inputs = inputs
@@ -92,7 +92,7 @@ class _Rules:
         """Walks through the steps."""
         for t in range(self.inputs.steps):
             power = self.base[:, t].copy()
-            self._charge_by_urgency(t, power)
+            self.steer(t, power)
             if (power < -self.export_kw[:, t] - TINY_KW).any():
                 self._turn_down(t, power)
                 self._soak_up(t, power)
@@ -103,17 +103,26 @@ class _Rules:
             self.energy += h * moved - self.trips[:, t]
         return Powers(charge_kw=self.charge, discharge_kw=self.discharge, pv_kw=self.pv)
 
-    def _charge_by_urgency(self, t: int, power: FloatArray) -> None:
+    def steer(self, t: int, power: FloatArray) -> None:
+        """Charges by urgency; `power` of each node is kept up to date [kW], shape (N,)."""
+        self.charge_in_order(t, self.urgent_kwh(t), power)
+
+    def urgent_kwh(self, t: int) -> FloatArray:
+        """What each store lacks of what is wanted of it next [kWh], shape (S,)."""
+        need: FloatArray = np.minimum(self.target[:, t], self.capacity) - self.energy
+        return need
+
+    def charge_in_order(self, t: int, wish_kwh: FloatArray, power: FloatArray) -> None:
+        """Charges towards wishes [kWh, stored], shape (S,), the least patient first, where there is room."""
         h = float(self.inputs.step_h[t])
-        need = np.minimum(self.target[:, t], self.capacity) - self.energy
         rate = self.into * self.most[:, t]
-        wants = np.flatnonzero((need > TINY_KW) & (rate > 0.0))
+        wants = np.flatnonzero((wish_kwh > TINY_KW) & (rate > 0.0))
         left_h = self.hours[self.due[wants, t]] - self.hours[t]
-        laxity = left_h - need[wants] / rate[wants]
+        laxity = left_h - self.urgent_kwh(t)[wants] / rate[wants]
         for i in wants[np.argsort(laxity, kind="stable")].tolist():
             path = self.store_path[i]
             room = min(float(self.import_kw[n, t] - power[n]) for n in path)
-            wish = min(float(self.most[i, t]), float(need[i]) / (h * float(self.into[i])))
+            wish = min(float(self.most[i, t]), float(wish_kwh[i]) / (h * float(self.into[i])))
             self._set_charge(i, t, min(room, wish), room, power)
 
     def _set_charge(self, i: int, t: int, kw: float, room: float, power: FloatArray) -> None:
@@ -163,13 +172,14 @@ class _Rules:
             over = max(float(power[n] - self.import_kw[n, t]) for n in path)
             if over <= TINY_KW or self.charge[i, t] > 0.0:
                 continue
+            had = float(self.discharge[i, t])
             spare = (float(self.energy[i]) - float(self.floor[i, t])) * float(self.out[i]) / h
-            room = min(float(power[n] + self.export_kw[n, t]) for n in path)
+            room = min(float(power[n] + self.export_kw[n, t]) for n in path) + had
             most = min(float(self.most_out[i, t]), spare, room)
-            kw = min(max(over, store.discharge_kw_min), most)
-            if kw > TINY_KW and kw >= store.discharge_kw_min:
+            kw = min(max(over + had, store.discharge_kw_min), most)
+            if kw > had + TINY_KW and kw >= store.discharge_kw_min:
                 self.discharge[i, t] = kw
-                power[path] -= kw
+                power[path] -= kw - had
 
 
 def _floor_ahead_kwh(store: StoreInput) -> FloatArray:

@@ -71,7 +71,7 @@ class DispatchResult:
     method: str
     """Which method made it, for logs and the bench."""
     reason: str = ""
-    """Why it is a fallback; empty otherwise."""
+    """Why no solver made it anew: rules did, or it is the last plan; empty otherwise."""
     cost_eur: float
     lower_bound_eur: float
     """No plan whose totals are no larger than these costs less [EUR]; minus infinity where unknown."""
