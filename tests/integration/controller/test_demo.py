@@ -21,7 +21,8 @@ import pytest
 from controller.demo.processes import free_port
 from controller.domain.time import QUARTER, parse_utc, quarter_start, utc_text
 
-QUARTERS = 8
+QUARTERS = 12
+"""Enough of them after the absence for a slow machine to start the controller again."""
 SPEED = 120
 """A quarter-hour lasts seven and a half seconds."""
 GONE_S = 26.0
@@ -114,7 +115,7 @@ def test_trade_kill_and_restart(tmp_path: Path) -> None:
         time.sleep(GONE_S)
         with subprocess.Popen(shlex.split(ready["restart_command"])) as again:
             with httpx.Client(base_url=ready["url"], headers=resident, timeout=20) as mine:
-                trades = until("the trade", lambda: _trades(mine))
+                trades = until("the trade", lambda: _trades(mine), timeout_s=90.0)
                 assert trades[0]["order_id"] == order["order_id"]
                 assert trades[0]["filled_wh"] == 400
                 balance = until("the balance", lambda: _balance(mine))
