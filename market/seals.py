@@ -230,14 +230,15 @@ def sealed_document(sealed: SealedDay) -> dict[str, Any]:
     return {"seal": seal_document(sealed.seal), "signature": sealed.signature.hex()}
 
 
-def proof_document(proof: PostingProof) -> dict[str, Any]:
+def proof_file(proof: PostingProof) -> bytes:
     """The content of a proof file."""
-    return {
+    document = {
         "index": proof.index,
         "path": [neighbour.hex() for neighbour in proof.path],
         "posting": posting_document(proof.posting),
         **sealed_document(proof.day),
     }
+    return canonical(document) + b"\n"
 
 
 def seal_line(sealed: SealedDay) -> bytes:

@@ -1,13 +1,13 @@
 r"""`wijkstroom verify`: checks a resident's proof or the ledger of whole days, with nothing but the files.
 
-A **proof file** is one JSON object:
+A **proof file** is one JSON object in the canonical form of `market.seals`, ended by a line feed:
 
-    {"index": 16, "path": ["..."], "posting": {...}, "seal": {...}, "signature": "..."}
+    {"index":16,"path":["..."],"posting":{...},"seal":{...},"signature":"..."}
 
-`posting` and `seal` have the fields of `market.seals` and are hashed in the canonical form that stands
-there; `index` is the posting's place in the day, `path` the neighbours' hashes up to the root.
+`posting` and `seal` have the fields that stand there; `index` is the posting's place in the day, `path`
+the neighbours' hashes up to the root.
 
-A **ledger file** has a line per day and per posting, each in canonical form and ended by a line feed:
+A **ledger file** has such a line per day and per posting:
 
     {"seal":{...},"signature":"..."}
     {"leaf":"...","posting":{...}}
@@ -57,7 +57,7 @@ from market.seals import (
 )
 
 SHOWN_MAX = 50
-"""How many problems are shown one by one; the rest is counted."""
+"""How many problems are shown."""
 LINE_BYTES_MAX = 1 << 20
 """A line longer than this is none of ours."""
 REVISIONS_MAX = 1000
@@ -75,8 +75,6 @@ _POSTING_FIELDS = {"amount_nanoeur", *_TEXTS}
 _SEAL_FIELDS = {"amount_nanoeur", "day", "postings", "previous", "public_key", "root", "type"}
 _PROOF_FIELDS = {"index", "path", "posting", "seal", "signature"}
 _LEAF_LINE = re.compile(rb'\{"leaf":"([0-9a-f]{64})","posting":(\{.*\})\}\n', re.DOTALL)
-
-
 _LEDGER_STARTS = (b'{"seal":', b'{"leaf":')
 
 
@@ -92,19 +90,15 @@ class _Found:
     """It is no such file."""
     content: list[Problem] = field(default_factory=list)
     """What it says does not hold."""
-    more: int = 0
-    """How many were not kept."""
 
     @property
     def is_full(self) -> bool:
-        """Whether further problems are only counted."""
+        """Whether no more are looked for."""
         return len(self.form) + len(self.content) >= SHOWN_MAX
 
     def note(self, kind: list[Problem], place: str, rule: str) -> None:
-        """Keeps a problem, or counts it where there are enough of them."""
-        if self.is_full:
-            self.more += 1
-        else:
+        """Keeps a problem, unless there are enough of them."""
+        if not self.is_full:
             kind.append(Problem(place=place, rule=rule))
 
     def raise_any(self) -> None:
@@ -114,7 +108,7 @@ class _Found:
             InputProblemsError: If anything is no such file.
             VerificationError: If what it says does not hold.
         """
-        rest = [Problem(place="and", rule=f"{self.more} more")] if self.more else []
+        rest = [Problem(place="verify", rule=f"shows no more than {SHOWN_MAX}")] if self.is_full else []
         if self.form:
             raise InputProblemsError("verify", [*self.form, *self.content, *rest])
         if self.content:
@@ -150,6 +144,8 @@ def run_verify(paths: Sequence[Path], keys: Sequence[str] = ()) -> list[str]:
                 head = file.read(LINE_BYTES_MAX)
                 file.seek(0)
                 if (proof := _object(head)) is not None and "path" in proof:
+                    if canonical(proof) + b"\n" != head:
+                        found.note(found.form, str(path), "is not in the canonical form")
                     facts += _proof(str(path), proof, checked, found)
                 elif any(line.startswith(_LEDGER_STARTS) for line in head.split(b"\n", 2)[:2]):
                     ledgers += 1

@@ -1,6 +1,6 @@
-"""The web application: four doors, a health check, the figures for Prometheus, and the console on top.
+"""The web application: four doors, the sealed ledger, a health check, figures, and the console on top.
 
-The doors' routers are put flat into the application's list of routes, so that one walk over
+The routers are put flat into the application's list of routes, so that one walk over
 `app.routes` sees every one of them; the tests hold each against the rules of rights.
 """
 
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from controller.api import wire
 from controller.api.fleet.routes import router as fleet_router
 from controller.api.grid.routes import router as grid_router
+from controller.api.ledger.routes import router as ledger_router
 from controller.api.models import Out, ProblemDocument
 from controller.api.operator.routes import metrics_router
 from controller.api.operator.routes import router as operator_router
@@ -86,7 +87,14 @@ def create_app(door: Door, *, console: bool = True, storage_secret: str) -> Fast
     install(app)
     app.add_middleware(_SafeHeaders)
     app.add_middleware(SessionMiddleware, secret_key=storage_secret, max_age=_SESSION_S, same_site="lax")
-    for router in (operator_router, metrics_router, grid_router, resident_router, fleet_router):
+    for router in (
+        operator_router,
+        metrics_router,
+        grid_router,
+        resident_router,
+        fleet_router,
+        ledger_router,
+    ):
         app.router.routes.extend(router.routes)
 
     @app.get("/api/health", summary="Whether the server answers", tags=["health"], response_model=Health)

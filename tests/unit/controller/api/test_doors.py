@@ -74,6 +74,13 @@ def _fits(api: Api, answer: Response, method: str, path: str) -> None:
         ("resident-token", "/api/resident/trades", ""),
         ("resident-token", "/api/resident/balance", ""),
         ("resident-token", "/api/resident/postings", ""),
+        (
+            "resident-token",
+            "/api/resident/postings/{posting_id}/proof",
+            "/api/resident/postings/p-1/proof",
+        ),
+        ("resident-token", "/api/ledger/head", ""),
+        ("grid-token", "/api/ledger/days", "/api/ledger/days?after=2024-01-14&limit=3"),
         ("fleet-token", "/api/fleet/bookings", ""),
         ("fleet-token", "/api/fleet/vehicles", ""),
     ],
