@@ -20,6 +20,8 @@ from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX, amount_na
 
 OUTSIDE = NodeId("")
 """The grid outside every root of the network; orders there load no node."""
+PPM = 1_000_000
+"""Parts per million in the whole."""
 BOOKABLE_NANOEUR_MAX = 2**61
 """The largest amount of one order that is taken for trading: sums of some still fit a ledger's 64 bits."""
 SUPPLIER = MemberId("supplier")
@@ -33,11 +35,38 @@ class Side(StrEnum):
     SELL = "sell"
 
 
+class Label(StrEnum):
+    """Whom a member would rather deal with; it decides who is matched with whom, never price or quantity."""
+
+    ANY = "any"
+    NEIGHBOUR = "neighbour"
+    """Those nearest in the network."""
+    SUN = "sun"
+    """A buyer: energy from roofs."""
+    SOCIAL = "social"
+    """A seller: schools and other public buildings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What ties a member's orders of several quarter-hours together: a storage that is charged and emptied.
+
+    Sales of a link never exceed what its earlier purchases have brought, less losses (`market.links`).
+    """
+
+    name: str
+    """The member's own name for it; links are told apart by member, node and name."""
+    efficiency_ppm: int
+    """What comes out of a purchase again, in millionths: charging times discharging efficiency."""
+
+
 class OrderSource(StrEnum):
     """Who made an order."""
 
     RESIDENT = "resident"
     """A person, or a program of theirs."""
+    INSTRUCTION = "instruction"
+    """A member's standing instruction."""
     PLAN = "plan"
     """The planner, for a controlled asset."""
     BACKSTOP = "backstop"
@@ -69,6 +98,12 @@ class Order:
     """The asset that it was made for, where there is one."""
     placed_at: datetime | None = None
     """When it arrived, domain time; None in files, which carry no time of arrival."""
+    label: Label = Label.ANY
+    """Whom its member would rather deal with."""
+    valid_until: datetime | None = None
+    """From then on it no longer stands, if the gate has not closed before; None: it stands until the gate."""
+    link: Link | None = None
+    """The storage that it charges or empties, where it is one leg of several."""
 
 
 def validate(order: Order) -> list[Problem]:
@@ -99,6 +134,19 @@ def validate(order: Order) -> list[Problem]:
             f"must lie between 0 and the quantity, not {order.min_fill_wh}",
         ),
     ]
+    if order.link is not None:
+        checks += [
+            ("link.name", bool(order.link.name), "must not be empty"),
+            (
+                "link.efficiency_ppm",
+                0 < order.link.efficiency_ppm <= PPM,
+                f"must be a whole number from 1 to {PPM}, not {order.link.efficiency_ppm}",
+            ),
+        ]
+    until = order.valid_until
+    if until is not None:
+        in_utc = until.tzinfo is not None and until.utcoffset() == timedelta(0)
+        checks.append(("valid_until", in_utc, f"must be in UTC, not {until.isoformat()}"))
     problems = [Problem(place=place, rule=rule) for place, fine, rule in checks if not fine]
     return problems + interval_problems(order.interval_start)
 
@@ -124,6 +172,8 @@ class RefusalCode(StrEnum):
     GATE_CLOSED = "gate_closed"
     INTERVAL_PAST = "interval_past"
     TOO_FAR_AHEAD = "too_far_ahead"
+    EXPIRED = "expired"
+    """Its own `valid_until` has passed."""
     UNKNOWN_NODE = "unknown_node"
     BAD_QUANTITY = "bad_quantity"
     BAD_ORDER = "bad_order"
@@ -161,10 +211,19 @@ def gate_closes_at(interval_start: datetime, gate_lead: timedelta) -> datetime:
     return interval_start - gate_lead
 
 
+def stands(order: Order, at: datetime) -> bool:
+    """Whether an order has not lapsed by itself at a moment."""
+    return order.valid_until is None or at < order.valid_until
+
+
+def sign_of(order: Order) -> int:
+    """1 for a buyer, who takes energy and pays; -1 for a seller."""
+    return 1 if order.side is Side.BUY else -1
+
+
 def exposure_nanoeur(order: Order) -> int:
     """The most that an order can cost its member [nano-euro]: a buyer's limit, a seller's negative one."""
-    sign = 1 if order.side is Side.BUY else -1
-    return max(0, sign * amount_nanoeur(order.limit_price_microeur_per_kwh, order.quantity_wh))
+    return max(0, sign_of(order) * amount_nanoeur(order.limit_price_microeur_per_kwh, order.quantity_wh))
 
 
 def refusals(order: Order, *, now: datetime, rules: AdmissionRules) -> list[Refusal]:
@@ -208,6 +267,8 @@ def _when(order: Order, now: datetime, rules: AdmissionRules) -> list[Refusal]:
     elif start > now + rules.horizon:
         code = RefusalCode.TOO_FAR_AHEAD
         sentence = f"orders are taken up to {utc_text(now + rules.horizon)}"
+    elif order.valid_until is not None and order.valid_until.tzinfo and not stands(order, now):
+        code, sentence = RefusalCode.EXPIRED, f"the order lapsed at {utc_text(order.valid_until)}"
     else:
         return []
     return [Refusal(code=code, sentence=sentence)]

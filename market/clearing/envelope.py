@@ -86,6 +86,17 @@ class Envelope:
             export_wh=np.array([0, *(_or_unlimited(node.export_wh) for node in inside)], dtype=np.int64),
         )
 
+    def holds(self, net_import_wh: Mapping[NodeId, int]) -> bool:
+        """Whether no limit is broken when orders at each place import so much, net [Wh]."""
+        net = [net_import_wh.get(place, 0) for place in self.order]
+        parents = self.arrays.parent.tolist()
+        limits = zip(self.arrays.import_wh.tolist(), self.arrays.export_wh.tolist(), strict=True)
+        for place, (down, up) in reversed(list(enumerate(limits))[1:]):
+            if not -up <= net[place] <= down:
+                return False
+            net[parents[place]] += net[place]
+        return True
+
 
 def _or_unlimited(limit_wh: int | None) -> int:
     """A limit that no interval's orders can reach stands for none, and keeps sums inside 64 bits."""

@@ -9,7 +9,7 @@ turned), then the larger minimum, then the smaller SHA-256 of its id.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,17 +22,21 @@ from market.clearing.envelope import Envelope
 from market.clearing.result import Fill, IntervalResult
 from market.clearing.ties import TieOrder, by_hash, in_group
 from market.clearing.tree import clear_on_tree
-from market.orders import OUTSIDE, Order, Side
+from market.orders import OUTSIDE, Order, Side, sign_of
 from market.prices import INTERVAL_QUANTITY_WH_MAX, amount_nanoeur
 
 
-def clear(orders: Sequence[Order], envelope: Envelope | None = None) -> IntervalResult:
+def clear(
+    orders: Sequence[Order], envelope: Envelope | None = None, caps_wh: Mapping[str, int] | None = None
+) -> IntervalResult:
     """Clears one quarter-hour.
 
     Args:
         orders: All orders of that quarter-hour, at least one, valid, with ids of their own, in any
             order: the result does not depend on it.
         envelope: The network's limits; None puts every order at one place.
+        caps_wh: By order id, the most that may be filled of an order where that is less than its quantity
+            (`market.links`, `market.caps`). It counts as its quantity; one with a cap of 0 is not in.
 
     Returns:
         A fill for every order, a price for every place, the congestion rent and the welfare.
@@ -43,8 +47,8 @@ def clear(orders: Sequence[Order], envelope: Envelope | None = None) -> Interval
     """
     ranked = sorted(orders, key=lambda order: order.order_id)
     _check(ranked, envelope)
-    book = _Book.of(ranked, envelope)
-    active = np.ones(len(ranked), dtype=np.bool_)
+    book = _Book.of(ranked, envelope, caps_wh or {})
+    active = book.quantity_wh > 0
     while True:
         cleared = book.clear(active)
         leaving = book.leaving(active, cleared.filled_wh)
@@ -89,7 +93,7 @@ class _Book:
     min_fill_wh: IntArray
 
     @classmethod
-    def of(cls, orders: Sequence[Order], envelope: Envelope | None) -> _Book:
+    def of(cls, orders: Sequence[Order], envelope: Envelope | None, caps_wh: Mapping[str, int]) -> _Book:
         places = [0 if envelope is None else envelope.position[order.node] for order in orders]
         return cls(
             orders=orders,
@@ -97,7 +101,10 @@ class _Book:
             node=np.array(places, dtype=np.int64),
             is_buy=np.array([order.side is Side.BUY for order in orders], dtype=np.bool_),
             price=np.array([order.limit_price_microeur_per_kwh for order in orders], dtype=np.int64),
-            quantity_wh=np.array([order.quantity_wh for order in orders], dtype=np.int64),
+            quantity_wh=np.array(
+                [min(order.quantity_wh, caps_wh.get(order.order_id, order.quantity_wh)) for order in orders],
+                dtype=np.int64,
+            ),
             min_fill_wh=np.array([order.min_fill_wh for order in orders], dtype=np.int64),
         )
 
@@ -168,7 +175,7 @@ def _result(orders: Sequence[Order], cleared: _Cleared) -> IntervalResult:
     """Money from fills: whole nano-euro, in Python's integers, which do not overflow."""
     fills, welfare, rent = [], 0, 0
     for order, filled_wh in zip(orders, cleared.filled_wh.tolist(), strict=True):
-        sign = 1 if order.side is Side.BUY else -1
+        sign = sign_of(order)
         price = cleared.price[order.node]
         amount = 0 if price is None else sign * amount_nanoeur(price, filled_wh)
         welfare += sign * amount_nanoeur(order.limit_price_microeur_per_kwh, filled_wh)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from market.orders import AdmissionRules, RefusalCode, exposure_nanoeur, refusals, validate
+from market.orders import AdmissionRules, Link, RefusalCode, exposure_nanoeur, refusals, stands, validate
 from tests.support.market import QUARTER_AT_NOON, an_order
 
 GOOD = an_order("o", "buy", 100, 200_000, "n")
@@ -26,6 +26,10 @@ BEFORE = QUARTER_AT_NOON - timedelta(minutes=30)
         ({"limit_price_microeur_per_kwh": -(10**12) - 1}, "limit_price_microeur_per_kwh"),
         ({"min_fill_wh": 101}, "min_fill_wh"),
         ({"min_fill_wh": -1}, "min_fill_wh"),
+        ({"link": Link(name="", efficiency_ppm=900_000)}, "link.name"),
+        ({"link": Link(name="battery", efficiency_ppm=0)}, "link.efficiency_ppm"),
+        ({"link": Link(name="battery", efficiency_ppm=1_000_001)}, "link.efficiency_ppm"),
+        ({"valid_until": datetime(2024, 6, 3, 11, 0)}, "valid_until"),  # noqa: DTZ001  # that is the fault
         ({"interval_start": QUARTER_AT_NOON + timedelta(minutes=1)}, "interval_start"),
         ({"interval_start": datetime(2024, 6, 3, 12, 0)}, "interval_start"),  # noqa: DTZ001  # that is the fault
         ({"interval_start": QUARTER_AT_NOON.astimezone(timezone(timedelta(hours=2)))}, "interval_start"),
@@ -55,6 +59,7 @@ def test_good_order_stands() -> None:
         ({}, QUARTER_AT_NOON, RefusalCode.GATE_CLOSED),
         ({}, QUARTER_AT_NOON + timedelta(minutes=15), RefusalCode.INTERVAL_PAST),
         ({}, QUARTER_AT_NOON - timedelta(days=8), RefusalCode.TOO_FAR_AHEAD),
+        ({"valid_until": BEFORE}, BEFORE, RefusalCode.EXPIRED),
         ({"node": "x"}, BEFORE, RefusalCode.UNKNOWN_NODE),
         ({"node": "m"}, BEFORE, RefusalCode.NOT_YOURS),
         ({"node": ""}, BEFORE, RefusalCode.NOT_YOURS),
@@ -83,3 +88,11 @@ def test_order_beyond_the_credit_is_refused() -> None:
     assert refusals(GOOD, now=BEFORE, rules=enough) == []
     short = replace(RULES, credit_left_nanoeur=19_999_999)
     assert [refusal.code for refusal in refusals(GOOD, now=BEFORE, rules=short)] == [RefusalCode.CREDIT]
+
+
+def test_order_stands_until_its_own_end() -> None:
+    """Without an end it stands until the gate."""
+    limited = replace(GOOD, valid_until=BEFORE)
+    assert stands(limited, BEFORE - timedelta(seconds=1))
+    assert not stands(limited, BEFORE)
+    assert stands(GOOD, QUARTER_AT_NOON)
