@@ -10,12 +10,12 @@ re-run, is the same posting.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from json.encoder import encode_basestring_ascii
 
 from controller.domain.errors import ConflictError
 from controller.domain.ids import MemberId
@@ -30,7 +30,6 @@ GRID_ACCOUNT = "grid"
 """The grid operator."""
 MARKET_ACCOUNT = "market"
 """The clearing account between buyers and sellers; it is back at 0 after every quarter-hour."""
-_MATTER = json.JSONEncoder(separators=(",", ":"))
 
 
 class PostingReason(StrEnum):
@@ -150,8 +149,10 @@ def posting_id_of(
         ref: The order, meter or posting that it is about.
         revision: How often the same was booked and taken back before.
     """
-    matter = _MATTER.encode((interval_start_utc, reason, payer, receiver, ref, revision))
-    return hashlib.sha256(matter.encode()).hexdigest()
+    # The JSON list of all six. Ids are made and checked by the million: put together here, it takes a third
+    # of an encoder's time.
+    texts = map(encode_basestring_ascii, (interval_start_utc, reason, payer, receiver, ref))
+    return hashlib.sha256(f"[{','.join(texts)},{revision}]".encode()).hexdigest()
 
 
 def reverse(original: Posting, *, booked_at: datetime) -> Posting:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,6 +22,7 @@ from market.ledger import (
     member_account,
     only_new,
     posting,
+    posting_id_of,
     reverse,
     standing,
 )
@@ -62,6 +65,13 @@ def test_id_follows_from_the_matter_not_from_amount_or_time() -> None:
     assert pays(7).posting_id == pays(7).posting_id == pays(-8).posting_id
     others = [pays(7, ref="order-2"), pays(7, payer="member:bob"), pays(7, revision=1)]
     assert len({pays(7).posting_id, *(entry.posting_id for entry in others)}) == 4
+
+
+def test_id_is_the_hash_of_a_json_list() -> None:
+    """As `deploy/formats/verify.md` says, so that anybody can work it out; also with unusual texts."""
+    matter = ("2024-01-15T00:00:00Z", "trade", 'member:"\u00e9\U0001f600', "a\\b\n\x7f", "", 12)
+    text = json.dumps(matter, separators=(",", ":"))
+    assert posting_id_of(*matter) == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_reversal_takes_a_posting_back() -> None:
