@@ -140,6 +140,25 @@ def clear(
 
 
 @app.command()
+def settle(
+    rules: Annotated[Path, typer.Argument(help="Who shares, by which key, prices and rates (JSON).")],
+    meters: Annotated[Path, typer.Argument(help="The meters' registers (CSV).")],
+    out: Annotated[Path, typer.Option(help="Where the result goes (JSON).")],
+    previous: Annotated[
+        list[Path] | None,
+        typer.Option(help="An earlier result of the same time: only the difference is booked; repeatable."),
+    ] = None,
+    quarters: Annotated[
+        Path | None, typer.Option(help="Where every quarter-hour of every point goes (CSV).")
+    ] = None,
+) -> None:
+    """Settles sharing after the fact from files."""
+    from market.settle_file import run_settle
+
+    _guarded(lambda: run_settle(rules, meters, out, previous=previous or (), quarters=quarters))
+
+
+@app.command()
 def verify(
     files: Annotated[
         list[Path], typer.Argument(help="Proofs and ledger files; ledger files in their order.")

@@ -30,6 +30,8 @@ GRID_ACCOUNT = "grid"
 """The grid operator."""
 MARKET_ACCOUNT = "market"
 """The clearing account between buyers and sellers; it is back at 0 after every quarter-hour."""
+TAX_ACCOUNT = "tax"
+"""The tax authority: energy tax and VAT."""
 
 
 class PostingReason(StrEnum):
@@ -91,6 +93,11 @@ class LedgerUnbalancedError(Exception):
 def member_account(member: MemberId) -> str:
     """The account of a member; the supplier, who trades as a member too, has its own."""
     return SUPPLIER_ACCOUNT if member == SUPPLIER else f"member:{member}"
+
+
+def supplier_account(supplier: str) -> str:
+    """The account of one of several suppliers; the one without a name is the site's own."""
+    return f"{SUPPLIER_ACCOUNT}:{supplier}" if supplier else SUPPLIER_ACCOUNT
 
 
 def posting(
