@@ -22,6 +22,7 @@ from pathlib import Path
 import structlog
 
 from controller.config import Settings, read_site_file
+from controller.domain.chargers import ChargerTemplate
 from controller.domain.errors import StartUpError
 from controller.domain.ids import AssetId, MemberId
 from controller.domain.ports import SetsPower
@@ -156,6 +157,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             site=site, settings=settings, clock=clock, store=store, solver=solver, prices=prices
         )
         await controller.load()
+        for node, over_kw in controller.guard.floor.crowded.items():
+            _LOG.warning("no profile keeps this node if many ignore theirs", node=node, over_kw=over_kw)
         followed = clock if isinstance(clock, FollowedClock) else None
         safety = await stack.enter_async_context(
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
@@ -243,6 +246,7 @@ async def _drivers(
             call_timeout_s=settings.ocpp.call_timeout_s,
             passwords=passwords,
             templates=templates,
+            floor=controller.guard.floor.hours,
         )
         await stack.enter_async_context(ocpp)
         mqtt = None

@@ -94,6 +94,9 @@ class SafetySettings:
     """A node meter older than this counts as stale, domain time."""
     margin_fraction: float = 0.03
     """Part of every limit that is left free for what happens between two readings."""
+    ignoring_fraction: float = 0.2
+    """Of the chargers under each node, how many may ignore their profiles at full power while we are gone;
+    what chargers do on their own leaves room for them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +334,7 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
 def _range_problems(settings: Settings) -> Iterator[Problem]:
     fractions = [
         ("settings.safety.margin_fraction", settings.safety.margin_fraction),
+        ("settings.safety.ignoring_fraction", settings.safety.ignoring_fraction),
         ("settings.planning.margin_fraction", settings.planning.margin_fraction),
         ("settings.planning.final_fraction", settings.planning.final_fraction),
         ("settings.planning.sun_low_fraction", settings.planning.sun_low_fraction),

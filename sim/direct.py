@@ -2,9 +2,9 @@
 
 A controller in direct mode moves a virtual clock, calls `tick`, and sends its setpoints to the same
 object. What a charger does when its command runs out is what its charging profiles say over OCPP: the
-safe value for a quarter of an hour, then its fallback; a roof is free again, a battery stands still, as
-their revert timers make them. Readings come at the same intervals as over the protocols, and at each
-quarter-hour's end all registers at exactly the boundary.
+safe value for a quarter of an hour, then its hours of the night; a roof is free again, a battery stands
+still, as their revert timers make them. Readings come at the same intervals as over the protocols, and at
+each quarter-hour's end all registers at exactly the boundary.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from datetime import datetime
 
 import numpy as np
 
+from controller.domain.floor import DAY_S, NOTHING, Floor
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
-from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint
+from controller.domain.setpoints import SAFE_TAIL, Applied, Outcome, PartlyApplied, Rejected, Setpoint
 from controller.domain.telemetry import (
     CarReading,
     ConnectorReading,
@@ -26,7 +27,6 @@ from controller.domain.telemetry import (
 )
 from controller.domain.time import DomainClock
 from controller.domain.units import BoolArray, FloatArray
-from drivers.ocpp.limits import SAFE_TAIL
 from sim.endpoints.meters import MeterBank
 from sim.endpoints.rota import Rota
 from sim.world import PluggedIn, World
@@ -40,13 +40,16 @@ _MOVING_KW = 0.05
 class DirectDevices:
     """All devices of a simulated neighbourhood, as one `SetsPower`."""
 
-    def __init__(self, world: World, sink: TelemetrySink, clock: DomainClock) -> None:
+    def __init__(
+        self, world: World, sink: TelemetrySink, clock: DomainClock, floor: Floor | None = None
+    ) -> None:
         """Joins the devices of a world to a sink.
 
         Args:
             world: The neighbourhood; `tick` advances it.
             sink: Takes the readings.
             clock: The controller's clock, by which a setpoint's remaining time is judged.
+            floor: The hours that chargers have by themselves; without it they stand still unheard.
         """
         self._world, self._sink, self._clock = world, sink, clock
         site = world.site
@@ -66,12 +69,10 @@ class DirectDevices:
         self._power_kw: FloatArray = np.zeros(count)
         self._safe_kw: FloatArray = np.zeros(count)
         self._for_transaction: BoolArray = np.zeros(count, dtype=np.bool_)
-        self._fallback_kw = np.array(
-            [
-                point.fallback_kw if point.fallback_kw >= point.charge_kw_min else 0.0
-                for point in site.charge_points
-            ]
-        )
+        hours = [(floor or {}).get(point.id, NOTHING) for point in site.charge_points]
+        self._hours_start_s = np.array([each.start_s for each in hours])
+        self._hours_length_s = np.array([each.length_s for each in hours])
+        self._hours_kw = np.array([each.power_kw for each in hours])
         self._roof_until_s: FloatArray = np.full(len(site.pv), np.inf)
         self._limited: BoolArray = np.zeros(len(site.pv), dtype=np.bool_)
         self._battery_until_s: FloatArray = np.full(len(site.batteries), np.inf)
@@ -155,7 +156,7 @@ class DirectDevices:
         wanted = np.where(
             elapsed_s < self._until_s,
             self._power_kw,
-            np.where(elapsed_s < tail_s, self._safe_kw, self._fallback_kw),
+            np.where(elapsed_s < tail_s, self._safe_kw, self._floor_kw()),
         )
         world.request_chargers_kw(np.where(world.vehicle_at >= 0, wanted, 0.0))
         for i in np.flatnonzero(self._roof_until_s <= elapsed_s):
@@ -165,6 +166,13 @@ class DirectDevices:
         for i in np.flatnonzero(self._battery_until_s <= elapsed_s):
             world.request_battery_kw(int(i), 0.0)
             self._battery_until_s[i] = np.inf
+
+    def _floor_kw(self) -> FloatArray:
+        """What each charger does on its own at this moment, shape (C,)."""
+        now = self._world.now
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        since_s = ((now - midnight).total_seconds() - self._hours_start_s) % DAY_S
+        return np.where(since_s < self._hours_length_s, self._hours_kw, 0.0)
 
     # --- readings ---
 

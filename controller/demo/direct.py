@@ -87,7 +87,7 @@ async def _run(
         prices=simulated.price_book(),
     )
     world = World(scenario, weather=simulated.weather, start=start, seed=options.seed)
-    devices = DirectDevices(world, controller.receive, clock)
+    devices = DirectDevices(world, controller.receive, clock, controller.guard.floor.hours)
     controller.drivers = (devices,)
     trading = Trading(controller, offload=run_inline)
     service = Service(controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict)

@@ -64,8 +64,9 @@ class ChargePoint:
     charge_kw_min: float = THREE_PHASE_MIN_KW
     """Below this the charger can only stand still."""
     phases: Phases = Phases.THREE
-    fallback_kw: float = 0.0
-    """What it does on its own when it does not hear from us."""
+    fallback_kw: float = THREE_PHASE_MIN_KW
+    """What it does on its own when it does not hear from us, in the hours that the safe floor gives it;
+    below `charge_kw_min` it does nothing."""
     template: str | None = None
     """The name of its make's template; None: it follows its specification."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.domain.ids import AssetId
 from controller.domain.reasons import Reason
+
+SAFE_TAIL = timedelta(minutes=15)
+"""How long a charger holds the safe value before the setpoint's profile ends and its own hours count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from controller.domain.setpoints import Outcome
 from controller.domain.site import Site
 from controller.domain.telemetry import Reading
 from controller.forecast.loads import HIGH_MARGIN, NodeLoadHistory
+from controller.runtime.floor import site_floor
 from controller.runtime.people import People
 from controller.runtime.plan import PlanGuide
 from controller.runtime.steering import Cycle, Steering
@@ -44,7 +45,14 @@ class Guard:
         """The plan in force."""
         self.steerable: frozenset[AssetId] = frozenset()
         """The devices whose drivers can reach them now."""
-        self.steering = Steering(site=site, settings=settings, load_forecast_kw=self.load_range_kw)
+        self.floor = site_floor(site, settings)
+        """What the chargers do without us."""
+        self.steering = Steering(
+            site=site,
+            settings=settings,
+            load_forecast_kw=self.load_range_kw,
+            floor=self.floor.hours,
+        )
         yearly: dict[NodeId, float] = defaultdict(float)
         for load in site.loads:
             yearly[load.node] += load.yearly_kwh

@@ -16,9 +16,18 @@ import numpy as np
 
 from controller.config import SafetySettings
 from controller.domain.assets import ChargePoint, Load, Phases, Vehicle
+from controller.domain.floor import NOTHING, Floor
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
-from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
+from controller.domain.setpoints import (
+    SAFE_TAIL,
+    Applied,
+    Outcome,
+    PartlyApplied,
+    Rejected,
+    Setpoint,
+    TimedOut,
+)
 from controller.domain.site import Site
 from controller.domain.telemetry import CarReading, ConnectorReading, LinkReading, Reading
 from controller.domain.units import FloatArray
@@ -45,6 +54,8 @@ SAME_KW = 1e-3
 CHANGE_KW = 0.3
 """A smaller change towards the plan is not worth a message; one that keeps a limit always is."""
 PLAN_CODES = frozenset({ReasonCode.PLAN, ReasonCode.FALLBACK, ReasonCode.DEPARTURE, ReasonCode.CHARGE_NOW})
+FLOOR_CLOCK_MARGIN = timedelta(minutes=15)
+"""A charger's own hours count this much longer at both ends: clocks differ, and changes are put off."""
 RESERVE_MARGIN_S = 30.0
 """A silent charger's last setpoint counts this much longer than it is valid [s]."""
 
@@ -87,6 +98,8 @@ class Steering:
     settings: SafetySettings
     load_forecast_kw: Callable[[Load, datetime], tuple[float, float]]
     """The (low, high) end of a load without a live meter [kW]."""
+    floor: Floor = field(default_factory=dict)
+    """What chargers do on their own."""
     confirmed: dict[AssetId, Confirmed] = field(default_factory=dict)
     seen_kwh: dict[AssetId, float] = field(default_factory=dict)
     """The energy with which a car was last seen."""
@@ -287,7 +300,13 @@ class Steering:
             target=plan.target(vehicle.id, now) if plan is not None and vehicle is not None else None,
             discharge_stopped=people.discharge_stop(self.site.network, point.node),
             drawn_kw=self.drawn_kw(state, point.id, now),
+            safe_kw=self._safe_kw(point.id, now),
         )
+
+    def _safe_kw(self, point: AssetId, now: datetime) -> float:
+        """What a charger may hold after a setpoint of now has run out [kW]: the least of its own then."""
+        end = now + timedelta(seconds=self.settings.setpoint_life_s)
+        return self.floor.get(point, NOTHING).least_kw(end, end + SAFE_TAIL)
 
     def _battery_candidates(
         self,
@@ -388,9 +407,9 @@ class Steering:
     def _reserved(self, state: NeighbourhoodState, steerable: frozenset[AssetId], now: datetime) -> Reserved:
         """What devices that we cannot reach may do.
 
-        A charger: the larger of its fallback and what it was last told, while that holds and a margin
-        longer; a car may have come since we last heard of it. One that was never heard since our own start
-        may still follow what it was told before that. A battery stands still once its command has run
+        A charger: the larger of its own hours' power and what it was last told, while that holds and a
+        margin longer; a car may have come since we last heard of it. One that was never heard since our own
+        start may still follow what it was told before that. A battery stands still once its command has run
         out, and a roof is free.
         """
         if self._first_at is None:
@@ -402,7 +421,9 @@ class Steering:
         silent: list[tuple[AssetId, NodeId, Phases, float, float]] = []
         for point in site.charge_points:
             unknown = starting and point.id not in self._heard
-            high = max(point.fallback_kw, point.charge_kw_max if unknown else 0.0)
+            hours = self.floor.get(point.id, NOTHING)
+            by_itself_kw = hours.most_kw(now - FLOOR_CLOCK_MARGIN, now + FLOOR_CLOCK_MARGIN)
+            high = max(by_itself_kw, point.charge_kw_max if unknown else 0.0)
             low = -point.discharge_kw_max if unknown else 0.0
             silent.append((point.id, point.node, point.phases, low, high))
         silent += [(b.id, b.node, b.phases, 0.0, 0.0) for b in site.batteries]

@@ -97,6 +97,8 @@ class CarContext:
     """Why nothing is discharged here, where somebody stopped it."""
     drawn_kw: float = 0.0
     """What the charger draws now."""
+    safe_kw: float = 0.0
+    """What its own hours allow once a command of now has run out."""
 
 
 def hours_to_charge(
@@ -183,7 +185,7 @@ def _car_window(context: CarContext) -> Candidate:
         min_kw=minimum,
         urgency=-NEVER_H,
         reason=Reason(code=ReasonCode.PLAN, subject=point.id),
-        safe_kw=min(point.fallback_kw, high),
+        safe_kw=min(context.safe_kw, high),
         phases=point.phases,
         drawn_kw=context.drawn_kw,
     )

@@ -16,6 +16,7 @@ from typing import Protocol
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
 from controller.domain.errors import WijkstroomError
+from controller.domain.floor import NOTHING, FloorHours
 from controller.domain.setpoints import Outcome, Setpoint
 from controller.domain.telemetry import Reading
 from drivers.ocpp.frames import Payload
@@ -152,7 +153,7 @@ class Session(Protocol):
         ...
 
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
-        """The profiles that hold when nobody is heard: the most it may ever do, and the low default."""
+        """The profiles that hold when nobody is heard: the most it may ever do, and its hours."""
         ...
 
     def state_requests(self) -> tuple[Request, ...]:
@@ -174,8 +175,9 @@ class Codec(Protocol):
         *,
         knows_token: Callable[[str], bool],
         template: ChargerTemplate = PLAIN_TEMPLATE,
+        floor: FloorHours = NOTHING,
     ) -> Session:
-        """A fresh session with one charger."""
+        """A fresh session with one charger, which may charge by itself in the hours of its floor."""
         ...
 
     def prepare(self) -> None:

@@ -1,9 +1,9 @@
 """The one WebSocket endpoint that every charger connects to: `ws://HOST:PORT/ocpp/{charge_point_id}`.
 
 A thin shell around the sessions: it admits connections, moves messages, keeps one request open per
-charger, and turns silence into outcomes. A charger that boots gets its floor (the most it may do, the low
-default); one that comes back without booting is asked for its state as well, because nobody knows what it
-did meanwhile (evcc 25069). A connection that breaks the protocol is answered, counted and goes on.
+charger, and turns silence into outcomes. A charger that boots gets its floor (the most it may do, its
+hours of the night); one that comes back without booting is asked for its state as well, because nobody knows
+what it did meanwhile (evcc 25069). A connection that breaks the protocol is answered, counted and goes on.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from websockets.typing import Subprotocol
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
 from controller.domain.errors import NotFoundError, StartUpError
+from controller.domain.floor import NOTHING, Floor
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
 from controller.domain.setpoints import Outcome, Rejected, Setpoint, TimedOut
@@ -75,6 +76,7 @@ class OcppEndpoint:
         passwords: Mapping[str, str] | None = None,
         codecs: Sequence[Codec] | None = None,
         templates: Mapping[AssetId, ChargerTemplate] | None = None,
+        floor: Floor | None = None,
         boot_grace_s: float = 10.0,
         ping_interval_s: float = 30.0,
     ) -> None:
@@ -91,6 +93,7 @@ class OcppEndpoint:
             passwords: By charge point id, for HTTP Basic (security profile 1); None only on loopback.
             codecs: The versions that are spoken, the newest first.
             templates: The quirks of chargers that do not follow their specification.
+            floor: What each charger does on its own; one that is not in it stands still.
             boot_grace_s: How long a new connection may stay silent before it is asked, machine time [s].
             ping_interval_s: Between WebSocket pings, machine time [s]; two without an answer close it.
 
@@ -108,6 +111,7 @@ class OcppEndpoint:
         self._passwords = passwords
         self._codecs = {codec.subprotocol: codec for codec in (codecs or (Ocpp21(), Ocpp201(), Ocpp16()))}
         self._templates = templates or {}
+        self._floor = floor or {}
         self._newest_spoken: dict[str, str] = {}
         """By charge point id the newest version that it has spoken since we started."""
         self._sessions: dict[tuple[str, str], Session] = {}
@@ -310,7 +314,10 @@ class OcppEndpoint:
         if key not in self._sessions:
             codec = self._codecs[subprotocol]
             self._sessions[key] = codec.session(
-                point, knows_token=self._knows_token, template=self._template(point)
+                point,
+                knows_token=self._knows_token,
+                template=self._template(point),
+                floor=self._floor.get(point.id, NOTHING),
             )
         return self._sessions[key]
 

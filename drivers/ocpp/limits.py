@@ -1,8 +1,9 @@
 """Setpoints for chargers whose protocol knows limits only (1.6, 2.0.1), said as their template wants it.
 
 A setpoint is a schedule of two periods: the setpoint, then the safe value; the profile ends a while later,
-and below it lies the low default. A limit is rounded down to a tenth, so that it never allows more than was
-asked (and a discharge never becomes more). What is below the charger's minimum current is said as a pause.
+and below it lies the default: hours of the night at a low power, else nothing. A limit is rounded down to a
+tenth, so that it never allows more than was asked (and a discharge never becomes more). What is below the
+charger's minimum current is said as a pause.
 Discharge is refused here, with its reason, unless the template says how it is said.
 """
 
@@ -14,7 +15,15 @@ from datetime import datetime, timedelta
 
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import ChargerTemplate, TwoWay
-from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
+from controller.domain.floor import DAY_S, FloorHours
+from controller.domain.setpoints import (
+    Applied,
+    Outcome,
+    PartlyApplied,
+    Rejected,
+    Setpoint,
+    TimedOut,
+)
 from controller.domain.time import utc_text
 from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Answer, Request
@@ -22,8 +31,6 @@ from drivers.ocpp.frames import Payload
 
 MAX_PROFILE_ID, DEFAULT_PROFILE_ID, TX_PROFILE_ID, TX_DEFAULT_SETPOINT_ID = 1, 2, 3, 4
 """One id a purpose: a profile of the same id takes the place of the one before (K01.FR.05)."""
-SAFE_TAIL = timedelta(minutes=15)
-"""How long the safe period holds before the profile ends and the default below it takes over."""
 BACKDATE = timedelta(minutes=5)
 """Schedules begin this much before now. A charger whose clock is behind would otherwise find that the new
 profile has not begun, while the one that it replaces is gone already, and drop to its default meanwhile."""
@@ -31,6 +38,27 @@ TIMED_OUT = "Timeout"
 """`Answer.error` where no answer came."""
 _STEP = 10.0
 """Steps in a unit: the schema of 1.6 allows one decimal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorLimits:
+    """What lies below all setpoints, as it is said."""
+
+    most: Payload
+    """The one period of what it may ever do."""
+    start: datetime
+    """Where the default's periods are counted from."""
+    default: list[Payload]
+    """What holds when nothing else is valid: one period for ever, or more of them each day."""
+    delay_s: int
+    """By how much each change may come later, at random; 0: it may not."""
+
+    @property
+    def kind(self) -> Payload:
+        """The default's kind, as it stands in a profile of every version."""
+        if len(self.default) == 1:
+            return {"chargingProfileKind": "Absolute"}
+        return {"chargingProfileKind": "Recurring", "recurrencyKind": "Daily"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +189,34 @@ def limit_outcome(
     return Applied(setpoint=setpoint)
 
 
-def fallback_kw(point: ChargePoint) -> float:
-    """The default's power: a fallback below the minimum is a pause [kW]."""
-    return point.fallback_kw if point.fallback_kw >= point.charge_kw_min else 0.0
+def floor_limits(
+    point: ChargePoint, template: ChargerTemplate, hours: FloorHours, now: datetime, *, delay_s: int = 0
+) -> FloorLimits:
+    """The profiles below all setpoints.
 
-
-def floor_limits(point: ChargePoint, template: ChargerTemplate) -> tuple[Limit, Limit]:
-    """The most it may ever do, and what it does when nothing else is valid."""
-    return limit_of(point.charge_kw_max, point, template), limit_of(fallback_kw(point), point, template)
+    Args:
+        point: The charger.
+        template: The make's quirks.
+        hours: When it may charge by itself.
+        now: Domain time, UTC.
+        delay_s: By how much the charger may shift each change at random; its hours end that much earlier.
+    """
+    most = period(0, limit_of(point.charge_kw_max, point, template), template)
+    stands = limit_of(0.0, point, template)
+    length_s = hours.length_s - delay_s
+    if hours.length_s >= DAY_S:
+        always = period(0, limit_of(hours.power_kw, point, template), template)
+        return FloorLimits(most=most, start=schedule_start(now), default=[always], delay_s=0)
+    if length_s <= 0:
+        return FloorLimits(
+            most=most, start=schedule_start(now), default=[period(0, stands, template)], delay_s=0
+        )
+    return FloorLimits(
+        most=most,
+        start=hours.begin_before(schedule_start(now)),
+        default=[
+            period(0, limit_of(hours.power_kw, point, template), template),
+            period(length_s, stands, template),
+        ],
+        delay_s=delay_s,
+    )

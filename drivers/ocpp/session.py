@@ -15,6 +15,7 @@ from datetime import datetime
 
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, WakeStep
+from controller.domain.floor import NOTHING, FloorHours
 from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
 from controller.domain.telemetry import MeterReading
 from drivers.ocpp import frames, schemas
@@ -58,9 +59,11 @@ class BaseSession(ABC):
         *,
         knows_token: Callable[[str], bool],
         template: ChargerTemplate = PLAIN_TEMPLATE,
+        floor: FloorHours = NOTHING,
     ) -> None:
         self.charge_point = charge_point
         self.template = template
+        self.floor = floor
         self.state = ChargerState()
         """Read-only for others."""
         self._knows_token = knows_token
@@ -258,9 +261,10 @@ class Version:
         *,
         knows_token: Callable[[str], bool],
         template: ChargerTemplate = PLAIN_TEMPLATE,
+        floor: FloorHours = NOTHING,
     ) -> BaseSession:
         """A fresh session with one charger."""
-        return self.session_class(charge_point, knows_token=knows_token, template=template)
+        return self.session_class(charge_point, knows_token=knows_token, template=template, floor=floor)
 
     def prepare(self) -> None:
         """Compiles the schemas of every message that a usual day brings."""

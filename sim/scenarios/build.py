@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from controller.domain.assets import THREE_PHASE_MIN_KW, Battery, ChargePoint, Member, PvRoof, Vehicle
+from controller.domain.assets import Battery, ChargePoint, Member, PvRoof, Vehicle
 from controller.domain.ids import AssetId, MemberId, NodeId, ean_from_number
 from controller.domain.network import Network
 from controller.domain.site import Site, Tariff
@@ -35,9 +35,6 @@ _PITCHED = ((40.0, 90.0), (40.0, 135.0), (40.0, 180.0), (40.0, 225.0), (40.0, 27
 _FLAT = ((12.0, 90.0), (12.0, 270.0), (12.0, 180.0))
 _PITCHED_CHANCE = (0.15, 0.2, 0.3, 0.2, 0.15)
 _FLAT_CHANCE = (0.4, 0.4, 0.2)
-_FALLBACK_MARGIN = 0.95
-
-
 PRIVATE_EVERY = 6
 """Every so many cars one is a household's own that it shares."""
 
@@ -61,7 +58,7 @@ def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
     loads = build_loads(spec, tree, rng, lambda number: ean_from_number(EAN_PREFIX, number))
     high_load = _sum_upwards(tree, loads.node, loads.high_load_kw)
     charger_node, charger_point = _place_chargers(spec, tree)
-    points = _charge_points(spec, tree, charger_node, high_load)
+    points = _charge_points(spec, tree, charger_node)
     pv, pv_point, peak_kw = _roofs(spec, loads, rng)
     batteries, battery_point = _batteries(spec, tree)
     households = [member.id for member in loads.members if member.kind == "household"]
@@ -141,10 +138,7 @@ def _place_chargers(spec: ScenarioSpec, tree: Tree) -> tuple[IntArray, IntArray]
     return np.array(nodes, dtype=np.int64), np.array(points, dtype=np.int64)
 
 
-def _charge_points(
-    spec: ScenarioSpec, tree: Tree, node: IntArray, high_load_kw: FloatArray
-) -> tuple[ChargePoint, ...]:
-    fallback = _fallback_kw(tree, node, high_load_kw)
+def _charge_points(spec: ScenarioSpec, tree: Tree, node: IntArray) -> tuple[ChargePoint, ...]:
     width = _width(len(node), 3)
     return tuple(
         ChargePoint(
@@ -154,25 +148,9 @@ def _charge_points(
             member=COOPERATIVE,
             charge_kw_max=spec.chargers.charge_kw,
             discharge_kw_max=spec.chargers.discharge_kw,
-            fallback_kw=float(fallback[i]),
         )
         for i in range(len(node))
     )
-
-
-def _fallback_kw(tree: Tree, node: IntArray, high_load_kw: FloatArray) -> FloatArray:
-    """What each charger may do unheard, shape (C,): the least charging power where it always fits.
-
-    It fits if on a cold winter evening every node from the charger up carries the homes and buildings and
-    all chargers that have a fallback at once. Else it is 0 for all chargers under the node.
-    """
-    fallback = np.full(len(node), THREE_PHASE_MIN_KW)
-    for n in range(len(tree.nodes) - 1, -1, -1):
-        limit = tree.nodes[n].import_limit_kw() * _FALLBACK_MARGIN
-        under = tree.is_under[n, node]
-        if high_load_kw[n] + float(fallback[under].sum()) > limit:
-            fallback[under] = 0.0
-    return fallback
 
 
 def _sum_upwards(tree: Tree, node: IntArray, value: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from controller.config import SafetySettings, Settings
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
+from controller.domain.floor import DAY_S, FloorHours
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.setpoints import Applied, Outcome, Setpoint
 from controller.domain.site import Site
@@ -123,6 +124,11 @@ class Cockpit:
         self.people = People()
         self.guard = Guard(self.site, self.settings, self.people)
         self.steering = self.guard.steering
+        # All day long, so that the hour of a test does not matter.
+        self.steering.floor = {
+            point.id: FloorHours(start_s=0, length_s=DAY_S, power_kw=point.fallback_kw)
+            for point in self.site.charge_points
+        }
         self.steering.load_forecast_kw = lambda load, _now: (0.0, expected[load.id])
         self.plan: ActivePlan | None = None
         self.steerable = frozenset(

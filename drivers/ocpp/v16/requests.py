@@ -11,7 +11,8 @@ from datetime import datetime
 
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import ChargerTemplate, TwoWay, WakeStep
-from controller.domain.setpoints import Outcome, Setpoint
+from controller.domain.floor import FloorHours
+from controller.domain.setpoints import SAFE_TAIL, Outcome, Setpoint
 from controller.domain.time import utc_text
 from drivers.ocpp import limits
 from drivers.ocpp.codec import Answer, Request
@@ -51,7 +52,7 @@ def power_request(
         "chargingProfilePurpose": "TxDefaultProfile" if transaction is None else "TxProfile",
         "chargingProfileKind": "Absolute",
         "validFrom": utc_text(start),
-        "validTo": utc_text((setpoint.valid_until + limits.SAFE_TAIL).replace(microsecond=0)),
+        "validTo": utc_text((setpoint.valid_until + SAFE_TAIL).replace(microsecond=0)),
         "chargingSchedule": _schedule(
             start, template, limits.setpoint_periods(setpoint, point, template, start)
         ),
@@ -61,33 +62,26 @@ def power_request(
     return _set_profile(CONNECTOR, profile)
 
 
-def floor_requests(point: ChargePoint, template: ChargerTemplate, now: datetime) -> tuple[Request, ...]:
-    """The most it may ever do, and what it does when nothing else is valid: charge at the fallback."""
-    most, default = limits.floor_limits(point, template)
-    start = limits.schedule_start(now)
-    return (
-        _endless(limits.MAX_PROFILE_ID, "ChargePointMaxProfile", _STATION, most, start, template),
-        _endless(limits.DEFAULT_PROFILE_ID, "TxDefaultProfile", CONNECTOR, default, start, template),
-    )
-
-
-def _endless(
-    profile_id: int,
-    purpose: str,
-    connector: int,
-    limit: limits.Limit,
-    start: datetime,
-    template: ChargerTemplate,
-) -> Request:
-    """A profile without an end."""
-    profile: Payload = {
-        "chargingProfileId": profile_id,
+def floor_requests(
+    point: ChargePoint, template: ChargerTemplate, hours: FloorHours, now: datetime
+) -> tuple[Request, ...]:
+    """The most it may ever do, and what it does when nothing else is valid: charge in its hours."""
+    floor = limits.floor_limits(point, template, hours, now)
+    most: Payload = {
+        "chargingProfileId": limits.MAX_PROFILE_ID,
         "stackLevel": 0,
-        "chargingProfilePurpose": purpose,
+        "chargingProfilePurpose": "ChargePointMaxProfile",
         "chargingProfileKind": "Absolute",
-        "chargingSchedule": _schedule(start, template, [limits.period(0, limit, template)]),
+        "chargingSchedule": _schedule(limits.schedule_start(now), template, [floor.most]),
     }
-    return _set_profile(connector, profile)
+    default: Payload = {
+        "chargingProfileId": limits.DEFAULT_PROFILE_ID,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxDefaultProfile",
+        **floor.kind,
+        "chargingSchedule": _schedule(floor.start, template, floor.default),
+    }
+    return _set_profile(_STATION, most), _set_profile(CONNECTOR, default)
 
 
 def _schedule(start: datetime, template: ChargerTemplate, periods: list[Payload]) -> Payload:

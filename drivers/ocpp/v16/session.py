@@ -55,7 +55,7 @@ class Session16(BaseSession):
 
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
         """The profiles that hold when nobody is heard."""
-        return requests.floor_requests(self.charge_point, self.template, now)
+        return requests.floor_requests(self.charge_point, self.template, self.floor, now)
 
     def state_requests(self) -> tuple[Request, ...]:
         """What makes a charger that came back without booting tell its state."""

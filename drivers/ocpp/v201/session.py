@@ -45,13 +45,8 @@ class Session201(BaseSession):
 
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
         """The profiles that hold when nobody is heard."""
-        most, default = limits.floor_limits(self.charge_point, self.template)
-        return requests.floor_profiles(
-            limits.period(0, most, self.template),
-            limits.period(0, default, self.template),
-            limits.schedule_start(now),
-            self.template.unit,
-        )
+        floor = limits.floor_limits(self.charge_point, self.template, self.floor, now)
+        return requests.floor_profiles(floor, limits.schedule_start(now), self.template.unit)
 
     def state_requests(self) -> tuple[Request, ...]:
         """What makes a charger that came back without booting tell its state."""

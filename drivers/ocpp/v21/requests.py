@@ -10,11 +10,13 @@ setpoint allows no discharge and the other way round (EVerest accepts a setpoint
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, WakeStep
-from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
+from controller.domain.floor import FloorHours
+from controller.domain.setpoints import SAFE_TAIL, Applied, Outcome, PartlyApplied, Setpoint
 from controller.domain.time import utc_text
 from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Answer, Request
@@ -22,14 +24,13 @@ from drivers.ocpp.frames import Payload
 from drivers.ocpp.limits import (
     DEFAULT_PROFILE_ID,
     MAX_PROFILE_ID,
-    SAFE_TAIL,
     TX_DEFAULT_SETPOINT_ID,
     TX_PROFILE_ID,
+    FloorLimits,
     answer_problem,
     clip_kw,
     floor_limits,
     limit_outcome,
-    period,
     refused_before_sending,
     schedule_start,
     seconds_to,
@@ -38,6 +39,8 @@ from drivers.ocpp.limits import (
 
 EVSE = 1
 _STATION = 0
+RANDOM_DELAY_S = 600
+"""How much later than asked a charger may begin and end its hours (`randomizedDelay`, 2.1 only) [s]."""
 _CHARGING_ONLY = {"operationMode": "ChargingOnly"}
 
 
@@ -102,18 +105,11 @@ def setpoint_profile(
         "chargingProfileKind": "Absolute",
         "validFrom": utc_text(start),
         "validTo": utc_text((setpoint.valid_until + SAFE_TAIL).replace(microsecond=0)),
-        "chargingSchedule": [
-            {
-                "id": 1,
-                "startSchedule": utc_text(start),
-                "chargingRateUnit": unit,
-                "chargingSchedulePeriod": periods,
-            }
-        ],
+        "chargingSchedule": [_schedule(start, unit, periods)],
     }
     if transaction is not None:
         profile["transactionId"] = transaction
-    return Request(action="SetChargingProfile", payload={"evseId": EVSE, "chargingProfile": profile})
+    return _set_profile(EVSE, profile)
 
 
 def power_outcome(
@@ -132,37 +128,48 @@ def power_outcome(
 
 
 def floor_requests(
-    point: ChargePoint, now: datetime, template: ChargerTemplate = PLAIN_TEMPLATE
+    point: ChargePoint, now: datetime, hours: FloorHours, template: ChargerTemplate = PLAIN_TEMPLATE
 ) -> tuple[Request, ...]:
-    """The most it may ever do, and what it does when nothing else is valid: charge at the fallback."""
-    most, default = floor_limits(point, template)
-    start, unit = schedule_start(now), template.unit
-    parts = [_CHARGING_ONLY | period(0, limit, template) for limit in (most, default)]
-    return floor_profiles(parts[0], parts[1], start, unit)
+    """The most it may ever do, and what it does when nothing else is valid: charge in its hours."""
+    floor = floor_limits(point, template, hours, now, delay_s=RANDOM_DELAY_S)
+    most = _CHARGING_ONLY | floor.most
+    default = [_CHARGING_ONLY | part for part in floor.default]
+    return floor_profiles(replace(floor, most=most, default=default), schedule_start(now), template.unit)
 
 
-def floor_profiles(most: Payload, default: Payload, start: datetime, unit: str) -> tuple[Request, ...]:
+def floor_profiles(floor: FloorLimits, start: datetime, unit: str) -> tuple[Request, ...]:
     """Profiles without an end that only limit charging (2.0.1 and 2.1)."""
-    return (
-        _endless(MAX_PROFILE_ID, "ChargingStationMaxProfile", _STATION, most, start, unit),
-        _endless(DEFAULT_PROFILE_ID, "TxDefaultProfile", EVSE, default, start, unit),
-    )
+    most: Payload = {
+        "id": MAX_PROFILE_ID,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "ChargingStationMaxProfile",
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": [_schedule(start, unit, [floor.most])],
+    }
+    schedule = _schedule(floor.start, unit, floor.default)
+    if floor.delay_s:
+        # A thousand chargers do not begin as one.
+        schedule["randomizedDelay"] = floor.delay_s
+    default: Payload = {
+        "id": DEFAULT_PROFILE_ID,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxDefaultProfile",
+        **floor.kind,
+        "chargingSchedule": [schedule],
+    }
+    return _set_profile(_STATION, most), _set_profile(EVSE, default)
 
 
-def _endless(profile_id: int, purpose: str, evse: int, part: Payload, start: datetime, unit: str) -> Request:
-    schedule: Payload = {
+def _schedule(start: datetime, unit: str, periods: list[Payload]) -> Payload:
+    return {
         "id": 1,
         "startSchedule": utc_text(start),
         "chargingRateUnit": unit,
-        "chargingSchedulePeriod": [part],
+        "chargingSchedulePeriod": periods,
     }
-    profile: Payload = {
-        "id": profile_id,
-        "stackLevel": 0,
-        "chargingProfilePurpose": purpose,
-        "chargingProfileKind": "Absolute",
-        "chargingSchedule": [schedule],
-    }
+
+
+def _set_profile(evse: int, profile: Payload) -> Request:
     return Request(action="SetChargingProfile", payload={"evseId": evse, "chargingProfile": profile})
 
 

@@ -46,7 +46,7 @@ class Session21(BaseSession):
 
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
         """The profiles that hold when nobody is heard."""
-        return requests.floor_requests(self.charge_point, now, self.template)
+        return requests.floor_requests(self.charge_point, now, self.floor, self.template)
 
     def state_requests(self) -> tuple[Request, ...]:
         """What makes a charger that came back without booting tell its state."""

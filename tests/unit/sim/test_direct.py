@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from controller.domain.floor import FloorHours
 from controller.domain.ids import AssetId
 from controller.domain.setpoints import Applied, PartlyApplied, Rejected
 from controller.domain.telemetry import (
@@ -37,7 +38,9 @@ class _Street:
         self.world = World(scenario, weather=Weather(seed=1), start=_NOON, seed=1)
         self.clock = VirtualDomainClock(_NOON)
         self.sink = Readings()
-        self.devices = DirectDevices(self.world, self.sink, self.clock)
+        hours = FloorHours(start_s=11 * 3600, length_s=20 * 60, power_kw=4.14)
+        floor = {point.id: hours for point in self.world.site.charge_points}
+        self.devices = DirectDevices(self.world, self.sink, self.clock, floor)
 
     def run(self, span: timedelta) -> None:
         """Lets time pass, a step at a time."""
@@ -92,8 +95,11 @@ def test_everything_is_introduced_once(street: _Street) -> None:
     assert len(street.sink.of(LinkReading)) == len(street.devices.steerable()) + 1
 
 
-async def test_charger_falls_to_its_safe_value_and_then_to_its_fallback(street: _Street) -> None:
-    """A discharge command of a minute ends in the safe value, a quarter of an hour later in the fallback."""
+async def test_charger_falls_to_its_safe_value_and_then_to_its_hours(street: _Street) -> None:
+    """A discharge command of a minute ends in the safe value, a quarter of an hour later its own hours count.
+
+    They last until 11:20 UTC.
+    """
     charger = street.charger_with_car()
     point = street.world.site.charge_points[charger]
     command = setpoint(point.id, -8.0, now=_NOON, holds_s=60, safe_kw=5.0)
@@ -103,7 +109,9 @@ async def test_charger_falls_to_its_safe_value_and_then_to_its_fallback(street: 
     street.run(_STEP)
     assert street.world.charger_kw[charger] == pytest.approx(5.0)
     street.run(timedelta(minutes=15))
-    assert street.world.charger_kw[charger] == pytest.approx(point.fallback_kw)
+    assert street.world.charger_kw[charger] == pytest.approx(4.14)
+    street.run(timedelta(minutes=5))
+    assert street.world.charger_kw[charger] == 0.0
 
 
 async def test_renewed_command_goes_on(street: _Street) -> None:

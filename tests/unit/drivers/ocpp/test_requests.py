@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controller.domain.floor import FloorHours
 from controller.domain.setpoints import Applied, PartlyApplied, Rejected, TimedOut
 from drivers.ocpp import limits, schemas
 from drivers.ocpp.codec import Answer, Request
@@ -135,17 +136,35 @@ def test_answers_become_outcomes() -> None:
     assert requests.power_outcome(wanted, point, silent) == TimedOut(setpoint=wanted, why="10 s")
 
 
-@pytest.mark.parametrize(("fallback_kw", "limit_w"), [(0.0, 0.0), (2.0, 0.0), (4.14, 4140.0), (6.0, 6000.0)])
-def test_floor_is_the_hardware_and_a_low_default(fallback_kw: float, limit_w: float) -> None:
-    """The default never discharges; below the minimum power it is 0."""
-    top, low = (
-        _profile(request) for request in requests.floor_requests(charge_point(fallback_kw=fallback_kw), START)
-    )
+def test_floor_is_the_hardware_and_hours_of_the_night() -> None:
+    """At 16:00 the hours from 22:00 UTC on began yesterday; they end early by what may come late."""
+    hours = FloorHours(start_s=22 * 3600, length_s=5 * 3600, power_kw=4.14)
+    top, low = (_profile(request) for request in requests.floor_requests(charge_point(), START, hours))
     assert top["chargingProfilePurpose"] == "ChargingStationMaxProfile"
     assert top["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] == 11_000.0
-    assert low["chargingProfilePurpose"] == "TxDefaultProfile"
-    period = low["chargingSchedule"][0]["chargingSchedulePeriod"][0]
-    assert (period["operationMode"], period["limit"]) == ("ChargingOnly", limit_w)
+    assert (low["chargingProfilePurpose"], low["stackLevel"]) == ("TxDefaultProfile", 0)
+    assert (low["chargingProfileKind"], low["recurrencyKind"]) == ("Recurring", "Daily")
+    (schedule,) = low["chargingSchedule"]
+    assert schedule["startSchedule"] == "2024-01-14T22:00:00Z"
+    assert schedule["randomizedDelay"] == 600
+    assert [(part["startPeriod"], part["limit"]) for part in schedule["chargingSchedulePeriod"]] == [
+        (0, 4140.0),
+        (5 * 3600 - 600, 0.0),
+    ]
+    assert {part["operationMode"] for part in schedule["chargingSchedulePeriod"]} == {"ChargingOnly"}
+
+
+@pytest.mark.parametrize(
+    ("length_s", "limit_w"), [(0, 0.0), (600, 0.0), (86_400, 4140.0)], ids=["none", "too short", "always"]
+)
+def test_hours_that_never_change_are_one_period(length_s: int, limit_w: float) -> None:
+    """A charger without hours stands still, one whose hours never end has no daily schedule."""
+    hours = FloorHours(start_s=0, length_s=length_s, power_kw=4.14)
+    _, default = requests.floor_requests(charge_point(), START, hours)
+    profile = _profile(default)
+    assert profile["chargingProfileKind"] == "Absolute"
+    (part,) = profile["chargingSchedule"][0]["chargingSchedulePeriod"]
+    assert part["limit"] == limit_w
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from controller.domain.chargers import ChargerTemplate, RateUnit, TwoWay, WakeStep
+from controller.domain.floor import FloorHours
 from controller.domain.setpoints import Applied, PartlyApplied, Rejected
 from controller.domain.telemetry import ConnectorReading, MeterReading, Reading
 from drivers.ocpp.codec import Answer, NoticeCode, Received, Request
@@ -265,6 +266,24 @@ def test_setpoint_is_a_limit_whose_next_period_is_safe() -> None:
         },
     }
     assert session.call(request).startswith('[2,"w1","SetChargingProfile"')
+
+
+def test_hours_of_the_night_are_a_daily_schedule() -> None:
+    """Section 3.13.2: a recurring profile counts its periods from a start that comes back every day."""
+    hours = FloorHours(start_s=22 * 3600, length_s=5 * 3600, power_kw=4.14)
+    session = Session16(charge_point(), knows_token=TOKENS.__contains__, floor=hours)
+    _, default = session.floor_requests(START)
+    profile = default.payload["csChargingProfiles"]
+    assert (profile["chargingProfileKind"], profile["recurrencyKind"]) == ("Recurring", "Daily")
+    assert profile["chargingSchedule"] == {
+        "startSchedule": "2024-01-14T22:00:00Z",
+        "chargingRateUnit": "W",
+        "chargingSchedulePeriod": [
+            {"startPeriod": 0, "limit": 4140.0},
+            {"startPeriod": 18_000, "limit": 0.0},
+        ],
+    }
+    session.call(default)
 
 
 def test_floor_is_maximum_and_low_default_on_level_0() -> None:

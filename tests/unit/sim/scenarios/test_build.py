@@ -70,19 +70,6 @@ def test_ids_and_eans_are_unique_and_valid(lombok: Scenario) -> None:
     assert {asset.member for asset in assets} | {car.member for car in site.vehicles} <= members
 
 
-@pytest.mark.parametrize("name", ["street", "lombok"])
-def test_fallback_of_all_chargers_fits_a_winter_evening(name: str, request: pytest.FixtureRequest) -> None:
-    """Unheard chargers and homes together stay inside every node's limit."""
-    built: Scenario = request.getfixturevalue(name)
-    network = built.site.network
-    load = dict(zip((node.id for node in network.nodes), built.high_load_kw, strict=True))
-    for point in built.site.charge_points:
-        for node in network.paths[point.node]:
-            load[node] += point.fallback_kw
-    assert all(load[node.id] <= node.import_limit_kw() for node in network.nodes)
-    assert any(point.fallback_kw > 0 for point in built.site.charge_points)
-
-
 def test_site_does_not_know_every_phase(street: Scenario) -> None:
     """Some homes are on a phase nobody knows; the truth has one for each, and shares sum to 1."""
     kinds = Counter(load.phases for load in street.site.loads)
