@@ -8,7 +8,7 @@ wrong is reversed and booked anew, one that should not be there is reversed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,6 +66,12 @@ def rebooked(previous: Sequence[Posting], lines: Iterable[Line], *, booked_at: d
     reversals = [reverse(entry, booked_at=booked_at) for key, entry in stands.items() if key not in right]
     fresh = [line.booked(booked_before[key], booked_at) for key, line in wanted.items() if key not in right]
     return [*reversals, *fresh]
+
+
+def about(postings: Sequence[Posting], reasons: Collection[PostingReason]) -> list[Posting]:
+    """The postings with one of the reasons, and the reversals of such."""
+    own = {entry.posting_id for entry in postings if entry.reason in reasons}
+    return [entry for entry in postings if entry.posting_id in own or entry.ref in own]
 
 
 def _key(entry: Posting) -> _Key:

@@ -17,8 +17,8 @@ allow it: it is not the neighbours' sun.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -41,6 +41,17 @@ from market.sharing.values import WHOLE_PPM, Energy, Shares, Terms, ranks_of
 
 VAT_ON = (PostingReason.SUPPLY, PostingReason.ENERGY_TAX, PostingReason.NETWORK, PostingReason.FEED_IN_FEE)
 """What carries VAT."""
+CHARGES = frozenset(
+    {PostingReason.ENERGY_TAX, PostingReason.NETWORK, PostingReason.FEED_IN_FEE, PostingReason.VAT}
+)
+"""What is paid to others than those who sold the energy, and the supplier's fee."""
+POOL_REASONS = CHARGES | {
+    PostingReason.SHARED_BUY,
+    PostingReason.SHARED_SELL,
+    PostingReason.SUPPLY,
+    PostingReason.FEED_IN,
+}
+"""Everything that a pool's settlement books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,24 +161,51 @@ def settle_pool(inputs: PoolInputs, rules: PoolRules) -> PoolSettlement:
         fed = shareable.feed_in_wh - inputs.grid_charged_wh
         shareable = Energy(offtake_wh=shareable.offtake_wh, feed_in_wh=fed)
     shares = _shares(inputs, rules, shareable, pools)
-    nothing = np.zeros_like(shares.received_wh)
-    alone = Shares(
-        received_wh=nothing,
-        given_wh=nothing,
-        price_microeur_per_kwh=shares.price_microeur_per_kwh,
+    same = sum(int(_part(shareable, members).shareable_wh.sum()) for members in groups.values())
+    return _settled(inputs, rules.rates, shares, shareable, same)
+
+
+def settle_traded(
+    inputs: PoolInputs, rates: tuple[Rate, ...], bought_wh: IntArray, sold_wh: IntArray
+) -> PoolSettlement:
+    """The same books for points that traded beforehand: what was traded stands for what was shared.
+
+    Args:
+        inputs: What the meters said.
+        rates: Without problems.
+        bought_wh: What each point bought and used [Wh], shape (T, N), at most its offtake.
+        sold_wh: What it sold and fed in [Wh], shape (T, N), at most its feed-in.
+
+    Returns:
+        The settlement; the money of the trades themselves is not in it.
+    """
+    nothing = np.zeros_like(bought_wh)
+    shares = Shares(
+        received_wh=bought_wh,
+        given_wh=sold_wh,
+        price_microeur_per_kwh=nothing,
         paid_nanoeur=nothing,
         earned_nanoeur=nothing,
     )
-    same = sum(int(_part(shareable, members).shareable_wh.sum()) for members in groups.values())
+    return _settled(inputs, rates, shares, inputs.energy, int(inputs.energy.shareable_wh.sum()))
+
+
+def _settled(
+    inputs: PoolInputs, rates: tuple[Rate, ...], shares: Shares, shareable: Energy, same_supplier_wh: int
+) -> PoolSettlement:
+    nothing = np.zeros_like(shares.received_wh)
+    alone = replace(
+        shares, received_wh=nothing, given_wh=nothing, paid_nanoeur=nothing, earned_nanoeur=nothing
+    )
     return PoolSettlement(
         received_wh=shares.received_wh,
         given_wh=shares.given_wh,
         price_microeur_per_kwh=shares.price_microeur_per_kwh,
-        amounts=_amounts(inputs, rules.rates, shares),
-        without=_amounts(inputs, rules.rates, alone),
-        vat_ppm=_rate(inputs, rules.rates, RateKind.VAT),
+        amounts=_amounts(inputs, rates, shares),
+        without=_amounts(inputs, rates, alone),
+        vat_ppm=_rate(inputs, rates, RateKind.VAT),
         shareable_wh=int(shareable.shareable_wh.sum()),
-        same_supplier_wh=same,
+        same_supplier_wh=same_supplier_wh,
     )
 
 
@@ -272,17 +310,23 @@ def block_amounts(amounts: Amounts, vat_ppm: IntArray, block: slice) -> dict[Pos
     return {**sums, PostingReason.VAT: vat_nanoeur(inside, vat_ppm[block])}
 
 
-def pool_lines(inputs: PoolInputs, settled: PoolSettlement, blocks: Sequence[slice]) -> Iterator[Line]:
+def pool_lines(
+    inputs: PoolInputs,
+    settled: PoolSettlement,
+    blocks: Sequence[slice],
+    reasons: Collection[PostingReason] = POOL_REASONS,
+) -> Iterator[Line]:
     """What should stand in the ledger: one line per point, reason and block of quarter-hours.
 
     Args:
         inputs: What was settled.
         settled: How.
         blocks: Quarter-hours that are booked together, by position.
+        reasons: Which of the lines are wanted.
     """
     for block in blocks:
         for reason, paid in block_amounts(settled.amounts, settled.vat_ppm, block).items():
-            for i in np.flatnonzero(paid).tolist():
+            for i in np.flatnonzero(paid).tolist() if reason in reasons else ():
                 point = inputs.points[i]
                 yield Line(
                     payer=member_account(point.member),

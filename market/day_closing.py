@@ -1,0 +1,145 @@
+"""Closing a day: what every allocation point used, shared or traded on a local day, and what it owes for it.
+
+A day is settled as a whole when it is over and its meters are in, and again whenever late readings change it.
+Sharing after the fact is settled here altogether. Where trades were made beforehand, their money was booked
+quarter-hour by quarter-hour; then the day adds taxes, tariffs and fees. Either way it keeps the sums that a
+statement is made of, and what the day would have cost without sharing or trading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+
+from controller.domain.ids import Ean, MemberId
+from controller.domain.units import BoolArray, IntArray
+from market.ledger import Posting
+from market.rebooking import about, rebooked
+from market.sharing.pool import (
+    CHARGES,
+    POOL_REASONS,
+    PoolInputs,
+    PoolRules,
+    block_amounts,
+    pool_lines,
+    settle_pool,
+    settle_traded,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayPoint:
+    """One allocation point's day."""
+
+    day: date
+    """Local."""
+    ean: Ean
+    member: MemberId
+    offtake_wh: int
+    """Taken from the grid."""
+    feed_in_wh: int
+    """Fed into it, a magnitude."""
+    received_wh: int
+    """Got of neighbours by the sharing key."""
+    given_wh: int
+    """Gave to them."""
+    bought_wh: int
+    """Bought beforehand and used."""
+    sold_wh: int
+    """Sold beforehand and fed in."""
+    estimated_quarters: int
+    """Quarter-hours that were estimated."""
+    unsettled_quarters: int
+    """Quarter-hours of which nothing is known; they are in no sum."""
+    without_nanoeur: int
+    """What the day would have cost without sharing or trading, by the same prices, rates and VAT."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded:
+    """What was traded beforehand, T quarter-hours of N points."""
+
+    bought_wh: IntArray
+    """Shape (T, N)."""
+    sold_wh: IntArray
+    """Shape (T, N)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayInputs:
+    """Everything that a day is closed by."""
+
+    day: date
+    pool: PoolInputs
+    """The day's quarter-hours: 92, 96 or 100."""
+    estimated: BoolArray
+    """Shape (T, N)."""
+    known: BoolArray
+    """Shape (T, N)."""
+    traded: Traded | None
+    """None: energy is shared after the fact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedDay:
+    """What there is to book and to keep of a day."""
+
+    postings: tuple[Posting, ...]
+    """Only what is new, reversals first."""
+    points: tuple[DayPoint, ...]
+
+
+def close_day(
+    inputs: DayInputs, rules: PoolRules, previous: Sequence[Posting], *, booked_at: datetime
+) -> ClosedDay:
+    """Closes a day, for the first time or again.
+
+    Args:
+        inputs: The day's energy, prices and trades.
+        rules: The sharing key and the rates.
+        previous: The postings so far of the day's first quarter-hour, reversals included; those of other
+            settlements among them are left alone.
+        booked_at: Domain time of the booking.
+
+    Raises:
+        ValueError: If shapes do not fit or the key breaks a rule.
+    """
+    pool, traded = inputs.pool, inputs.traded
+    nothing = np.zeros_like(pool.energy.offtake_wh)
+    if traded is None:
+        settled, reasons = settle_pool(pool, rules), POOL_REASONS
+        received, given, bought, sold = settled.received_wh, settled.given_wh, nothing, nothing
+    else:
+        bought = np.minimum(traded.bought_wh, pool.energy.offtake_wh)
+        sold = np.minimum(traded.sold_wh, pool.energy.feed_in_wh)
+        settled, reasons = settle_traded(pool, rules.rates, bought, sold), CHARGES
+        received, given = nothing, nothing
+    whole = slice(0, len(pool.starts))
+    lines = pool_lines(pool, settled, [whole], reasons)
+    without = np.sum(list(block_amounts(settled.without, settled.vat_ppm, whole).values()), axis=0)
+    columns = {
+        "offtake_wh": pool.energy.offtake_wh.sum(axis=0),
+        "feed_in_wh": pool.energy.feed_in_wh.sum(axis=0),
+        "received_wh": received.sum(axis=0),
+        "given_wh": given.sum(axis=0),
+        "bought_wh": bought.sum(axis=0),
+        "sold_wh": sold.sum(axis=0),
+        "estimated_quarters": (inputs.estimated & inputs.known).sum(axis=0),
+        "unsettled_quarters": (~inputs.known).sum(axis=0),
+        "without_nanoeur": without,
+    }
+    return ClosedDay(
+        postings=tuple(rebooked(about(previous, POOL_REASONS), lines, booked_at=booked_at)),
+        points=tuple(
+            DayPoint(
+                day=inputs.day,
+                ean=point.ean,
+                member=point.member,
+                **{name: int(column[i]) for name, column in columns.items()},
+            )
+            for i, point in enumerate(pool.points)
+        ),
+    )
