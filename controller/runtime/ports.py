@@ -6,7 +6,7 @@ raises. Nothing else commits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,6 +15,7 @@ from typing import Protocol
 
 from controller.domain.assets import Booking, Wishes
 from controller.domain.ids import AssetId, MemberId, NodeId
+from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
@@ -31,6 +32,17 @@ class Role(StrEnum):
     FLEET = "fleet"
 
 
+class Scope(StrEnum):
+    """What a token that a member made for a program may do."""
+
+    READ = "read"
+    """Look at all that is the member's."""
+    ORDERS = "orders"
+    """Place, change and cancel orders and standing instructions."""
+    DEVICES = "devices"
+    """The buttons and departures of cars."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
     """A bearer token, of which only the hash is kept."""
@@ -42,6 +54,8 @@ class TokenRecord:
     """Whose data a resident's token opens."""
     label: str
     created_at: datetime
+    scopes: frozenset[Scope] | None = None
+    """None: everything that the role may do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +78,18 @@ class OrderRecord:
     cancelled_at: datetime | None
     fill: Fill | None
     """None until its interval is cleared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearingRecord:
+    """What everybody may know of a cleared quarter-hour."""
+
+    interval_start: datetime
+    price_microeur_per_kwh: Mapping[NodeId, int | None]
+    """By place; None where nothing was filled."""
+    volume_wh: int
+    """What was bought, which is what was sold."""
+    congestion_rent_nanoeur: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +155,15 @@ class UnitOfWork(Protocol):
         ...
 
     async def orders_of_member(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
-        """A member's own (resident) orders, the newest interval first."""
+        """A member's own orders, made by hand or by an instruction, the newest interval first."""
+        ...
+
+    async def open_orders(self, member: MemberId, *, since: datetime) -> Sequence[Order]:
+        """A member's own orders from a quarter-hour on that are neither cancelled nor cleared, by id."""
+        ...
+
+    async def linked_fills(self, links: Collection[str], *, before: datetime) -> Sequence[tuple[Order, int]]:
+        """The filled orders of the named links before a quarter-hour, and what was filled of each [Wh]."""
         ...
 
     async def add_result(self, result: IntervalResult, at: datetime) -> None:
@@ -142,6 +176,12 @@ class UnitOfWork(Protocol):
 
     async def latest_result(self) -> IntervalResult | None:
         """The newest clearing."""
+        ...
+
+    async def clearings(
+        self, *, after: datetime | None = None, until: datetime | None = None, limit: int = 96
+    ) -> Sequence[ClearingRecord]:
+        """The newest clearings between two quarter-hours (neither included), the oldest first."""
         ...
 
     async def intervals_to_settle(self) -> Sequence[datetime]:
@@ -255,7 +295,27 @@ class UnitOfWork(Protocol):
         ...
 
     async def token(self, token_hash: str) -> TokenRecord | None:
-        """The token with that hash."""
+        """The token with that hash; None also for one that was taken back."""
+        ...
+
+    async def tokens_of(self, member: MemberId) -> Sequence[TokenRecord]:
+        """A member's tokens that are not taken back, the oldest first."""
+        ...
+
+    async def revoke_token(self, token_hash: str, at: datetime) -> None:
+        """Takes a token back."""
+        ...
+
+    async def add_instruction(self, instruction: Instruction) -> None:
+        """Keeps a standing instruction."""
+        ...
+
+    async def end_instruction(self, instruction_id: str, at: datetime) -> None:
+        """Ends one; `NotFoundError` where there is none."""
+        ...
+
+    async def instructions(self) -> Sequence[Instruction]:
+        """Those that have not ended, by id."""
         ...
 
     async def add_event(self, event: EventRecord) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from controller.domain.assets import Booking, Departure, Wishes, WishKind
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId, MemberId
-from controller.runtime.ports import EventRecord, Role, TokenRecord
+from controller.domain.instructions import GiveSurplus, Instruction, LeaveAt, SellSurplus, Wanted
+from controller.runtime.ports import EventRecord, Role, Scope, TokenRecord
 from controller.storage import rows, tables
 
 
@@ -100,23 +103,126 @@ def add_token(connection: Connection, token: TokenRecord) -> None:
         "member": token.member,
         "label": token.label,
         "created_at": token.created_at,
+        "scopes": None if token.scopes is None else " ".join(sorted(token.scopes)),
     }
     rows.insert_once(connection, tables.tokens, [row], key="token_hash", beside={"created_at"})
 
 
 def token(connection: Connection, token_hash: str) -> TokenRecord | None:
-    """The token with that hash."""
+    """The token with that hash; None also for one that was taken back."""
     table = tables.tokens
-    row = connection.execute(select(table).where(table.c.token_hash == token_hash)).one_or_none()
-    if row is None:
-        return None
+    row = connection.execute(
+        select(table).where(table.c.token_hash == token_hash, table.c.revoked_at.is_(None))
+    ).one_or_none()
+    return None if row is None else _token(row)
+
+
+def tokens_of(connection: Connection, member: MemberId) -> Sequence[TokenRecord]:
+    """A member's tokens that are not taken back, the oldest first."""
+    table = tables.tokens
+    found = connection.execute(
+        select(table)
+        .where(table.c.member == member, table.c.revoked_at.is_(None))
+        .order_by(table.c.created_at, table.c.token_hash)
+    )
+    return [_token(row) for row in found]
+
+
+def revoke_token(connection: Connection, token_hash: str, at: datetime) -> None:
+    """Takes a token back; one that was taken back before keeps its first time."""
+    table = tables.tokens
+    connection.execute(
+        update(table)
+        .where(table.c.token_hash == token_hash, table.c.revoked_at.is_(None))
+        .values(revoked_at=at)
+    )
+
+
+def _token(row: Any) -> TokenRecord:
     return TokenRecord(
         token_hash=row.token_hash,
         role=Role(row.role),
         member=None if row.member is None else MemberId(row.member),
         label=row.label,
         created_at=row.created_at,
+        scopes=None if row.scopes is None else frozenset(map(Scope, row.scopes.split())),
     )
+
+
+def add_instruction(connection: Connection, instruction: Instruction) -> None:
+    """Keeps a standing instruction; the same one again, whenever it was made, changes nothing."""
+    kind, parameters = _written(instruction.wanted)
+    row = {
+        "id": instruction.id,
+        "member": instruction.member,
+        "kind": kind,
+        "parameters": json.dumps(parameters, sort_keys=True),
+        "created_at": instruction.created_at,
+    }
+    rows.insert_once(connection, tables.instructions, [row], key="id", beside={"created_at"})
+
+
+def end_instruction(connection: Connection, instruction_id: str, at: datetime) -> None:
+    """Ends an instruction; one that has ended keeps its first time.
+
+    Raises:
+        NotFoundError: If there is none.
+    """
+    table = tables.instructions
+    here = table.c.id == instruction_id
+    found = connection.execute(select(table.c.ended_at).where(here)).one_or_none()
+    if found is None:
+        raise NotFoundError(f"there is no instruction {instruction_id}")
+    if found.ended_at is None:
+        connection.execute(update(table).where(here).values(ended_at=at))
+
+
+def instructions(connection: Connection) -> Sequence[Instruction]:
+    """The instructions that have not ended, by id."""
+    table = tables.instructions
+    found = connection.execute(select(table).where(table.c.ended_at.is_(None)))
+    live = [
+        Instruction(
+            id=row.id,
+            member=MemberId(row.member),
+            wanted=_read(row.kind, json.loads(row.parameters)),
+            created_at=row.created_at,
+        )
+        for row in found
+    ]
+    return sorted(live, key=lambda instruction: instruction.id)
+
+
+def _written(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    match wanted:
+        case SellSurplus():
+            return "sell_surplus", {"min_price_microeur_per_kwh": wanted.min_price_microeur_per_kwh}
+        case GiveSurplus():
+            return "give_surplus", {}
+        case LeaveAt():
+            return "leave_at", {
+                "vehicle": wanted.vehicle,
+                "at_local": wanted.at_local.isoformat("minutes"),
+                "soc_fraction": wanted.soc_fraction,
+                "weekdays": list(wanted.weekdays),
+            }
+
+
+def _read(kind: str, parameters: dict[str, Any]) -> Wanted:
+    match kind:
+        case "sell_surplus":
+            return SellSurplus(**parameters)
+        case "give_surplus":
+            return GiveSurplus()
+        case "leave_at":
+            return LeaveAt(
+                vehicle=AssetId(parameters["vehicle"]),
+                at_local=time.fromisoformat(parameters["at_local"]),
+                soc_fraction=parameters["soc_fraction"],
+                weekdays=tuple(parameters["weekdays"]),
+            )
+        case _:
+            raise ValueError(f"instructions of kind {kind!r} are not known to this version")
 
 
 def add_event(connection: Connection, event: EventRecord) -> None:

@@ -48,7 +48,12 @@ orders = Table(
     Column("asset", String, nullable=False),
     Column("placed_at", UtcMicros),
     Column("cancelled_at", UtcMicros),
+    Column("label", String),
+    Column("valid_until", UtcMicros),
+    Column("link", String),
+    Column("link_efficiency_ppm", BigInteger),
     Index(None, "interval_start"),
+    Index(None, "link", "interval_start"),
     # A member's own orders, the newest interval first.
     Index(None, "member", "source", "interval_start"),
 )
@@ -207,6 +212,23 @@ tokens = Table(
     Column("member", String),
     Column("label", String, nullable=False),
     Column("created_at", UtcMicros, nullable=False),
+    # Names with a blank between them; absent: everything that the role may do.
+    Column("scopes", String),
+    Column("revoked_at", UtcMicros),
+    Index(None, "member"),
+)
+
+instructions = Table(
+    "instructions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("member", String, nullable=False),
+    Column("kind", String, nullable=False),
+    # JSON; which fields there are follows from the kind.
+    Column("parameters", Text, nullable=False),
+    Column("created_at", UtcMicros, nullable=False),
+    Column("ended_at", UtcMicros),
+    Index(None, "ended_at"),
 )
 
 events = Table(

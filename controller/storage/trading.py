@@ -7,7 +7,7 @@ reads back as it was), rent and welfare. It is never changed; the only later mar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -17,10 +17,13 @@ from sqlalchemy import Connection, func, select, update
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId, NodeId
 from controller.domain.time import utc_text
-from controller.runtime.ports import OrderRecord
+from controller.runtime.ports import ClearingRecord, OrderRecord
 from controller.storage import rows, tables
+from market.caps import OWN_SOURCES
 from market.clearing import Fill, IntervalResult
-from market.orders import Order, OrderSource, Side
+from market.orders import Label, Link, Order, OrderSource, Side
+
+_OWN = sorted(source.value for source in OWN_SOURCES)
 
 
 def add_orders(connection: Connection, orders: Sequence[Order]) -> None:
@@ -62,15 +65,43 @@ def orders_of_interval(connection: Connection, interval_start: datetime) -> Sequ
 
 
 def orders_of_member(connection: Connection, member: MemberId, limit: int) -> Sequence[OrderRecord]:
-    """A member's own (resident) orders, the newest interval first."""
+    """A member's own orders, made by hand or by an instruction, the newest interval first."""
     table = tables.orders
     found = connection.execute(
         _orders_with_fills()
-        .where(table.c.member == member, table.c.source == OrderSource.RESIDENT.value)
+        .where(table.c.member == member, table.c.source.in_(_OWN))
         .order_by(table.c.interval_start.desc(), table.c.placed_at.desc(), table.c.order_id)
         .limit(limit)
     )
     return [_record(row) for row in found]
+
+
+def open_orders(connection: Connection, member: MemberId, since: datetime) -> Sequence[Order]:
+    """A member's own orders from a quarter-hour on that are neither cancelled nor cleared, by id."""
+    table = tables.orders
+    found = connection.execute(
+        _orders_with_fills().where(
+            table.c.member == member,
+            table.c.source.in_(_OWN),
+            table.c.interval_start >= since,
+            table.c.cancelled_at.is_(None),
+            tables.fills.c.order_id.is_(None),
+        )
+    )
+    return sorted(map(_order, found), key=lambda each: each.order_id)
+
+
+def linked_fills(
+    connection: Connection, links: Collection[str], before: datetime
+) -> Sequence[tuple[Order, int]]:
+    """The orders of the named links that were cleared before a quarter-hour, and what was filled [Wh]."""
+    table = tables.orders
+    found = connection.execute(
+        _orders_with_fills().where(
+            table.c.link.in_(links), table.c.interval_start < before, tables.fills.c.filled_wh > 0
+        )
+    )
+    return [(_order(row), row.fill_filled_wh) for row in found]
 
 
 def add_result(connection: Connection, result: IntervalResult, at: datetime) -> None:
@@ -128,6 +159,48 @@ def latest_result(connection: Connection) -> IntervalResult | None:
     """The newest clearing."""
     newest = connection.execute(select(func.max(tables.clearings.c.interval_start))).scalar_one()
     return None if newest is None else _result_at(connection, newest)
+
+
+def clearings(
+    connection: Connection, after: datetime | None, until: datetime | None, limit: int
+) -> Sequence[ClearingRecord]:
+    """Clearings between two quarter-hours (neither of them included), the oldest first.
+
+    Args:
+        connection: An open transaction.
+        after: None: from the first on.
+        until: None: to the newest.
+        limit: How many at most; of more, the newest.
+    """
+    table, prices, fills = tables.clearings, tables.prices, tables.fills
+    query = select(table).order_by(table.c.interval_start.desc()).limit(limit)
+    if after is not None:
+        query = query.where(table.c.interval_start > after)
+    if until is not None:
+        query = query.where(table.c.interval_start < until)
+    newest_first = list(connection.execute(query))
+    if not newest_first:
+        return []
+    first, last = newest_first[-1].interval_start, newest_first[0].interval_start
+    by_start: dict[datetime, dict[NodeId, int | None]] = {row.interval_start: {} for row in newest_first}
+    for row in connection.execute(select(prices).where(prices.c.interval_start.between(first, last))):
+        by_start[row.interval_start][NodeId(row.node)] = row.price_microeur_per_kwh
+    moved = connection.execute(
+        select(fills.c.interval_start, func.sum(fills.c.filled_wh).label("filled_wh"))
+        .where(fills.c.interval_start.between(first, last))
+        .group_by(fills.c.interval_start)
+    )
+    # What is bought is sold: a watt-hour that moved stands in two fills.
+    volume_wh = {row.interval_start: int(row.filled_wh) // 2 for row in moved}
+    return [
+        ClearingRecord(
+            interval_start=row.interval_start,
+            price_microeur_per_kwh=by_start[row.interval_start],
+            volume_wh=volume_wh.get(row.interval_start, 0),
+            congestion_rent_nanoeur=row.congestion_rent_nanoeur,
+        )
+        for row in reversed(newest_first)
+    ]
 
 
 def intervals_to_settle(connection: Connection) -> Sequence[datetime]:
@@ -256,6 +329,9 @@ def _order(row: Any) -> Order:
         source=OrderSource(row.source),
         asset=row.asset,
         placed_at=row.placed_at,
+        label=Label.ANY if row.label is None else Label(row.label),
+        valid_until=row.valid_until,
+        link=None if row.link is None else Link(name=row.link, efficiency_ppm=row.link_efficiency_ppm),
     )
 
 
@@ -272,4 +348,8 @@ def _order_row(order: Order) -> rows.Row:
         "source": order.source.value,
         "asset": order.asset,
         "placed_at": order.placed_at,
+        "label": None if order.label is Label.ANY else order.label.value,
+        "valid_until": order.valid_until,
+        "link": None if order.link is None else order.link.name,
+        "link_efficiency_ppm": None if order.link is None else order.link.efficiency_ppm,
     }

@@ -6,13 +6,15 @@ in is made a list first: a generator of the caller must not run in the store's t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 from controller.domain.assets import Booking, Wishes
 from controller.domain.ids import MemberId, NodeId
+from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
 from controller.runtime.ports import (
+    ClearingRecord,
     DayRecord,
     EventRecord,
     Lockout,
@@ -52,8 +54,16 @@ class SqlUnit:
         return await self._transaction.run(trading.orders_of_interval, interval_start)
 
     async def orders_of_member(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
-        """A member's own (resident) orders, the newest interval first."""
+        """A member's own orders, made by hand or by an instruction, the newest interval first."""
         return await self._transaction.run(trading.orders_of_member, member, limit)
+
+    async def open_orders(self, member: MemberId, *, since: datetime) -> Sequence[Order]:
+        """A member's own orders from a quarter-hour on that are neither cancelled nor cleared, by id."""
+        return await self._transaction.run(trading.open_orders, member, since)
+
+    async def linked_fills(self, links: Collection[str], *, before: datetime) -> Sequence[tuple[Order, int]]:
+        """The filled orders of the named links before a quarter-hour, and what was filled of each [Wh]."""
+        return await self._transaction.run(trading.linked_fills, sorted(links), before)
 
     async def add_result(self, result: IntervalResult, at: datetime) -> None:
         """Keeps a quarter-hour's clearing with all its fills."""
@@ -66,6 +76,12 @@ class SqlUnit:
     async def latest_result(self) -> IntervalResult | None:
         """The newest clearing."""
         return await self._transaction.run(trading.latest_result)
+
+    async def clearings(
+        self, *, after: datetime | None = None, until: datetime | None = None, limit: int = 96
+    ) -> Sequence[ClearingRecord]:
+        """The newest clearings between two quarter-hours (neither included), the oldest first."""
+        return await self._transaction.run(trading.clearings, after, until, limit)
 
     async def intervals_to_settle(self) -> Sequence[datetime]:
         """The quarter-hours that were cleared and not yet marked as settled, the oldest first."""
@@ -180,6 +196,26 @@ class SqlUnit:
     async def token(self, token_hash: str) -> TokenRecord | None:
         """The token with that hash."""
         return await self._transaction.run(people.token, token_hash)
+
+    async def tokens_of(self, member: MemberId) -> Sequence[TokenRecord]:
+        """A member's tokens that are not taken back, the oldest first."""
+        return await self._transaction.run(people.tokens_of, member)
+
+    async def revoke_token(self, token_hash: str, at: datetime) -> None:
+        """Takes a token back."""
+        await self._transaction.run(people.revoke_token, token_hash, at)
+
+    async def add_instruction(self, instruction: Instruction) -> None:
+        """Keeps a standing instruction."""
+        await self._transaction.run(people.add_instruction, instruction)
+
+    async def end_instruction(self, instruction_id: str, at: datetime) -> None:
+        """Ends one; `NotFoundError` where there is none."""
+        await self._transaction.run(people.end_instruction, instruction_id, at)
+
+    async def instructions(self) -> Sequence[Instruction]:
+        """Those that have not ended, by id."""
+        return await self._transaction.run(people.instructions)
 
     async def add_event(self, event: EventRecord) -> None:
         """Logs who did what."""

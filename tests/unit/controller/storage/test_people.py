@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from controller.domain.assets import Booking, Departure, Wishes, WishKind
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import AssetId, MemberId
-from controller.runtime.ports import EventRecord, Role, TokenRecord
+from controller.domain.instructions import GiveSurplus, Instruction, LeaveAt, SellSurplus, Wanted
+from controller.runtime.ports import EventRecord, Role, Scope, TokenRecord
 from controller.storage import SqlStore
 from tests.support.storage import QUARTER, START, opened
 
@@ -124,3 +126,49 @@ async def test_named_value_is_replaced_and_unknown_is_none(store: SqlStore) -> N
         await unit.put_value("clock", "2")
         assert await unit.value("clock") == "2"
         assert await unit.value("nothing") is None
+
+
+async def test_token_that_was_taken_back_opens_nothing(store: SqlStore) -> None:
+    """Its rights read back as they were given; the member's other tokens stand."""
+    anna = MemberId("anna")
+    made = TokenRecord(
+        token_hash=HASH,
+        role=Role.RESIDENT,
+        member=anna,
+        label="my program",
+        created_at=START,
+        scopes=frozenset({Scope.READ, Scope.ORDERS}),
+    )
+    other = replace(made, token_hash="cd" * 32, scopes=None, created_at=START + QUARTER)
+    async with store.unit() as unit:
+        await unit.add_token(made)
+        await unit.add_token(other)
+        await unit.add_token(replace(other, token_hash="ef" * 32, member=MemberId("bob")))
+        assert await unit.tokens_of(anna) == [made, other]
+        await unit.revoke_token(HASH, START)
+        await unit.revoke_token(HASH, START + QUARTER)
+        assert await unit.token(HASH) is None
+        assert await unit.tokens_of(anna) == [other]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        SellSurplus(min_price_microeur_per_kwh=-5),
+        GiveSurplus(),
+        LeaveAt(vehicle=CAR, at_local=time(8, 0), soc_fraction=0.6, weekdays=(0, 4)),
+    ],
+)
+async def test_instruction_stands_until_it_is_ended(store: SqlStore, wanted: Wanted) -> None:
+    """It reads back as it was given, once; with other content its id is taken."""
+    instruction = Instruction(id="i1", member=MemberId("anna"), wanted=wanted, created_at=START)
+    async with store.unit() as unit:
+        await unit.add_instruction(instruction)
+        await unit.add_instruction(replace(instruction, created_at=START + QUARTER))
+        assert await unit.instructions() == [instruction]
+        with pytest.raises(ConflictError):
+            await unit.add_instruction(replace(instruction, wanted=SellSurplus(min_price_microeur_per_kwh=9)))
+        await unit.end_instruction("i1", START)
+        assert await unit.instructions() == []
+        with pytest.raises(NotFoundError):
+            await unit.end_instruction("i2", START)

@@ -13,7 +13,7 @@ from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId, NodeId
 from controller.runtime.ports import OrderRecord
 from controller.storage import SqlStore, StoreError
-from market.orders import OrderSource
+from market.orders import Label, Link, OrderSource
 from tests.support.storage import QUARTER, START, make_fill, make_order, make_posting, make_result, opened
 
 
@@ -31,6 +31,79 @@ async def test_order_reads_back_as_it_was_placed(store: SqlStore) -> None:
         await unit.add_orders([order])
         assert await unit.order("o1") == OrderRecord(order=order, cancelled_at=None, fill=None)
         assert await unit.order("o2") is None
+
+
+async def test_order_keeps_label_end_and_link(store: SqlStore) -> None:
+    """With another of them the same id stands for another order."""
+    order = replace(
+        make_order("o1"),
+        label=Label.SUN,
+        valid_until=START - QUARTER,
+        link=Link(name="battery", efficiency_ppm=900_000),
+    )
+    async with store.unit() as unit:
+        await unit.add_orders([order])
+        assert await unit.order("o1") == OrderRecord(order=order, cancelled_at=None, fill=None)
+    for change in ({"label": Label.ANY}, {"valid_until": None}, {"link": None}):
+        with pytest.raises(ConflictError):
+            async with store.unit() as unit:
+                await unit.add_orders([replace(order, **change)])
+
+
+async def test_open_orders_are_a_members_own_that_still_can_cost(store: SqlStore) -> None:
+    """Neither cancelled nor cleared, from the asked quarter-hour on, by hand or by instruction."""
+    instructed = make_order("o2", source=OrderSource.INSTRUCTION, interval_start=START + QUARTER)
+    async with store.unit() as unit:
+        await unit.add_orders(
+            [
+                make_order("o1"),
+                instructed,
+                make_order("cancelled"),
+                make_order("planned", source=OrderSource.PLAN),
+                make_order("other", member="bob"),
+                make_order("before", interval_start=START - QUARTER),
+            ]
+        )
+        await unit.cancel_order("cancelled", START)
+        anna = MemberId("anna")
+        assert await unit.open_orders(anna, since=START) == [make_order("o1"), instructed]
+        await unit.add_result(make_result(make_fill("o1")), START)
+        assert await unit.open_orders(anna, since=START) == [instructed]
+
+
+async def test_linked_fills_are_those_before_a_quarter_hour(store: SqlStore) -> None:
+    """Of the named links only, and what was filled of them."""
+    link = Link(name="battery", efficiency_ppm=900_000)
+    legs = [
+        replace(make_order(f"o{i}", interval_start=START + i * QUARTER), link=link, quantity_wh=50)
+        for i in range(3)
+    ]
+    async with store.unit() as unit:
+        await unit.add_orders([*legs, make_order("loose")])
+        await unit.add_result(make_result(make_fill("o0", 30), make_fill("loose", 5)), START)
+        await unit.add_result(make_result(make_fill("o1", 0), interval_start=START + QUARTER), START)
+        before = START + 2 * QUARTER
+        assert await unit.linked_fills({"battery"}, before=before) == [(legs[0], 30)]
+        assert await unit.linked_fills({"battery"}, before=START) == []
+        assert await unit.linked_fills({"car"}, before=before) == []
+
+
+async def test_clearings_read_back_for_everybody(store: SqlStore) -> None:
+    """Prices and volume, between two quarter-hours; of too many the newest, the oldest first."""
+    async with store.unit() as unit:
+        assert await unit.clearings() == []
+        for number in range(4):
+            start = START + number * QUARTER
+            fills = (make_fill("buy", number), make_fill("sell", number))
+            await unit.add_result(make_result(*fills, interval_start=start), START)
+        records = await unit.clearings(after=START, until=START + 3 * QUARTER)
+        assert [(record.interval_start, record.volume_wh) for record in records] == [
+            (START + QUARTER, 1),
+            (START + 2 * QUARTER, 2),
+        ]
+        assert records[0].price_microeur_per_kwh == {"feeder-1": 7, "feeder-2": None}
+        newest = await unit.clearings(limit=1)
+        assert [record.interval_start for record in newest] == [START + 3 * QUARTER]
 
 
 async def test_same_order_sent_again_later_is_the_same_order(store: SqlStore) -> None:
