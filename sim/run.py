@@ -33,6 +33,7 @@ from controller.domain.ids import AssetId
 from controller.domain.time import QUARTER, DomainClock, ScaledDomainClock, quarter_start, sleep_until
 from drivers.mqtt.codec import AnnouncedClock
 from sim.baseline_process import BaselineJob, BaselineProcess
+from sim.chargers.client import SimulatedCharger
 from sim.config import SimConfig
 from sim.endpoints.api_client import ApiClient
 from sim.endpoints.fleet import Fleet
@@ -40,7 +41,6 @@ from sim.endpoints.grid import GridOperator, congestion_node
 from sim.endpoints.meters import MeterBank, MeterMessage
 from sim.endpoints.modbus import SunSpecServer
 from sim.endpoints.mqtt import MeterBroker
-from sim.endpoints.ocpp import SimulatedCharger
 from sim.endpoints.physics import Roof, Socket, Storage, node_indices
 from sim.endpoints.registers import BatteryRegisters, InverterRegisters
 from sim.scenarios.build import build

@@ -21,7 +21,7 @@ from controller.domain.telemetry import CarReading, Reading
 from controller.domain.time import VirtualDomainClock
 from drivers.ocpp.endpoint import OcppEndpoint
 from drivers.ocpp.v21 import Session21
-from sim.endpoints.ocpp import SimulatedCharger
+from sim.chargers.client import SimulatedCharger
 
 START = datetime(2024, 1, 15, 16, 0, tzinfo=UTC)
 """When every test begins; a quarter-hour's start."""

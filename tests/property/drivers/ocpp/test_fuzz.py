@@ -10,12 +10,15 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.domain.time import utc_text
 from drivers.ocpp.frames import RpcErrorCode
 from drivers.ocpp.meters import read_sample
 from drivers.ocpp.v21 import Session21
-from sim.endpoints.charger_messages import Registers, TransactionFacts, meter_value, transaction_event
+from sim.chargers.dialect import Facts, Registers
+from sim.chargers.v2 import Dialect21
 from tests.support.ocpp import START, session
 
+DIALECT = Dialect21(utc_text)
 CODES = {code.value for code in RpcErrorCode}
 ACTIONS = ("BootNotification", "MeterValues", "TransactionEvent", "StatusNotification", "Authorize", "Tea")
 JSON = st.recursive(
@@ -31,9 +34,9 @@ JSON = st.recursive(
 
 def _event(sequence: int = 1) -> dict[str, Any]:
     registers = Registers(at=START, import_wh=5000.0, export_wh=100.0, power_kw=-6.0, soc_fraction=0.4)
-    facts = TransactionFacts(id="T", token="", charging_state="Charging", sequence=sequence, offline=False)
-    values = [meter_value(registers, "Sample.Periodic")]
-    return transaction_event("Updated", "MeterValuePeriodic", START, facts, values)
+    facts = Facts(transaction="T", token="", at=START, moving=True, sequence=sequence, offline=False)
+    samples = [(registers, "Sample.Periodic")]
+    return DIALECT.updated("MeterValuePeriodic", facts, samples, named=False)[0].payload
 
 
 def _open_session() -> Session21:
@@ -131,7 +134,8 @@ def test_what_a_charger_writes_is_what_we_read(
     registers = Registers(
         at=START, import_wh=import_wh, export_wh=export_wh, power_kw=power_kw, soc_fraction=soc
     )
-    sample = read_sample(meter_value(registers, "Sample.Clock")["sampledValue"], two_way=True)
+    said = DIALECT.metered([(registers, "Sample.Clock")]).payload["meterValue"][0]
+    sample = read_sample(said["sampledValue"], two_way=True)
     assert sample.power_kw is not None
     assert sample.import_wh is not None
     assert sample.export_wh is not None

@@ -225,7 +225,7 @@ async def test_unknown_token_gets_no_power() -> None:
         charger = place.charger(socket)
         codes = {NoticeCode.UNKNOWN_TOKEN}
         await until(lambda: codes <= {notice.code for notice in place.endpoint.notices})
-        await until(lambda: not charger.core.has_open_call() and len(charger.core.profiles) == 2)
+        await until(lambda: not charger.core.outbox.has_open_call() and len(charger.core.profiles) == 2)
         await place.endpoint.set_power(setpoint(11.0))
         assert socket.requests[-1] == 0.0
         assert all(stranger not in notice.text for notice in place.endpoint.notices)

@@ -8,15 +8,18 @@ from typing import Any
 import orjson
 import pytest
 
-from sim.endpoints.charger_core import ChargerCore
+from sim.chargers.client import DIALECTS
+from sim.chargers.core import ChargerCore
 from tests.support.ocpp import START, FakeSocket, charge_point
 
 CAR = "NL-WST-C00000001"
 
 
-def _core(socket: FakeSocket, *, booted: bool = True, **options: Any) -> ChargerCore:
+def _core(
+    socket: FakeSocket, *, booted: bool = True, version: str = "ocpp2.1", **options: Any
+) -> ChargerCore:
     """A charger that has ticked once; booted and on line unless told otherwise."""
-    core = ChargerCore(charge_point(fallback_kw=4.2), socket, **options)
+    core = ChargerCore(charge_point(fallback_kw=4.2), socket, dialect=DIALECTS[version], **options)
     core.tick(START)
     if booted:
         core.link_up()
@@ -28,14 +31,14 @@ def _core(socket: FakeSocket, *, booted: bool = True, **options: Any) -> Charger
 
 def _next(core: ChargerCore) -> Any:
     """The next call, decoded; None where nothing waits."""
-    text = core.next_frame()
+    text = core.outbox.next_frame()
     return None if text is None else orjson.loads(text)
 
 
 def _answer(core: ChargerCore, payload: dict[str, Any]) -> None:
     """Answers the open call."""
-    assert core.has_open_call()
-    core.receive(orjson.dumps([3, f"c{core._calls}", payload]).decode())
+    assert core.outbox.has_open_call()
+    core.receive(orjson.dumps([3, f"c{core.outbox._calls}", payload]).decode())
 
 
 def _drain(core: ChargerCore) -> list[Any]:
@@ -70,13 +73,13 @@ def test_transaction_event_is_sent_again_until_it_is_answered() -> None:
     socket.token = CAR
     core.tick(START + timedelta(seconds=10))
     assert _next(core)[2] == "StatusNotification"
-    core.timed_out()
+    core.outbox.timed_out()
     first = _next(core)
     assert first[2] == "TransactionEvent"
     for _ in range(4):
-        core.timed_out()
+        core.outbox.timed_out()
         assert _next(core)[3] == first[3]
-    core.timed_out()
+    core.outbox.timed_out()
     assert _next(core)[2] == "NotifyEVChargingNeeds"
 
 
@@ -176,7 +179,7 @@ def test_offline_only_quarter_hours_and_ends_are_kept() -> None:
         ("TriggerMessage", {"requestedMessage": "BootNotification"}, {"status": "NotImplemented"}),
         ("RequestStopTransaction", {"transactionId": "T"}, {"status": "Rejected"}),
         ("GetTransactionStatus", {}, {"messagesInQueue": False}),
-        ("GetCompositeSchedule", {"duration": 60, "evseId": 1}, {"status": "Rejected"}),
+        ("GetCompositeSchedule", {"duration": 60, "evseId": 2}, {"status": "Rejected"}),
     ],
 )
 def test_requests_are_answered(action: str, payload: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -189,7 +192,7 @@ def test_requests_are_answered(action: str, payload: dict[str, Any], expected: d
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
-        ('[2,"q","Reset",{"type":"Immediate"}]', "NotSupported"),
+        ('[2,"q","GetReport",{"requestId":1}]', "NotSupported"),
         ('[2,"q","Tea",{}]', "NotImplemented"),
         ('[2,"q","TriggerMessage",{}]', "OccurrenceConstraintViolation"),
         ("{}", "RpcFrameworkError"),

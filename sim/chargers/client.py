@@ -1,7 +1,8 @@
-"""A simulated charger on a real socket: an OCPP 2.1 WebSocket client around `ChargerCore`.
+"""A simulated charger on a real socket: a WebSocket client around `ChargerCore`.
 
 The world ticks it, synchronously; `run` holds the connection: it sends what the core has queued, one call
 at a time, answers what the CSMS asks, and comes back with a growing, jittered pause when the link is lost.
+Faults of the link live here; those of the charger itself in its core.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from ssl import SSLContext
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
@@ -17,10 +20,19 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from controller.domain.assets import ChargePoint
-from sim.endpoints.charger_core import ChargerCore
-from sim.endpoints.charger_messages import ChargerPhysics
+from drivers.ocpp import frames
+from sim.chargers.core import ChargerCore
+from sim.chargers.dialect import ChargerPhysics, Dialect
+from sim.chargers.faults import Fault, Faults
+from sim.chargers.v2 import Dialect21, Dialect201
+from sim.chargers.v16 import Dialect16
 
-_SUBPROTOCOL = Subprotocol("ocpp2.1")
+DIALECTS: Mapping[str, type[Dialect]] = {
+    dialect.subprotocol: dialect for dialect in (Dialect16, Dialect201, Dialect21)
+}
+"""By the subprotocol."""
+_SILENT_AFTER = timedelta(minutes=5)
+_MEGABYTE = 1_000_000
 _log = structlog.get_logger("sim.ocpp")
 
 
@@ -33,6 +45,9 @@ class SimulatedCharger:
         point: ChargePoint,
         url: str,
         physics: ChargerPhysics,
+        version: str = Dialect21.subprotocol,
+        faults: Faults = (),
+        tls: SSLContext | None = None,
         seed: int = 0,
         meter_interval_s: float = 60.0,
         idle_interval_s: float = 300.0,
@@ -47,6 +62,9 @@ class SimulatedCharger:
             point: What it can do; its id ends the address.
             url: The endpoint's address, `ws://HOST:PORT/ocpp`.
             physics: Its socket.
+            version: The subprotocol that it speaks.
+            faults: What it does wrong.
+            tls: For `wss`: whom it trusts, and its own certificate where it has one.
             seed: Of the jitter, and of where its samples lie in the interval.
             meter_interval_s: Between samples during a transaction, domain time [s].
             idle_interval_s: Between samples without one, domain time [s].
@@ -59,9 +77,12 @@ class SimulatedCharger:
         self.core = ChargerCore(
             point,
             physics,
+            dialect=DIALECTS[version],
+            faults=faults,
             meter_interval_s=meter_interval_s,
             idle_interval_s=idle_interval_s,
             phase_fraction=self._random.random(),
+            lot=self._random,
         )
         self.messages = 0
         """Frames in and out since the start."""
@@ -72,12 +93,16 @@ class SimulatedCharger:
         if password is not None:
             credentials = base64.b64encode(f"{point.id}:{password}".encode()).decode()
             self._headers["Authorization"] = f"Basic {credentials}"
+        self._tls = tls
+        self._subprotocol = Subprotocol(version)
         self._answer_timeout_s = answer_timeout_s
         self._backoff_s = backoff_s
         self._start_spread_s = start_spread_s
         self._wake = asyncio.Event()
         self._switched_on = asyncio.Event()
         self._connection: ClientConnection | None = None
+        self._hushed = False
+        self._silent_at: datetime | None = None
 
     @property
     def connected(self) -> bool:
@@ -89,7 +114,9 @@ class SimulatedCharger:
         core = self.core
         core.tick(now)
         self._switched_on.set()
-        if core.wants_to_speak():
+        if self._silent_at is not None and now >= self._silent_at:
+            self.hush()
+        if core.outbox.wants_to_speak():
             self._wake.set()
 
     def power_request(self, now: datetime) -> float:
@@ -99,10 +126,26 @@ class SimulatedCharger:
 
     async def drop(self) -> None:
         """Loses the link without a closing handshake, as a cable does that is pulled."""
+        self.unhush()
         connection = self._connection
         if connection is not None:
             connection.transport.abort()
             await connection.wait_closed()
+
+    def hush(self) -> None:
+        """Neither hears nor speaks from now on, pings included, and leaves the socket open."""
+        connection = self._connection
+        if connection is not None and not self._hushed:
+            self._hushed = True
+            self._silent_at = None
+            connection.transport.pause_reading()
+
+    def unhush(self) -> None:
+        """Hears and speaks again."""
+        if self._hushed and self._connection is not None:
+            self._connection.transport.resume_reading()
+        self._hushed = False
+        self._wake.set()
 
     async def run(self) -> None:
         """Holds the connection until it is cancelled; the first tick gives it the time to begin with."""
@@ -114,15 +157,16 @@ class SimulatedCharger:
             try:
                 async with connect(
                     self._url,
-                    subprotocols=[_SUBPROTOCOL],
+                    subprotocols=[self._subprotocol],
                     additional_headers=self._headers,
                     compression=None,
+                    ssl=self._tls,
                     # The CSMS pings; a charger that also did would double the traffic for nothing.
                     ping_interval=None,
                     close_timeout=1.0,
                     proxy=None,
                 ) as connection:
-                    if connection.subprotocol == _SUBPROTOCOL:
+                    if connection.subprotocol == self._subprotocol:
                         pause_s = first_s
                         await self._hold(connection)
             except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
@@ -134,6 +178,8 @@ class SimulatedCharger:
         """Speaks and listens until the connection ends."""
         self._connection = connection
         self.connections += 1
+        if self.connections == 1:
+            await self._begin_badly(connection)
         self.core.link_up()
         self._wake.set()
         try:
@@ -143,7 +189,16 @@ class SimulatedCharger:
                 speaker.cancel()
         finally:
             self._connection = None
+            self._hushed = False
             self.core.link_down()
+
+    async def _begin_badly(self, connection: ClientConnection) -> None:
+        """What faults do to the first connection."""
+        if Fault.SILENT in self.core.faults:
+            self._silent_at = self.core.now + _SILENT_AFTER
+        if Fault.MEGABYTE_FRAME in self.core.faults:
+            payload = {"vendorId": "vendor", "data": "x" * _MEGABYTE}
+            await connection.send(frames.call_text("big", "DataTransfer", payload))
 
     async def _listen(self, connection: ClientConnection) -> None:
         """Takes and answers messages until the connection ends."""
@@ -155,21 +210,26 @@ class SimulatedCharger:
                 if reply is not None:
                     self.messages += 1
                     await connection.send(reply)
-                if self.core.wants_to_speak():
+                if self.core.restarting:
+                    self.core.restarting = False
+                    await connection.close()
+                if self.core.outbox.wants_to_speak():
                     self._wake.set()
         except ConnectionClosed:
             return
 
     async def _speak(self, connection: ClientConnection) -> None:
         """Sends the queued calls, one at a time; after a silence tells the core that no answer came."""
+        outbox = self.core.outbox
         while True:
+            waits = outbox.has_open_call() and not self._hushed
             try:
-                async with asyncio.timeout(self._answer_timeout_s if self.core.has_open_call() else None):
+                async with asyncio.timeout(self._answer_timeout_s if waits else None):
                     await self._wake.wait()
             except TimeoutError:
-                self.core.timed_out()
+                outbox.timed_out()
             self._wake.clear()
-            text = self.core.next_frame()
+            text = None if self._hushed else outbox.next_frame()
             if text is None:
                 continue
             self.messages += 1

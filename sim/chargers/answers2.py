@@ -1,0 +1,234 @@
+"""What a simulated charger of OCPP 2.0.1 or 2.1 answers to the CSMS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from controller.domain.time import utc_text
+from controller.domain.units import NOMINAL_VOLTAGE_V
+from drivers.ocpp.frames import Payload
+from sim.chargers import rules
+from sim.chargers.answers import (
+    ACCEPTED,
+    REJECTED,
+    clear_profiles,
+    composite_periods,
+    end_by_word,
+    take_profile,
+)
+from sim.chargers.dialect import Handler
+from sim.chargers.profiles import PHASES, read_profile
+from sim.chargers.rules import STACK_LEVEL_MAX, Refusal
+
+if TYPE_CHECKING:
+    from sim.chargers.core import ChargerCore
+
+_OFFLINE_UNKNOWN = ("AuthCtrlr", "OfflineTxForUnknownIdEnabled")
+_BOOLEANS = {"true": True, "false": False}
+
+
+def _refused(refusal: Refusal) -> Payload:
+    info = {"reasonCode": refusal.code[:20], "additionalInfo": refusal.why}
+    return {"status": "Rejected", "statusInfo": info}
+
+
+def _set_profile(charger: ChargerCore, payload: Payload) -> Payload:
+    body = payload["chargingProfile"]
+    refusal = rules.phase_refusal(body, body["chargingProfilePurpose"]) or take_profile(
+        charger, lambda: read_profile(payload, charger.now)
+    )
+    return ACCEPTED if refusal is None else _refused(refusal)
+
+
+def _update_schedule(charger: ChargerCore, payload: Payload) -> Payload:
+    found = rules.after_update(
+        charger.profiles, payload["chargingProfileId"], payload["scheduleUpdate"], charger.manners
+    )
+    if isinstance(found, Refusal):
+        return _refused(found)
+    charger.profiles_changed(found)
+    return ACCEPTED
+
+
+def _clear_profiles(charger: ChargerCore, payload: Payload) -> Payload:
+    criteria = payload.get("chargingProfileCriteria", {})
+    return clear_profiles(
+        charger,
+        profile_id=payload.get("chargingProfileId"),
+        purpose=criteria.get("chargingProfilePurpose"),
+        stack_level=criteria.get("stackLevel"),
+        evse=criteria.get("evseId"),
+    )
+
+
+def _composite_21(charger: ChargerCore, payload: Payload) -> Payload:
+    """As setpoints, in both directions."""
+    return _composite(charger, payload, both_ways=charger.point.discharge_kw_max > 0)
+
+
+def _composite_201(charger: ChargerCore, payload: Payload) -> Payload:
+    """As limits."""
+    return _composite(charger, payload, both_ways=False)
+
+
+def _composite(charger: ChargerCore, payload: Payload, *, both_ways: bool) -> Payload:
+    if payload["evseId"] != 1:
+        return REJECTED
+    unit = payload.get("chargingRateUnit", "W")
+    watts = 1.0 if unit == "W" else PHASES * NOMINAL_VOLTAGE_V
+    periods: list[Payload] = []
+    for start_s, power_w in composite_periods(charger, payload["duration"]):
+        value = round(power_w / watts, 1)
+        said = {"operationMode": "CentralSetpoint", "setpoint": value} if both_ways else {"limit": value}
+        periods.append({"startPeriod": start_s, **said})
+    schedule = {
+        "evseId": 1,
+        "duration": payload["duration"],
+        "scheduleStart": utc_text(charger.now),
+        "chargingRateUnit": unit,
+        "chargingSchedulePeriod": periods,
+    }
+    return {"status": "Accepted", "schedule": schedule}
+
+
+def _trigger(charger: ChargerCore, payload: Payload) -> Payload:
+    match payload["requestedMessage"]:
+        case "StatusNotification":
+            charger.tell_status()
+        case "MeterValues":
+            charger.tell_meter()
+        case "TransactionEvent":
+            if not charger.tell_transaction():
+                return REJECTED
+        case _:
+            return {"status": "NotImplemented"}
+    return ACCEPTED
+
+
+def _stop(charger: ChargerCore, payload: Payload) -> Payload:
+    return end_by_word(charger, fits=payload["transactionId"] == charger.transaction)
+
+
+def _start(charger: ChargerCore, payload: Payload) -> Payload:
+    return ACCEPTED if charger.begin_by_word(payload["idToken"]["idToken"]) else REJECTED
+
+
+def _variables(charger: ChargerCore) -> Mapping[tuple[str, str], str]:
+    """What it tells of itself."""
+    return {
+        ("SmartChargingCtrlr", "Enabled"): "true",
+        ("SmartChargingCtrlr", "ProfileStackLevel"): str(STACK_LEVEL_MAX),
+        ("SmartChargingCtrlr", "RateUnit"): "W,A",
+        ("V2XChargingCtrlr", "Enabled"): str(charger.point.discharge_kw_max > 0).lower(),
+        ("EVSE", "Power"): f"{charger.point.charge_kw_max * 1000:.0f}",
+        _OFFLINE_UNKNOWN: str(charger.local.unknown_offline).lower(),
+    }
+
+
+def _get_variables(charger: ChargerCore, payload: Payload) -> Payload:
+    known = _variables(charger)
+    results = []
+    for asked in payload["getVariableData"]:
+        result = {"component": asked["component"], "variable": asked["variable"]}
+        name = (asked["component"]["name"], asked["variable"]["name"])
+        if (value := known.get(name)) is not None:
+            result |= {"attributeStatus": "Accepted", "attributeValue": value}
+        else:
+            result |= {"attributeStatus": _unknown(known, name[0])}
+        results.append(result)
+    return {"getVariableResult": results}
+
+
+def _set_variables(charger: ChargerCore, payload: Payload) -> Payload:
+    """One of them can be set; the rest is read-only."""
+    known = _variables(charger)
+    results = []
+    for asked in payload["setVariableData"]:
+        name = (asked["component"]["name"], asked["variable"]["name"])
+        value = _BOOLEANS.get(asked["attributeValue"])
+        if name == _OFFLINE_UNKNOWN and value is not None:
+            charger.local.unknown_offline = value
+            status = "Accepted"
+        else:
+            status = "Rejected" if name in known else _unknown(known, name[0])
+        results.append(
+            {"component": asked["component"], "variable": asked["variable"], "attributeStatus": status}
+        )
+    return {"setVariableResult": results}
+
+
+def _unknown(known: Mapping[tuple[str, str], str], component: str) -> str:
+    components = {name for name, _ in known}
+    return "UnknownVariable" if component in components else "UnknownComponent"
+
+
+def _transaction_status(charger: ChargerCore, payload: Payload) -> Payload:
+    asked = payload.get("transactionId")
+    waiting = charger.has_kept_messages()
+    if asked is None:
+        return {"messagesInQueue": waiting}
+    return {"ongoingIndicator": asked == charger.transaction, "messagesInQueue": waiting}
+
+
+def _send_list(charger: ChargerCore, payload: Payload) -> Payload:
+    entries = {
+        entry["idToken"]["idToken"]: entry["idTokenInfo"]["status"] if "idTokenInfo" in entry else None
+        for entry in payload.get("localAuthorizationList", ())
+    }
+    full = payload["updateType"] == "Full"
+    return {"status": charger.local.take_list(payload["versionNumber"], entries, full=full)}
+
+
+def _list_version(charger: ChargerCore, _payload: Payload) -> Payload:
+    return {"versionNumber": charger.local.version}
+
+
+def _clear_cache(charger: ChargerCore, _payload: Payload) -> Payload:
+    charger.local.clear_cache()
+    return ACCEPTED
+
+
+def _availability(charger: ChargerCore, payload: Payload) -> Payload:
+    charger.set_operative(operative=payload["operationalStatus"] == "Operative")
+    return ACCEPTED
+
+
+def _reset(charger: ChargerCore, payload: Payload) -> Payload:
+    if payload["type"] == "OnIdle" and charger.transaction is not None:
+        return {"status": "Scheduled"}
+    charger.restart()
+    return ACCEPTED
+
+
+def _unlock(_charger: ChargerCore, _payload: Payload) -> Payload:
+    return {"status": "Unlocked"}
+
+
+def _data_transfer(_charger: ChargerCore, _payload: Payload) -> Payload:
+    return {"status": "UnknownVendorId"}
+
+
+_COMMON: Mapping[str, Handler] = {
+    "ChangeAvailability": _availability,
+    "ClearCache": _clear_cache,
+    "ClearChargingProfile": _clear_profiles,
+    "DataTransfer": _data_transfer,
+    "GetLocalListVersion": _list_version,
+    "GetTransactionStatus": _transaction_status,
+    "GetVariables": _get_variables,
+    "RequestStartTransaction": _start,
+    "RequestStopTransaction": _stop,
+    "Reset": _reset,
+    "SendLocalList": _send_list,
+    "SetChargingProfile": _set_profile,
+    "SetVariables": _set_variables,
+    "TriggerMessage": _trigger,
+    "UnlockConnector": _unlock,
+}
+HANDLERS_201: Mapping[str, Handler] = {**_COMMON, "GetCompositeSchedule": _composite_201}
+HANDLERS_21: Mapping[str, Handler] = {
+    **_COMMON,
+    "GetCompositeSchedule": _composite_21,
+    "UpdateDynamicSchedule": _update_schedule,
+}

@@ -1,0 +1,449 @@
+"""A simulated charger without its socket: physics and profiles in, frames in and out.
+
+Each `tick` looks at the socket: a car that came or went, a quarter-hour that passed, a sample that is due,
+a profile whose next period began. What has to be said goes into an outbox, in the words of the charger's
+dialect; the transport (see `client`) takes one call at a time from it and hands back what arrives. Messages
+of a transaction are kept while the link is down, and sent again until they are answered, as the
+specification wants it; of the periodic samples only those at a quarter-hour are kept, because settlement
+stands on them.
+
+The registers at each quarter-hour are taken exactly at its boundary and travel with the next sample, so
+that a thousand chargers do not all speak in the same second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from controller.domain.assets import ChargePoint
+from controller.domain.time import QUARTER, quarter_start
+from drivers.ocpp import frames
+from drivers.ocpp.frames import Call, CallError, CallResult
+from sim.chargers import rules
+from sim.chargers.composite import Decision, Hardware, Situation, compose, surviving
+from sim.chargers.dialect import ChargerPhysics, Dialect, Facts, Message, Registers, Sample
+from sim.chargers.faults import Fault, Faults, clock_text
+from sim.chargers.local import LocalAuthorisation
+from sim.chargers.outbox import Outbox
+from sim.chargers.profiles import Profile, Profiles, delayed
+
+_FAR = datetime.max.replace(tzinfo=UTC)
+_LIMIT_STEP_KW = 0.5
+"""A car tells its limits anew (ISO 15118-20 renegotiation) when they moved by more than this."""
+_BACKWARDS_WH = 1000.0
+"""By how much a meter that runs backwards ends below its start."""
+_MOVING_KW = 0.05
+"""Below it a car is taken to be standing still."""
+
+
+class ChargerCore:
+    """One charger with one socket."""
+
+    def __init__(
+        self,
+        point: ChargePoint,
+        physics: ChargerPhysics,
+        *,
+        dialect: type[Dialect],
+        faults: Faults = (),
+        meter_interval_s: float = 60.0,
+        idle_interval_s: float = 300.0,
+        phase_fraction: float = 0.0,
+        lot: Random | None = None,
+    ) -> None:
+        """A charger that has just been switched on.
+
+        Args:
+            point: What it can do.
+            physics: Its socket.
+            dialect: The version of OCPP that it speaks.
+            faults: What it does wrong.
+            meter_interval_s: Between samples during a transaction, domain time [s].
+            idle_interval_s: Between samples without one, domain time [s].
+            phase_fraction: Where in the interval its samples lie, 0 to 1: spreads many chargers.
+            lot: Draws the delays that a profile leaves to chance.
+        """
+        self.point, self.faults = point, frozenset(faults)
+        self.dialect = dialect(clock_text(faults))
+        self.outbox = Outbox(self.dialect, twice=Fault.DUPLICATES in faults)
+        self.local = LocalAuthorisation()
+        self.profiles: Profiles = ()
+        self.transaction: str | None = None
+        self.now = datetime.min.replace(tzinfo=UTC)
+        """Of the latest tick."""
+        self.restarting = False
+        """Whether the CSMS wants it to start anew: the transport drops the link then."""
+        two_way = point.discharge_kw_max > 0
+        self.manners = rules.Manners(
+            two_way=two_way,
+            by_16=self.dialect.schemas == "v16",
+            negative_limits=two_way and self.dialect.schemas != "v21",
+        )
+        self._hardware = Hardware(
+            local_default_w=point.fallback_kw * 1000.0,
+            charge_w_max=point.charge_kw_max * 1000.0,
+            discharge_w_max=point.discharge_kw_max * 1000.0,
+        )
+        self._physics = physics
+        self._lot = Random(0) if lot is None else lot
+        self._interval = timedelta(seconds=meter_interval_s)
+        self._idle_interval = timedelta(seconds=idle_interval_s)
+        self._phase = phase_fraction * self._interval
+        self._token: str | None = None
+        self._identified = ""
+        """The token of the transaction; that of the car, or of who started it from afar."""
+        self._started = self.now
+        self._start_wh = 0.0
+        self._sequence = 0
+        self._authorised = self._operative = True
+        self._moving = self._asleep = False
+        self._told_limits_kw = (0.0, 0.0)
+        self._quarters: list[Registers] = []
+        self._next_sample = self._next_quarter = _FAR
+        self._decision: Decision | None = None
+        self._requested_kw: float | None = None
+        self._offline_since: datetime | None = None
+        self._booted = self._ticked = False
+
+    # The world's side: time passes, cars come and go.
+
+    def tick(self, now: datetime) -> None:
+        """Looks at the socket at `now`, asks the electronics for power, and queues what is due."""
+        if not self._ticked:
+            self._ticked = True
+            self._next_quarter = quarter_start(now) + QUARTER
+            self._next_sample = self._sample_after(now)
+        self.now = now
+        token = self._physics.plugged_token()
+        if now >= self._next_quarter:
+            self._take_quarter(now)
+        if token != self._token:
+            if self._token is not None:
+                self._unplug(now)
+            if token is not None:
+                self._plug(token, now)
+        if self._offline_since is not None:
+            left = surviving(self.profiles, now, self._offline_since)
+            if len(left) != len(self.profiles):
+                self.profiles_changed(left)
+        self._steer(now)
+        if now >= self._next_sample:
+            self._sample(now, "MeterValuePeriodic")
+            self._next_sample = self._sample_after(now)
+        elif self.transaction is not None and self._is_moving() != self._moving:
+            self._sample(now, "ChargingStateChanged")
+
+    def power_request_kw(self) -> float:
+        """What is asked of the electronics at the latest tick [kW]; 0 without a transaction."""
+        return self._requested_kw or 0.0
+
+    def install(self, profile: Profile) -> None:
+        """Takes one more profile."""
+        fresh = delayed(profile, self._lot)
+        self.profiles_changed(rules.install(self.profiles, fresh, by_16=self.manners.by_16))
+
+    def profiles_changed(self, profiles: Profiles) -> None:
+        """Takes other profiles; they act at once."""
+        self.profiles = profiles
+        self._decision = None
+        self._steer(self.now)
+
+    def composite(self, at: datetime) -> Decision:
+        """What the profiles make together at a moment; without a transaction, for one that starts now."""
+        open_now = self.transaction is not None
+        situation = Situation(
+            transaction=self.transaction,
+            started=self._started if open_now else self.now,
+            offline_since=self._offline_since,
+            soc_fraction=self._physics.soc_fraction() if self._token is not None else None,
+        )
+        return compose(self.profiles, at, situation, self._hardware)
+
+    def _steer(self, now: datetime) -> None:
+        """Asks the electronics for what the profiles say, or for what its faults make of it."""
+        wanted_kw = self._wanted_kw(now)
+        if Fault.CAR_SLEEPS in self.faults:
+            # A pause puts the car to sleep; before it has ever charged there is none.
+            self._asleep |= wanted_kw == 0.0 and bool(self._requested_kw)
+            wanted_kw = 0.0 if self._asleep else wanted_kw
+        if wanted_kw != self._requested_kw:
+            self._requested_kw = wanted_kw
+            self._physics.request_kw(wanted_kw)
+
+    def _wanted_kw(self, now: datetime) -> float:
+        if self.transaction is None or not self._authorised or not self._operative:
+            return 0.0
+        if Fault.IGNORES_PROFILES in self.faults:
+            return self.point.charge_kw_max
+        if Fault.DROPS_PROFILES_OFFLINE in self.faults and self._offline_since is not None:
+            return self.point.charge_kw_max
+        decision = self._decision
+        by_soc = any(profile.soc_limit is not None for profile in self.profiles)
+        if decision is None or by_soc or (decision.until is not None and now >= decision.until):
+            decision = self._decision = self.composite(now)
+        return decision.power_w / 1000.0
+
+    def _plug(self, token: str, now: datetime) -> None:
+        """A car came: a transaction starts with its token (TxStartPoint EVConnected)."""
+        self._token = token
+        self._asleep = False
+        self.tell_status()
+        self._begin(token, now)
+
+    def begin_by_word(self, token: str) -> bool:
+        """Starts a transaction for the car that stands here; False: there is none, or one runs."""
+        if self._token is None or self.transaction is not None:
+            return False
+        self._begin(token, self.now)
+        return True
+
+    def _begin(self, token: str, now: datetime) -> None:
+        online = self.outbox.online
+        self._identified = token
+        self._authorised = self.local.may_charge(token, online=online)
+        self.transaction = f"{self.point.id}-{now:%y%m%d%H%M%S}"[:36]
+        self._started, self._sequence = now, 0
+        self._start_wh = self._physics.import_wh()
+        self._decision = None
+        self._moving = False
+        self._next_sample = self._sample_after(now)
+        registers = self._registers(now, with_capacity=True)
+        messages = self.dialect.started(
+            self._facts(now), (registers, "Transaction.Begin"), known=self.local.knows(token)
+        )
+        if online or Fault.TRANSACTION_MINUS_ONE not in self.faults:
+            self.outbox.say(messages)
+        self.outbox.say(self._needs(now))
+
+    def _unplug(self, now: datetime) -> None:
+        """The car went: the transaction ends, and with it the profiles that were its own."""
+        self._token = None
+        if self.transaction is not None:
+            self.end_transaction("EVDeparted", "EVDisconnected", now)
+        self.tell_status()
+
+    def end_transaction(self, trigger: str, reason: str, now: datetime) -> None:
+        """Ends the open transaction."""
+        samples = self._samples(now, "Transaction.End", with_car=reason != "EVDisconnected")
+        if Fault.METER_BACKWARDS in self.faults:
+            last, context = samples[-1]
+            samples[-1] = (replace(last, import_wh=max(self._start_wh - _BACKWARDS_WH, 0.0)), context)
+        self.outbox.say(self.dialect.ended(trigger, reason, self._facts(now), samples))
+        ended, self.transaction = self.transaction, None
+        self.profiles = tuple(profile for profile in self.profiles if profile.transaction != ended)
+        self._next_sample = self._sample_after(now)
+        self._steer(now)
+
+    def set_operative(self, *, operative: bool) -> None:
+        """Whether the socket gives power at all; when it does again, a sleeping car notices."""
+        self._operative = operative
+        if operative:
+            self._asleep = False
+        self._steer(self.now)
+
+    def restart(self) -> None:
+        """Starts anew on the CSMS's word: the transaction ends, the next connection begins with a boot."""
+        if self.transaction is not None:
+            self.end_transaction("ResetCommand", "ImmediateReset", self.now)
+        self._token = None
+        self._booted = False
+        self.restarting = True
+
+    def _is_moving(self) -> bool:
+        return abs(self._physics.power_kw()) > _MOVING_KW
+
+    def _limits_moved(self) -> bool:
+        """Whether the car can take or give another power than it told: near full it takes less."""
+        charge_kw, discharge_kw = self._told_limits_kw
+        physics = self._physics
+        return (
+            abs(physics.car_charge_kw_max() - charge_kw) > _LIMIT_STEP_KW
+            or abs(physics.car_discharge_kw_max() - discharge_kw) > _LIMIT_STEP_KW
+        )
+
+    def _needs(self, now: datetime) -> list[Message]:
+        physics = self._physics
+        self._told_limits_kw = (physics.car_charge_kw_max(), physics.car_discharge_kw_max())
+        return self.dialect.needs(now, physics, two_way=self.point.discharge_kw_max > 0)
+
+    def _facts(self, now: datetime) -> Facts:
+        """What the next message of the transaction repeats; counts it."""
+        facts = Facts(
+            transaction=self.transaction or "",
+            token=self._identified,
+            at=now,
+            moving=self._is_moving(),
+            sequence=self._sequence,
+            offline=not self.outbox.online,
+        )
+        self._sequence += 1
+        return facts
+
+    # The meter.
+
+    def _sample_after(self, now: datetime) -> datetime:
+        """The next moment of this charger's sampling grid; at most a minute's phase after a quarter."""
+        interval = self._idle_interval if self.transaction is None else self._interval
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0) + self._phase
+        return day + ((now - day) // interval + 1) * interval
+
+    def _registers(self, at: datetime, *, with_capacity: bool = False, with_car: bool = True) -> Registers:
+        physics = self._physics
+        car = self._token is not None and with_car
+        return Registers(
+            at=at,
+            import_wh=physics.import_wh(),
+            export_wh=physics.export_wh(),
+            power_kw=physics.power_kw(),
+            soc_fraction=physics.soc_fraction() if car else None,
+            capacity_kwh=physics.capacity_kwh() if car and with_capacity else None,
+        )
+
+    def _take_quarter(self, now: datetime) -> None:
+        """Takes the registers at the quarter-hour that passed, reckoned back where the tick came later."""
+        boundary = quarter_start(now)
+        self._next_quarter = boundary + QUARTER
+        reading = self._registers(now, with_car=self._physics.plugged_token() is not None)
+        since_wh = reading.power_kw * 1000.0 * (now - boundary).total_seconds() / 3600.0
+        self._quarters.append(
+            Registers(
+                at=boundary,
+                import_wh=reading.import_wh - max(since_wh, 0.0),
+                export_wh=reading.export_wh - max(-since_wh, 0.0),
+                power_kw=reading.power_kw,
+                soc_fraction=reading.soc_fraction,
+            )
+        )
+
+    def _samples(
+        self, now: datetime, context: str, *, with_capacity: bool = False, with_car: bool = True
+    ) -> list[Sample]:
+        """The quarter-hours that wait, then the meter now; one where both are the same moment."""
+        samples = [(quarter, "Sample.Clock") for quarter in self._quarters]
+        exact = bool(self._quarters) and self._quarters[-1].at == now
+        self._quarters.clear()
+        if not exact:
+            samples.append((self._registers(now, with_capacity=with_capacity, with_car=with_car), context))
+        return samples
+
+    def _sample(self, now: datetime, trigger: str) -> None:
+        """Queues a sample; off line only one that carries a quarter-hour is worth its place."""
+        clocked, online = bool(self._quarters), self.outbox.online
+        if not online and not clocked:
+            return
+        if self.transaction is None:
+            if online:
+                samples = self._samples(now, "Sample.Clock" if clocked else "Sample.Periodic")
+                self.outbox.say([self.dialect.metered(samples)])
+            else:
+                self._quarters.clear()
+            return
+        self._moving = self._is_moving()
+        trigger = "MeterValueClock" if clocked and trigger == "MeterValuePeriodic" else trigger
+        samples = self._samples(now, "Sample.Periodic")
+        self.outbox.say(self.dialect.updated(trigger, self._facts(now), samples, named=False))
+        if self._token is not None and self._limits_moved():
+            self.outbox.say(self._needs(now))
+
+    def tell_transaction(self) -> bool:
+        """Queues the open transaction's state with everything known, as TriggerMessage wants it."""
+        if self.transaction is None:
+            return False
+        samples = self._samples(self.now, "Trigger", with_capacity=True)
+        named = self._token is not None
+        self.outbox.say(self.dialect.updated("Trigger", self._facts(self.now), samples, named=named))
+        if named:
+            self.outbox.say(self._needs(self.now))
+        return True
+
+    def tell_status(self) -> None:
+        """Queues the connector's status."""
+        self.outbox.say([self._status()])
+
+    def _status(self) -> Message:
+        return self.dialect.status(
+            self.now,
+            occupied=self._token is not None,
+            transaction=self.transaction is not None,
+            moving=self._moving,
+        )
+
+    def tell_meter(self) -> None:
+        """Queues the meter as it stands."""
+        self.outbox.say([self.dialect.metered([(self._registers(self.now), "Trigger")])])
+
+    # The network's side: frames.
+
+    def link_up(self) -> None:
+        """The socket is open. A charger boots once; after that it only tells its connector's status."""
+        self._offline_since = None
+        self._decision = None
+        self.outbox.link_up()
+        self.outbox.accepted = self._booted or Fault.NO_BOOT in self.faults
+        if Fault.NO_BOOT in self.faults:
+            return
+        if self._booted:
+            self._greet()
+        else:
+            self.outbox.say_first(self.dialect.boot())
+
+    def _greet(self) -> None:
+        """Before the kept messages the connector's status, after them what the car wants."""
+        self.outbox.say_first(self._status())
+        if self._token is not None and self.transaction is not None:
+            self.outbox.say(self._needs(self.now))
+
+    def link_down(self) -> None:
+        """The socket is gone."""
+        self._offline_since = self.now
+        self._decision = None
+        self.outbox.link_down()
+
+    def has_kept_messages(self) -> bool:
+        """Whether messages of transactions wait to be sent or answered."""
+        return self.outbox.has_kept_messages()
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """1.6: the CSMS's number of each transaction, by the charger's own name."""
+        return self.outbox.numbers
+
+    def receive(self, message: str | bytes) -> str | None:
+        """Takes one message of the CSMS; gives the reply to send."""
+        try:
+            frame = frames.parse(message)
+        except frames.FrameError as error:
+            return (
+                frames.error_text(error.message_id, error.code, error.description) if error.answer else None
+            )
+        if isinstance(frame, Call):
+            return self.dialect.reply_to(self, frame)
+        if isinstance(frame, CallResult | CallError):
+            sent = self.outbox.answered(frame.message_id)
+            if sent is not None and isinstance(frame, CallResult):
+                self._answered(sent, frame.payload)
+        return None
+
+    def _answered(self, sent: Message, payload: dict[str, Any]) -> None:
+        """Acts on an answer: a boot that was accepted, a token that was not, a transaction's number."""
+        if sent.action == "BootNotification":
+            self._booted = self.outbox.accepted = payload.get("status") == "Accepted"
+            if self._booted:
+                self._greet()
+            else:
+                self.outbox.say_first(self.dialect.boot())
+            return
+        verdict = self.dialect.verdict(sent, payload)
+        if verdict is None:
+            return
+        if verdict.number is not None:
+            self.outbox.numbers[verdict.transaction] = verdict.number
+        if verdict.status is None:
+            return
+        self.local.learn(verdict.token, verdict.status)
+        if verdict.token == self._identified and self.transaction is not None:
+            self._authorised = verdict.status == "Accepted"
+            self._steer(self.now)
