@@ -1,8 +1,9 @@
 """The one door to a plan: chooses a method, has its answer checked, and falls back to rules.
 
-Many stores go to the structured solver (`structured`); few, and whatever it declines, to the exact model,
-root by root (they share nothing). What comes out was checked against every hard
-constraint (`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
+Many stores go to the structured solver (`structured`), and of a running controller, which plans every few
+minutes, few too; few stores otherwise, and whatever it declines or does not prove to be near the best, to the
+exact model, root by root (they share nothing). What comes out was checked against every hard constraint
+(`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from controller.dispatch.result import DispatchResult
 from controller.dispatch.warm import WarmStart
 
 STRUCTURED_FROM = 30
-"""Stores from which the structured solver comes first: at 50 it takes a quarter of the exact model's time."""
+"""Stores from which the structured solver comes first: at 50 it takes a quarter of the exact model's time,
+and loading its compiled loops takes as long as some small problems; a running controller has them loaded."""
 STRUCTURED_SHARE = 0.6
 """Of a deadline, what it may use; the rest is for the exact model where it does not converge."""
 EXACT_UP_TO = 200
@@ -54,10 +56,11 @@ def solve(
         A plan with status `optimal`, `feasible` or `fallback`.
     """
     plan = None
-    if len(inputs.stores) >= STRUCTURED_FROM:
+    many = len(inputs.stores) >= STRUCTURED_FROM
+    if many or (inputs.stores and not thorough):
         begun = time.perf_counter()
         plan = _solve_structured(inputs, deadline_s, warm, thorough=thorough)
-        enough = not thorough or len(inputs.stores) > EXACT_UP_TO
+        enough = (many and not thorough) or len(inputs.stores) > EXACT_UP_TO
         if plan is not None and (plan.status == "optimal" or enough):
             return plan
         if deadline_s is not None:
