@@ -152,7 +152,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         clock, speed = await _clock(settings)
-        solver = await stack.enter_async_context(SolverProcess())
+        checked = site if settings.planning.power_flow else None
+        solver = await stack.enter_async_context(SolverProcess(site=checked))
         controller = Controller(
             site=site, settings=settings, clock=clock, store=store, solver=solver, prices=prices
         )

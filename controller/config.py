@@ -24,6 +24,8 @@ from controller.domain.site import Location, Site, Tariff
 from controller.domain.time import QUARTER
 from controller.domain.v2g import budget_problems
 from controller.toml_file import parse, plain, read_table, unknown_names
+from market.clearing import MarketRules
+from market.prices import QUANTITY_WH_MAX
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -122,6 +124,9 @@ class PlanningSettings:
     """What is wanted in a car at the end of the horizon, of its capacity: enough for whoever walks up."""
     sun_low_fraction: float = 0.15
     """Of the sun's forecast for hours ahead, what the limits count on (see `forecast.sun`)."""
+    power_flow: bool = True
+    """Whether plans are checked for voltages, currents and transformers; only a site file with `[electrical]`
+    describes what that takes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +136,13 @@ class MarketSettings:
     enabled: bool = True
     gate_lead_s: float = 60.0
     """The gate closes this long before the quarter-hour starts, domain time."""
+    rules: MarketRules = MarketRules()
+    """The mechanism, and whether residents pay one community price (with the congestion rent returned) or
+    nodal ones."""
+    member_share_max: float = 1.0
+    """The most that one member's own orders may be of all that is asked, or offered, in a quarter-hour."""
+    credit_limit_eur: float | None = None
+    """How far a member's open orders and debts may go; absent: there is no limit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +185,8 @@ class SiteFile:
 SUPPLIER_ID = "supplier"
 """The member as which the supplier stands in the market (`market.orders.SUPPLIER`)."""
 PORT_MAX = 65535
+CREDIT_LIMIT_EUR_MAX = 1_000_000_000
+"""In nano-euro still far inside 64 bits."""
 _MAGNITUDES = (
     "charge_kw_max",
     "charge_kw_min",
@@ -347,6 +361,16 @@ def _range_problems(settings: Settings) -> Iterator[Problem]:
     if not 0 <= lead_s < QUARTER.total_seconds():
         rule = f"must lie within a quarter-hour, in [0, {QUARTER.total_seconds():g}), is {lead_s}"
         yield Problem(place="settings.market.gate_lead_s", rule=rule)
+    market = settings.market
+    if not 0 < market.member_share_max <= 1:
+        rule = f"must lie in (0, 1], is {market.member_share_max}"
+        yield Problem(place="settings.market.member_share_max", rule=rule)
+    if market.credit_limit_eur is not None and not 0 <= market.credit_limit_eur <= CREDIT_LIMIT_EUR_MAX:
+        rule = f"must lie in [0, {CREDIT_LIMIT_EUR_MAX}], is {market.credit_limit_eur}"
+        yield Problem(place="settings.market.credit_limit_eur", rule=rule)
+    if not 0 < market.rules.unit_wh <= QUANTITY_WH_MAX:
+        rule = f"must lie in [1, {QUANTITY_WH_MAX}], is {market.rules.unit_wh}"
+        yield Problem(place="settings.market.rules.unit_wh", rule=rule)
     ports = [
         ("settings.web.port", settings.web.port),
         ("settings.ocpp.port", settings.ocpp.port),

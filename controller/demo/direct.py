@@ -19,9 +19,10 @@ from controller.demo.options import DemoOptions, new_database
 from controller.demo.simulated import Simulated
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
-from controller.dispatch.solve import solve_quick
 from controller.domain.network import ImposedLimit
+from controller.domain.site import Site
 from controller.domain.time import VirtualDomainClock
+from controller.powerflow.solve import live_planner
 from controller.runtime.core import Controller
 from controller.runtime.direct import run_direct
 from controller.runtime.door import Principal
@@ -42,16 +43,18 @@ GRACE = timedelta(minutes=3)
 
 
 class InlineSolver:
-    """Solves in this process as the solver's process does, for as long as it takes."""
+    """Plans in this process as the solver's process does, for as long as it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site | None) -> None:
+        """Checks plans on the network of a site where there is one."""
+        self._planner = live_planner(site)
         self._born_s = time.monotonic()
         self._cpu_s = 0.0
 
     async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:  # noqa: ARG002  # none acts
-        """The plan; the same inputs give the same plan."""
+        """The plan; the same inputs in the same order give the same plans."""
         begun_s = time.process_time()
-        result = solve_quick(inputs)
+        result = self._planner(inputs)
         self._cpu_s += time.process_time() - begun_s
         return result
 
@@ -78,12 +81,13 @@ async def _run(
 ) -> dict[str, Any]:
     scenario, start, end = simulated.scenario, simulated.start, simulated.end
     clock = VirtualDomainClock(start)
+    settings = simulated.settings()
     controller = Controller(
         site=scenario.site,
-        settings=simulated.settings(),
+        settings=settings,
         clock=clock,
         store=store,
-        solver=InlineSolver(),
+        solver=InlineSolver(scenario.site if settings.planning.power_flow else None),
         prices=simulated.price_book(),
     )
     world = World(scenario, weather=simulated.weather, start=start, seed=options.seed)

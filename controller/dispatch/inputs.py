@@ -122,6 +122,8 @@ class StoreInput:
     stays: tuple[Stay, ...]
     """Not overlapping; `ordered_stays` has them in order of time."""
     trips: tuple[Trip, ...] = ()
+    place: AssetId | None = None
+    """The charge point where a car stands; None: away, unknown or no car. Only a power flow looks."""
 
     @cached_property
     def steps(self) -> int:

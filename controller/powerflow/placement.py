@@ -1,8 +1,9 @@
 """Where the powers of a dispatch problem hang: on which bus, on which phase.
 
-A problem knows nodes; a cable knows buses. A car hangs where its charge point does. What a problem lumps
-per node (the loads, the roofs) is spread over that node's own loads by their yearly use, over its roofs by
-their rating. Whatever is left unsaid is spread evenly over the buses of its node.
+A problem knows nodes; a cable knows buses. A car hangs where its charge point does: the one where it
+stands, or its own while it is away. What a problem lumps per node (the loads, the roofs) is spread over that
+node's own loads by their yearly use, over its roofs by their rating. Whatever is left unsaid is spread
+evenly over the buses of its node.
 
 A load of unknown phase hangs on one phase, but nobody knows which. So each phase in turn carries all of
 them, three cases, and the worst of the three counts: no phase is ever loaded more than that.
@@ -46,7 +47,7 @@ class FlowModel:
 
     grid: Grid
     hooks: Mapping[AssetId, tuple[Hook, ...]]
-    """Of charge points, roofs, batteries, loads, and of cars at their charge point."""
+    """Of charge points, roofs, batteries, loads, and of cars at their own charge point."""
     loads_at: Mapping[NodeId, tuple[Hook, ...]]
     """What a lump of a node's loads is made of."""
     roofs_at: Mapping[NodeId, tuple[Hook, ...]]
@@ -75,7 +76,7 @@ class FlowModel:
         hooks, spare = self.hooks, self.buses_at
         rows = [hooks.get(a.id) or self.loads_at.get(a.node) or spare[a.node] for a in inputs.fixed]
         rows += [hooks.get(a.id) or self.roofs_at.get(a.node) or spare[a.node] for a in inputs.pv]
-        rows += [hooks.get(a.id) or spare[a.node] for a in inputs.stores]
+        rows += [hooks.get(a.place or a.id) or spare[a.node] for a in inputs.stores]
         tan_phi = np.zeros(len(rows))
         tan_phi[: len(inputs.fixed)] = self.tan_phi
         return Wiring(grid=self.grid, rows=tuple(rows), tan_phi=tan_phi)
@@ -190,12 +191,11 @@ def asset_power_kw(inputs: DispatchInputs, powers: Powers) -> FloatArray:
     return np.concatenate([fixed, -powers.pv_kw, stores]).T
 
 
-def flow_model(site: Site, charge_point_of: Mapping[AssetId, AssetId] | None = None) -> FlowModel | None:
+def flow_model(site: Site) -> FlowModel | None:
     """The network of a site with everything on it; None where the site does not describe its cables.
 
     Args:
         site: A site without problems.
-        charge_point_of: Where cars stand now; the others count at their own charge point.
     """
     data = site.electrical
     if data is None:
@@ -207,11 +207,9 @@ def flow_model(site: Site, charge_point_of: Mapping[AssetId, AssetId] | None = N
         bus = data.bus_of(asset.id, asset.node)
         if bus is not None:
             hooks[asset.id] = (Hook(bus=grid.bus_index[bus], phases=asset.phases, share=1.0),)
-    standing = charge_point_of or {}
     for vehicle in site.vehicles:
-        point = standing.get(vehicle.id, vehicle.home_charge_point)
-        if point in hooks:
-            hooks[vehicle.id] = hooks[point]
+        if vehicle.home_charge_point in hooks:
+            hooks[vehicle.id] = hooks[vehicle.home_charge_point]
     factor = data.load_power_factor
     return FlowModel(
         grid=grid,

@@ -27,9 +27,10 @@ from controller.dispatch.evaluate import evaluate, trivial_bound_eur
 from controller.dispatch.explain import violations
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import OPTIMAL_GAP, DispatchResult, Totals
-from controller.powerflow.check import Finding, findings_of, gauges, plan_extremes
+from controller.powerflow.check import findings_of, gauges, plan_extremes
 from controller.powerflow.memory import Remembered, least_totals, measured_anew, remembered_tree
 from controller.powerflow.placement import Extremes, FlowModel
+from controller.powerflow.result import CheckedPlan
 from controller.powerflow.tighten import Tightening, tightened
 
 MOST_ROUNDS = 6
@@ -52,15 +53,11 @@ type Solve = Callable[[DispatchInputs, float | None], DispatchResult]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowCheckedPlan(DispatchResult):
-    """A plan and what the power flow says of it."""
+class FlowCheckedPlan(CheckedPlan):
+    """A checked plan with what was learned on the way to it."""
 
-    findings: tuple[Finding, ...]
-    """What it still breaks; empty: the plan holds."""
     tightenings: tuple[Tightening, ...]
-    """The limits that were lowered on the way to it."""
-    rounds: int
-    """How often it was made again."""
+    """The limits that were lowered."""
     remembered: tuple[Remembered, ...] = ()
     """What the next plan is to start from."""
 
@@ -83,6 +80,9 @@ def plan_that_holds(
         deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
         rounds: How often the plan is made again at most; planning without what was remembered counts too.
         remembered: The last plan's `remembered`.
+
+    Returns:
+        The plan; its `solve_s` is the time of all rounds and checks but for its own `build_s`.
     """
     desk = _Desk(inputs=inputs, model=model, solve=solve, deadline_s=deadline_s)
     start = remembered_tree(inputs, remembered)
@@ -117,7 +117,11 @@ def plan_that_holds(
         asked = _restated(inputs, certified, current.plan)
         if not check(inputs, asked) and _severity(inputs, asked) < _severity(inputs, best.plan):
             best = replace(current, plan=asked)
-    return replace(best.plan, remembered=desk.lessons(best, remembered, lowered))
+    return replace(
+        best.plan,
+        remembered=desk.lessons(best, remembered, lowered),
+        solve_s=time.perf_counter() - desk.begun_s - best.plan.build_s,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,29 +1,73 @@
-"""The solver process's door to plans that hold: a module-level function with everything in its arguments."""
+"""What plans for a running controller, one problem after the other.
+
+From plan to plan it remembers two things, and only to be quicker: the last plan, which most stores can keep,
+and what the network was found to bear. Where the solver gives nothing it hands on the last plan, clipped to
+what holds now, or one by rules.
+"""
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+from controller.dispatch.carry import second_best
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve_quick
-from controller.powerflow.placement import FlowModel
+from controller.dispatch.warm import WarmStart
+from controller.domain.site import Site
+from controller.powerflow.memory import Remembered
+from controller.powerflow.placement import FlowModel, flow_model
 from controller.powerflow.replan import plan_that_holds
+from controller.powerflow.result import CheckedPlan
 
 
-def solve_that_holds(
-    inputs: DispatchInputs, *, deadline_s: float | None = None, model: FlowModel | None = None
-) -> DispatchResult:
-    """A plan for the running controller.
+def live_planner(site: Site | None) -> LivePlanner:
+    """A planner that checks its plans on the network of a site; without one, or its cables, it does not."""
+    return LivePlanner(None if site is None else flow_model(site))
 
-    Args:
-        inputs: A problem without `inputs.problems`.
-        deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
-        model: The network; None where the site does not describe it, then nothing is checked.
 
-    Returns:
-        A `FlowCheckedPlan` where there is a model.
-    """
-    if model is None:
-        return solve_quick(inputs, deadline_s=deadline_s)
-    return plan_that_holds(
-        inputs, model, lambda problem, left_s: solve_quick(problem, deadline_s=left_s), deadline_s=deadline_s
-    )
+class LivePlanner:
+    """A planner with a memory; the same problems in the same order give the same plans."""
+
+    def __init__(self, model: FlowModel | None = None) -> None:
+        """Knows no plan yet.
+
+        Args:
+            model: The network; None where it is not described, or not to be checked.
+        """
+        self._model = model
+        self._remembered: tuple[Remembered, ...] = ()
+        self._solved: WarmStart | None = None
+        self._answered: WarmStart | None = None
+
+    def __call__(self, inputs: DispatchInputs, *, deadline_s: float | None = None) -> DispatchResult:
+        """The best plan that can be had in time.
+
+        Args:
+            inputs: A problem without `inputs.problems`.
+            deadline_s: Time for all of it [s], machine clock; None for as long as it takes.
+
+        Returns:
+            A `CheckedPlan` where there is a model and a new plan.
+        """
+        if self._model is None:
+            result = self._solve(inputs, deadline_s)
+        else:
+            checked = plan_that_holds(
+                inputs, self._model, self._solve, deadline_s=deadline_s, remembered=self._remembered
+            )
+            self._remembered = checked.remembered
+            # What was learned stays here: it need not cross to another process.
+            own = {item.name: getattr(checked, item.name) for item in fields(CheckedPlan)}
+            result = CheckedPlan(**own)
+        if result.status == "fallback":
+            return second_best(inputs, self._answered, result.reason)
+        self._answered = WarmStart(inputs=inputs, result=result)
+        return result
+
+    def _solve(self, inputs: DispatchInputs, deadline_s: float | None) -> DispatchResult:
+        """One problem, from the last one that was solved: perhaps for a wider tree, but hardly another."""
+        result = solve_quick(inputs, deadline_s=deadline_s, warm=self._solved)
+        if result.status != "fallback":
+            self._solved = WarmStart(inputs=inputs, result=result)
+        return result

@@ -32,8 +32,9 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult, Side
 from controller.domain.ids import NodeId
 from controller.domain.units import BoolArray, FloatArray
-from controller.powerflow.check import Finding, FindingKind, Gauge, findings_of, gauges
+from controller.powerflow.check import Gauge, findings_of, gauges
 from controller.powerflow.placement import Extremes, FlowModel, asset_power_kw
+from controller.powerflow.result import Finding, FindingKind
 
 AIM = 1e-3
 """How far inside its bound a figure is to come, of the bound: 0.2 V, 0.2 A of 200 A."""

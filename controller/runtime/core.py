@@ -26,8 +26,9 @@ from controller.domain.ports import SetsPower
 from controller.domain.setpoints import Outcome, Rejected, Setpoint, TimedOut
 from controller.domain.site import Site
 from controller.domain.telemetry import ConnectorReading, LinkReading, MeterReading, Reading
-from controller.domain.time import QUARTER, DomainClock, quarter_start
+from controller.domain.time import DomainClock, quarter_start
 from controller.forecast.prices import PriceBook
+from controller.powerflow.result import CheckedPlan
 from controller.runtime.guard import Guard, Noted
 from controller.runtime.horizon import Horizon
 from controller.runtime.people import People
@@ -54,7 +55,7 @@ class Solver(Protocol):
     """Solves dispatch problems somewhere where it blocks nobody."""
 
     async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:
-        """A checked plan within the deadline [s], made by rules where nothing better came."""
+        """A checked plan within the deadline [s]; with a `reason` where it is no new one of a solver."""
         ...
 
 
@@ -67,6 +68,11 @@ class Counters:
     delay_ms_max: float = 0.0
     plans: int = 0
     fallbacks: int = 0
+    """Plans that are no new ones of the solver: the last one, clipped, or one by rules."""
+    plans_made_again: int = 0
+    """Plans that took more than one solve until voltages, currents and transformers were inside."""
+    plans_straining: int = 0
+    """Plans that leave one of these outside."""
     plan_seconds: list[float] = field(default_factory=list)
     refused: int = 0
     timed_out: int = 0
@@ -266,22 +272,16 @@ class Controller:
         return self.planner.horizon(self.state, self.people, self.steering, now)
 
     async def make_plan(self, horizon: Horizon, seconds: float | None = None) -> None:
-        """Solves a horizon and takes the plan over.
-
-        A plan made by rules replaces an optimised one only where that has run out: the safety loop
-        keeps the older one inside the live limits.
-        """
+        """Solves a horizon and takes the plan over."""
         result = await self.solver.solve(horizon.inputs, self.settings.planning.deadline_s)
         self.counters.plans += 1
         self.counters.plan_seconds.append(result.build_s + result.solve_s if seconds is None else seconds)
-        if result.status == "fallback":
+        if result.reason:
             self.counters.fallbacks += 1
-            _LOG.warning("plan made by rules", reason=result.reason)
-            standing = self.plan
-            if standing is not None and standing.result.status != "fallback":
-                covered = standing.step_at(self.clock.now() + QUARTER * 8) is not None
-                if covered:
-                    return
+            _LOG.warning("no new plan", instead=result.method, reason=result.reason)
+        if isinstance(result, CheckedPlan):
+            self.counters.plans_made_again += result.rounds > 0
+            self.counters.plans_straining += bool(result.findings)
         self.plan = ActivePlan(horizon=horizon, result=result)
 
     def take_registers(self) -> list[RegisterRecord]:

@@ -269,6 +269,7 @@ def _car_store(
         wear_eur_per_kwh_discharged=vehicle.wear_eur_per_kwh_discharged + (budget_price if two_way else 0.0),
         stays=tuple(stays),
         trips=tuple(trips),
+        place=car.charge_point,
     )
 
 

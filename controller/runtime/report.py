@@ -48,6 +48,8 @@ async def controller_report(controller: Controller, messages: Mapping[str, int])
         "planning": {
             "count": counters.plans,
             "fallbacks": counters.fallbacks,
+            "made_again": counters.plans_made_again,
+            "straining": counters.plans_straining,
             "seconds_median": round(statistics.median(seconds), 4) if seconds else 0.0,
             "seconds_max": round(max(seconds), 4) if seconds else 0.0,
             "seconds_core_fraction": (

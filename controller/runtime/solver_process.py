@@ -1,13 +1,15 @@
 """The solver's own process: it may hang, crash or hand over rubbish, and the neighbourhood runs on.
 
-The child gets a pickled problem on its standard input and answers with a pickled plan on a pipe of its
-own, so that nothing a library prints can get in between. The parent waits until the deadline and not
-longer: then it kills the child, starts another and answers with the plan by rules. Every plan is
-checked against the hard constraints before it is handed on, whatever its status says. With each answer
-comes the processor time that the child has used, which `core_fraction` sums up.
+The child gets the site and then problem after problem, pickled, on its standard input, and answers with
+pickled plans on a pipe of its own, so that nothing a library prints can get in between. What its planner
+remembers (the last plan, what the network bears) lives there and dies with it. The parent waits until the
+deadline and not longer: then it kills the child, starts another and answers with the last plan clipped to
+what holds now, or one by rules (`dispatch.carry`). Every plan is checked against the hard constraints before
+it is handed on, whatever its status says. With each answer comes the processor time that the child has
+used, which `core_fraction` sums up.
 
 The event loop never waits for any of it: packing, unpacking, checking and the rules run in a thread.
-cvxpy is imported in the child only, which runs at a lower priority than the safety loop.
+cvxpy and the power flow are imported in the child only, which runs at a lower priority than the safety loop.
 """
 
 from __future__ import annotations
@@ -23,17 +25,19 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import structlog
 
+from controller.dispatch.carry import second_best
 from controller.dispatch.check import check
-from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
+from controller.dispatch.warm import WarmStart
+from controller.domain.site import Site
 
-DEFAULT_SOLVE = "controller.dispatch.solve:solve_quick"
-"""The function that the child calls, as module:name; tests name troublesome ones."""
+DEFAULT_PLANNER = "controller.powerflow.solve:live_planner"
+"""What makes the child's planner from a site, as module:name; tests name troublesome ones."""
 NICENESS = 19
 """The planner yields to the loops that keep limits."""
 START_S = 60.0
@@ -60,8 +64,16 @@ class _StillStartingError(Exception):
 class SolverProcess:
     """Owns the child; `async with` starts and ends it. One solve at a time, others queue."""
 
-    def __init__(self, *, solve: str = DEFAULT_SOLVE) -> None:
-        self._solve_path = solve
+    def __init__(self, *, planner: str = DEFAULT_PLANNER, site: Site | None = None) -> None:
+        """Starts nothing yet.
+
+        Args:
+            planner: What makes the child's planner.
+            site: The site on whose network plans are checked; None: they are not.
+        """
+        self._planner_path = planner
+        self._site = _packed(site)
+        self._last: WarmStart | None = None
         self._child: asyncio.subprocess.Process | None = None
         self._answers: asyncio.StreamReader | None = None
         self._answers_transport: asyncio.ReadTransport | None = None
@@ -110,7 +122,7 @@ class SolverProcess:
                 None for as long as it takes (a child that ends is noticed all the same).
 
         Returns:
-            The solver's plan, or one with status `fallback` and the reason.
+            The solver's plan, or another (`second_best`) and the reason.
         """
         async with self._one_at_a_time:
             await self._restarted()
@@ -130,10 +142,12 @@ class SolverProcess:
                 # An answer that nobody waits for would be taken for the next one's.
                 await self._restart()
                 raise
-            if not reason:
-                return result
-            log.warning("plan_by_rules", reason=reason)
-            return await asyncio.to_thread(fallback, inputs, reason)
+            if reason:
+                log.warning("no_new_plan", reason=reason)
+                return await asyncio.to_thread(second_best, inputs, self._last, reason)
+            if not result.reason:
+                self._last = WarmStart(inputs=inputs, result=result)
+            return result
 
     async def _restarted(self) -> None:
         """Waits until a child that is being replaced has been."""
@@ -197,7 +211,7 @@ class SolverProcess:
                 sys.executable,
                 "-m",
                 __name__,
-                self._solve_path,
+                self._planner_path,
                 str(writing),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
@@ -219,6 +233,8 @@ class SolverProcess:
         self._answers = asyncio.StreamReader(limit=1 << 20)
         protocol = asyncio.StreamReaderProtocol(self._answers)
         self._answers_transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(reading, "rb"))
+        if self._child.stdin is not None:
+            self._child.stdin.write(self._site)
 
     async def _stop(self) -> None:
         child, transport = self._child, self._answers_transport
@@ -268,19 +284,20 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def _child_main(solve_path: str, answers: int) -> None:
-    """The child's life: read a problem, solve it, answer, until the parent closes the pipe."""
+def _child_main(planner_path: str, answers: int) -> None:
+    """The child's life: the site first, then problems and answers until the parent closes the pipe."""
     os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    module, _, name = solve_path.partition(":")
-    solve: Callable[..., DispatchResult] = getattr(importlib.import_module(module), name)
+    module, _, name = planner_path.partition(":")
+    make: Callable[[Site | None], Callable[..., DispatchResult]]
+    make = getattr(importlib.import_module(module), name)
     requests = sys.stdin.buffer
+    solve = make(_read(requests, requests.read(_LENGTH.size)))
     told_s = 0.0
     with os.fdopen(answers, "wb") as out:
         _answer(out, _packed(("ready", "", 0.0)))
         while head := requests.read(_LENGTH.size):
-            (size,) = _LENGTH.unpack(head)
-            inputs, deadline_s = pickle.loads(requests.read(size))  # noqa: S301  # our own parent's words
+            inputs, deadline_s = _read(requests, head)
             try:
                 result = solve(inputs, deadline_s=deadline_s)
             except Exception as error:
@@ -292,6 +309,12 @@ def _child_main(solve_path: str, answers: int) -> None:
             used_s = time.process_time()
             _answer(out, _packed(("plan", result, used_s - told_s)))
             told_s = used_s
+
+
+def _read(requests: BinaryIO, head: bytes) -> Any:
+    """What the parent wrote behind a head."""
+    (size,) = _LENGTH.unpack(head)
+    return pickle.loads(requests.read(size))  # noqa: S301  # our own parent's words
 
 
 def _answer(out: BinaryIO, packed: bytes) -> None:

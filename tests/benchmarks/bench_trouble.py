@@ -60,7 +60,7 @@ async def _ask(solver: SolverProcess, seed: int) -> Answer:
 
 
 async def _all() -> list[Answer]:
-    async with SolverProcess(solve="tests.support.solver_trouble:by_turns") as solver:
+    async with SolverProcess(planner="tests.support.solver_trouble:by_turns") as solver:
         return [await _ask(solver, seed) for seed in range(REQUESTS)]
 
 

@@ -13,11 +13,12 @@ from controller.dispatch.check import check
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
-from controller.dispatch.solve import solve_quick
+from controller.dispatch.solve import solve
 from controller.domain.ids import NodeId
-from controller.powerflow.check import FindingKind, check_flow
-from controller.powerflow.memory import IDLE_PLANS, Remembered, least_totals, remembered_tree
+from controller.powerflow.check import check_flow
+from controller.powerflow.memory import IDLE_PLANS, LEAST_AIM, Remembered, least_totals, remembered_tree
 from controller.powerflow.replan import FlowCheckedPlan, plan_that_holds
+from controller.powerflow.result import FindingKind
 from controller.powerflow.tighten import Response
 from tests.support.cable import F1, cable_model
 from tests.support.dispatch import START, load, node, problem, store
@@ -29,7 +30,7 @@ MODEL = cable_model(900.0)
 
 def plan(inputs: DispatchInputs, left_s: float | None) -> DispatchResult:
     """The real planner."""
-    return solve_quick(inputs, deadline_s=left_s)
+    return solve(inputs, deadline_s=left_s)
 
 
 def two_cars(start_h: float = 0.0, home_kw: float = 3.0, **changes: Any) -> DispatchInputs:
@@ -66,7 +67,7 @@ def taught() -> FlowCheckedPlan:
 def test_the_next_plan_needs_one_solve_and_one_check() -> None:
     """An hour later the tree's 138 kW would break the voltage again; what is remembered does not."""
     later = two_cars(1.0)
-    assert check_flow(later, solve_quick(later), MODEL)
+    assert check_flow(later, solve(later), MODEL)
     asked: list[DispatchInputs] = []
 
     def counted(tree: DispatchInputs, left_s: float | None) -> DispatchResult:
@@ -100,7 +101,7 @@ def test_a_remembered_limit_rises_when_the_load_that_caused_it_has_gone() -> Non
     """With the home's 30 kW gone the cars get its room, one plan later."""
     busy = plan_that_holds(two_cars(home_kw=30.0), MODEL, plan)
     quiet = two_cars(1.0, home_kw=0.0)
-    assert check_flow(quiet, solve_quick(quiet), MODEL)
+    assert check_flow(quiet, solve(quiet), MODEL)
     first = plan_that_holds(quiet, MODEL, plan, remembered=busy.remembered)
     second = plan_that_holds(quiet, MODEL, plan, remembered=first.remembered)
     at_ease = plan_that_holds(quiet, MODEL, plan)
@@ -108,6 +109,18 @@ def test_a_remembered_limit_rises_when_the_load_that_caused_it_has_gone() -> Non
     powers = [made.node_power_kw[F1].max() for made in (first, second, at_ease)]
     assert powers[1] > powers[0]
     assert powers[1] >= 0.98 * powers[2]
+
+
+def test_more_is_left_free_after_a_surprise_and_less_without_one() -> None:
+    """A home that takes 15 kW more breaks the remembered plan once; the margin grows, then falls again."""
+    remembered = taught().remembered
+    aims = []
+    for hour, home_kw in ((1.0, 18.0), (2.0, 18.0), (3.0, 18.0)):
+        made = plan_that_holds(two_cars(hour, home_kw=home_kw), MODEL, plan, remembered=remembered)
+        remembered = made.remembered
+        aims.append(remembered[0].aim)
+    assert aims[0] > LEAST_AIM
+    assert LEAST_AIM <= aims[2] < aims[0]
 
 
 def test_what_no_plan_comes_near_is_let_go() -> None:
@@ -178,4 +191,4 @@ def test_the_least_totals_are_those_of_a_car_that_cannot_make_it() -> None:
     """40 kWh and 8 hours of 10 kW make 120 of the 150 that are wanted: 30 are missing, twice."""
     inputs = two_cars(charge_kw_max=10.0)
     assert least_totals(inputs).as_tuple() == pytest.approx((0.0, 0.0, 60.0, 0.0))
-    assert solve_quick(inputs).totals_kwh.as_tuple() == pytest.approx((0.0, 0.0, 60.0, 0.0), abs=1e-6)
+    assert solve(inputs).totals_kwh.as_tuple() == pytest.approx((0.0, 0.0, 60.0, 0.0), abs=1e-6)

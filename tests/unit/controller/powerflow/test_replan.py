@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,11 @@ from controller.dispatch.check import check
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs, Stay
 from controller.dispatch.result import DispatchResult
-from controller.dispatch.solve import solve_quick
-from controller.powerflow.check import FindingKind, check_flow, plan_extremes
-from controller.powerflow.placement import FlowModel, flow_model
-from controller.powerflow.replan import FlowCheckedPlan, plan_that_holds
-from controller.powerflow.solve import solve_that_holds
+from controller.dispatch.solve import solve
+from controller.powerflow.check import check_flow, plan_extremes
+from controller.powerflow.placement import flow_model
+from controller.powerflow.replan import plan_that_holds
+from controller.powerflow.result import FindingKind
 from controller.powerflow.tighten import tightened
 from sim.scenarios import build, load_scenario
 from tests.support.cable import cable_model, cable_site
@@ -31,7 +30,7 @@ CHEAP = [0.30, 0.30, 0.05, 0.05, 0.30, 0.30, 0.05, 0.30]
 
 def plan(inputs: DispatchInputs, left_s: float | None) -> DispatchResult:
     """The real planner."""
-    return solve_quick(inputs, deadline_s=left_s)
+    return solve(inputs, deadline_s=left_s)
 
 
 def long_cable(feeder_kw: float = 138.0, **cars: Any) -> DispatchInputs:
@@ -63,13 +62,13 @@ def test_a_plan_that_holds_is_left_alone() -> None:
     inputs = long_cable(60.0)
     made = plan_that_holds(inputs, cable_model(100.0), plan)
     assert (made.findings, made.tightenings, made.rounds) == ((), (), 0)
-    assert made.cost_eur == pytest.approx(solve_quick(inputs).cost_eur)
+    assert made.cost_eur == pytest.approx(solve(inputs).cost_eur)
 
 
 def test_a_long_cable_tightens_the_tree_and_then_the_plan_holds() -> None:
     """100 kW keeps the tree's 138 kW and sinks the far end below 207 V; spread over more hours it holds."""
     inputs, model = long_cable(), cable_model(900.0)
-    naive = solve_quick(inputs)
+    naive = solve(inputs)
     assert check(inputs, naive) == []
     assert FindingKind.LOW_VOLTAGE in {finding.kind for finding in check_flow(inputs, naive, model)}
     made = plan_that_holds(inputs, model, plan)
@@ -104,7 +103,7 @@ def test_sun_that_lifts_the_voltage_is_stored_or_curtailed() -> None:
         pv=[roof("roof", "f1", 110.0, STEPS)],
         stores=[store("car-1", "f1", STEPS)],
     )
-    assert {finding.kind for finding in check_flow(inputs, solve_quick(inputs), model)} == {
+    assert {finding.kind for finding in check_flow(inputs, solve(inputs), model)} == {
         FindingKind.HIGH_VOLTAGE
     }
     made = plan_that_holds(inputs, model, plan)
@@ -148,7 +147,7 @@ def test_a_transformer_that_binds_in_kva_tightens_the_root() -> None:
         buy=CHEAP,
         sell=[price - 0.02 for price in CHEAP],
     )
-    naive = check_flow(inputs, solve_quick(inputs), model)
+    naive = check_flow(inputs, solve(inputs), model)
     assert FindingKind.TRANSFORMER in {finding.kind for finding in naive}
     made = plan_that_holds(inputs, model, plan)
     assert made.findings == ()
@@ -158,7 +157,7 @@ def test_a_transformer_that_binds_in_kva_tightens_the_root() -> None:
 def test_limits_never_rise() -> None:
     """Whatever the stretch, no limit of a tightened problem is above the old one."""
     inputs, model = long_cable(), cable_model(900.0)
-    result = solve_quick(inputs)
+    result = solve(inputs)
     found = plan_extremes(inputs, result, model)
     for stretch in (1.0, 2.0):
         tighter, told = tightened(inputs, result, model, found, stretch=stretch)
@@ -191,24 +190,13 @@ def test_no_time_for_another_round_gives_the_first_plan() -> None:
     assert made.rounds == 0
 
 
-def test_the_solver_process_gets_everything_by_pickle() -> None:
-    """Model and answer cross the process border; without a model nothing is checked."""
-    inputs = long_cable()
-    model: FlowModel = pickle.loads(pickle.dumps(cable_model(900.0)))  # noqa: S301  # our own words
-    answer = pickle.loads(pickle.dumps(solve_that_holds(inputs, deadline_s=30.0, model=model)))  # noqa: S301
-    assert isinstance(answer, FlowCheckedPlan)
-    assert answer.findings == ()
-    assert check(inputs, answer) == []
-    assert not isinstance(solve_that_holds(inputs), FlowCheckedPlan)
-
-
 def test_cars_on_the_simulated_street() -> None:
     """24 cars and a winter's homes: the tree's 138 kW are more than 200 A on the cable's fullest phase."""
     site = build(load_scenario("street"), seed=1, start=START).site
     model = flow_model(site)
     assert model is not None
     inputs = winter_day(site)
-    naive = solve_quick(inputs)
+    naive = solve(inputs)
     assert check(inputs, naive) == []
     assert {finding.kind for finding in check_flow(inputs, naive, model)} == {FindingKind.CABLE}
     made = plan_that_holds(inputs, model, plan)
@@ -250,7 +238,7 @@ def test_cars_on_the_published_feeder() -> None:
         buy=price + 0.02,
         sell=price - 0.01,
     )
-    naive = solve_quick(inputs)
+    naive = solve(inputs)
     assert check(inputs, naive) == []
     kinds = {finding.kind for finding in check_flow(inputs, naive, model)}
     assert kinds == {FindingKind.CABLE, FindingKind.HIGH_VOLTAGE}

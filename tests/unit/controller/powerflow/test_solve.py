@@ -1,0 +1,75 @@
+"""The running controller's planner: it checks, remembers, and hands on the last plan where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from controller.dispatch.carry import METHOD
+from controller.dispatch.check import check
+from controller.dispatch.inputs import DispatchInputs
+from controller.domain.ids import AssetId
+from controller.powerflow.result import CheckedPlan
+from controller.powerflow.solve import live_planner
+from tests.support.cable import cable_site
+from tests.support.dispatch import START, node, problem, store
+from tests.support.neighbourhood import site
+
+STEPS = 6
+
+
+def cars(start_h: float = 0.0) -> DispatchInputs:
+    """Two cars at the end of the long cable that together want more than its voltage bears."""
+    made = problem(
+        STEPS,
+        [node("t", None, 380.0, STEPS), node("f1", "t", 138.0, STEPS), node("f2", "t", 138.0, STEPS)],
+        stores=[
+            store(f"car-{i}", "f1", STEPS, charge_kw_max=60.0, capacity_kwh=150.0, final_min_kwh=120.0)
+            for i in (1, 2)
+        ],
+        buy=[0.3, 0.1, 0.1, 0.3, 0.3, 0.3],
+    )
+    return replace(made, start_utc=START + timedelta(hours=start_h))
+
+
+def test_the_second_plan_needs_no_second_round() -> None:
+    """What the first plan taught is used by the next."""
+    planner = live_planner(cable_site(900.0))
+    first, second = planner(cars()), planner(cars(0.25))
+    assert isinstance(first, CheckedPlan)
+    assert isinstance(second, CheckedPlan)
+    assert (first.rounds >= 1, second.rounds) == (True, 0)
+    assert first.findings == second.findings == ()
+    assert check(cars(0.25), second) == []
+
+
+def test_a_site_without_cables_is_planned_unchecked() -> None:
+    """Nobody can say what voltages there are."""
+    assert not isinstance(live_planner(None)(cars()), CheckedPlan)
+    assert not isinstance(live_planner(site())(cars()), CheckedPlan)
+
+
+def test_no_time_for_a_plan_follows_the_last_one() -> None:
+    """At a deadline that cannot be kept the last plan goes on, then the solver takes over again."""
+    planner = live_planner(None)
+    first, second, third = planner(cars()), planner(cars(1.0), deadline_s=0.0), planner(cars(1.0))
+    assert (second.method, second.status) == (METHOD, "feasible")
+    assert second.reason
+    assert second.energy_kwh[AssetId("car-1")][4] <= first.energy_kwh[AssetId("car-1")][5] + 1e-6
+    assert third.reason == ""
+
+
+def test_no_time_for_the_first_plan_gives_rules() -> None:
+    """There is no last plan yet."""
+    assert live_planner(None)(cars(), deadline_s=0.0).status == "fallback"
+
+
+def test_a_car_hangs_where_it_stands() -> None:
+    """A visitor of the long cable's end at a charge point of the short one loads the short one."""
+    at_home = live_planner(cable_site(900.0))(cars())
+    assert isinstance(at_home, CheckedPlan)
+    inputs = cars()
+    away = replace(inputs, stores=tuple(replace(car, place=AssetId("cp-3")) for car in inputs.stores))
+    elsewhere = live_planner(cable_site(900.0))(away)
+    assert isinstance(elsewhere, CheckedPlan)
+    assert (at_home.rounds >= 1, elsewhere.rounds) == (True, 0)
