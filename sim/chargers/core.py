@@ -97,7 +97,7 @@ class ChargerCore:
         """The token of the transaction; that of the car, or of who started it from afar."""
         self._started = self.now
         self._start_wh = 0.0
-        self._sequence = 0
+        self._sequence = self._begun = 0
         self._authorised = self._operative = True
         self._moving = self._asleep = False
         self._told_limits_kw = (0.0, 0.0)
@@ -198,13 +198,15 @@ class ChargerCore:
         if self._token is None or self.transaction is not None:
             return False
         self._begin(token, self.now)
+        self._steer(self.now)
         return True
 
     def _begin(self, token: str, now: datetime) -> None:
         online = self.outbox.online
         self._identified = token
         self._authorised = self.local.may_charge(token, online=online)
-        self.transaction = f"{self.point.id}-{now:%y%m%d%H%M%S}"[:36]
+        self._begun += 1
+        self.transaction = f"{self.point.id}-{now:%y%m%d%H%M%S}-{self._begun}"[-36:]
         self._started, self._sequence = now, 0
         self._start_wh = self._physics.import_wh()
         self._decision = None
