@@ -18,6 +18,7 @@ from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
 from market.clearing import Fill, IntervalResult
+from market.day_closing import DayPoint
 from market.ledger import Posting
 from market.orders import Order
 from market.seals import LedgerKey, PostingProof, SealedDay
@@ -244,6 +245,38 @@ class UnitOfWork(Protocol):
 
     async def registers_at(self, at: datetime) -> Mapping[str, RegisterRecord]:
         """All registers of one quarter-hour's end, by meter."""
+        ...
+
+    async def registers_between(self, first: datetime, last: datetime) -> Sequence[RegisterRecord]:
+        """The registers from `first` to `last`, both included, by time and meter."""
+        ...
+
+    async def first_register_at(self) -> datetime | None:
+        """The instant of the oldest register."""
+        ...
+
+    async def put_closed_day(self, points: Iterable[DayPoint]) -> None:
+        """Keeps a day's points; the same point of the same day again replaces the old."""
+        ...
+
+    async def closed_days(
+        self, first: date, last: date, *, member: MemberId | None = None
+    ) -> Sequence[DayPoint]:
+        """The points of the days from `first` to `last`, of one member where given, by day and number."""
+        ...
+
+    async def latest_closed_day(self) -> date | None:
+        """The newest day that was closed."""
+        ...
+
+    async def unfinished_days(self, *, since: date) -> Sequence[date]:
+        """The closed days from `since` on that have estimates or miss a meter, by day."""
+        ...
+
+    async def postings_between(
+        self, first: datetime, after: datetime, *, account: str | None = None
+    ) -> Sequence[Posting]:
+        """The postings about the quarter-hours from `first` to before `after`, in booking order."""
         ...
 
     async def put_limit(self, limit: ImposedLimit) -> None:

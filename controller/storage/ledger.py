@@ -70,14 +70,14 @@ def postings(
         sides = (table.c.debit_account, table.c.credit_account)
         found = [row for side in sides for row in connection.execute(page.where(side == account))]
         found = sorted(found, key=lambda row: row.number)[:limit]
-    return [_numbered(row) for row in found]
+    return [numbered(row) for row in found]
 
 
 def posting(connection: Connection, posting_id: str) -> tuple[int, Posting] | None:
     """One posting with its row number."""
     table = tables.postings
     found = connection.execute(select(table).where(table.c.posting_id == posting_id)).first()
-    return None if found is None else _numbered(found)
+    return None if found is None else numbered(found)
 
 
 def balances(connection: Connection) -> Mapping[str, int]:
@@ -138,7 +138,8 @@ def _check_days(newest: date | None, new: Sequence[rows.Row]) -> None:
         newest = day
 
 
-def _numbered(row: Row[Any]) -> tuple[int, Posting]:
+def numbered(row: Row[Any]) -> tuple[int, Posting]:
+    """A row of the ledger as its number and its posting."""
     return row.number, Posting(
         posting_id=row.posting_id,
         debit_account=row.debit_account,

@@ -108,6 +108,8 @@ postings = Table(
     # One account's statement, in booking order.
     Index(None, "debit_account", "number"),
     Index(None, "credit_account", "number"),
+    # What one quarter-hour, or one day, was settled by: to settle it again.
+    Index(None, "interval_start"),
     # A row number is never used again, so "after row 17" means the same for ever.
     sqlite_autoincrement=True,
 )
@@ -156,6 +158,29 @@ registers = Table(
     Column("import_wh", BigInteger, nullable=False),
     Column("export_wh", BigInteger, nullable=False),
     Column("estimated", Boolean, nullable=False),
+    # One meter's readings, when they come late.
+    Index(None, "meter", "at"),
+    sqlite_with_rowid=False,
+)
+
+closed_days = Table(
+    "closed_days",
+    metadata,
+    # YYYY-MM-DD, local: the day that a statement is about.
+    Column("day", String, primary_key=True),
+    Column("ean", String, primary_key=True),
+    Column("member", String, nullable=False),
+    Column("offtake_wh", BigInteger, nullable=False),
+    Column("feed_in_wh", BigInteger, nullable=False),
+    Column("received_wh", BigInteger, nullable=False),
+    Column("given_wh", BigInteger, nullable=False),
+    Column("bought_wh", BigInteger, nullable=False),
+    Column("sold_wh", BigInteger, nullable=False),
+    Column("estimated_quarters", BigInteger, nullable=False),
+    Column("unsettled_quarters", BigInteger, nullable=False),
+    Column("without_nanoeur", BigInteger, nullable=False),
+    # A member's statement.
+    Index(None, "member", "day"),
     sqlite_with_rowid=False,
 )
 

@@ -23,9 +23,10 @@ from controller.runtime.ports import (
     SealedChunk,
     TokenRecord,
 )
-from controller.storage import grid, ledger, people, seals, trading
+from controller.storage import days, grid, ledger, people, seals, trading
 from controller.storage.database import Transaction
 from market.clearing import IntervalResult
+from market.day_closing import DayPoint
 from market.ledger import Posting
 from market.orders import Order
 from market.seals import PostingProof, SealedDay
@@ -144,6 +145,38 @@ class SqlUnit:
     async def registers_at(self, at: datetime) -> Mapping[str, RegisterRecord]:
         """All registers of one quarter-hour's end, by meter."""
         return await self._transaction.run(grid.registers_at, at)
+
+    async def registers_between(self, first: datetime, last: datetime) -> Sequence[RegisterRecord]:
+        """The registers from `first` to `last`, both included, by time and meter."""
+        return await self._transaction.run(days.registers_between, first, last)
+
+    async def first_register_at(self) -> datetime | None:
+        """The instant of the oldest register."""
+        return await self._transaction.run(days.first_register_at)
+
+    async def put_closed_day(self, points: Iterable[DayPoint]) -> None:
+        """Keeps a day's points; the same point of the same day again replaces the old."""
+        await self._transaction.run(days.put_closed_day, list(points))
+
+    async def closed_days(
+        self, first: date, last: date, *, member: MemberId | None = None
+    ) -> Sequence[DayPoint]:
+        """The points of the days from `first` to `last`, of one member where given, by day and number."""
+        return await self._transaction.run(days.closed_days, first, last, member)
+
+    async def latest_closed_day(self) -> date | None:
+        """The newest day that was closed."""
+        return await self._transaction.run(days.latest_closed_day)
+
+    async def unfinished_days(self, *, since: date) -> Sequence[date]:
+        """The closed days from `since` on that have estimates or miss a meter, by day."""
+        return await self._transaction.run(days.unfinished_days, since)
+
+    async def postings_between(
+        self, first: datetime, after: datetime, *, account: str | None = None
+    ) -> Sequence[Posting]:
+        """The postings about the quarter-hours from `first` to before `after`, in booking order."""
+        return await self._transaction.run(days.postings_between, first, after, account)
 
     async def put_limit(self, limit: ImposedLimit) -> None:
         """Keeps a grid operator's limit."""
