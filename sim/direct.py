@@ -41,7 +41,12 @@ class DirectDevices:
     """All devices of a simulated neighbourhood, as one `SetsPower`."""
 
     def __init__(
-        self, world: World, sink: TelemetrySink, clock: DomainClock, floor: Floor | None = None
+        self,
+        world: World,
+        sink: TelemetrySink,
+        clock: DomainClock,
+        floor: Floor | None = None,
+        ignoring: frozenset[AssetId] = frozenset(),
     ) -> None:
         """Joins the devices of a world to a sink.
 
@@ -50,6 +55,7 @@ class DirectDevices:
             sink: Takes the readings.
             clock: The controller's clock, by which a setpoint's remaining time is judged.
             floor: The hours that chargers have by themselves; without it they stand still unheard.
+            ignoring: Chargers that take every setpoint and charge at full power all the same.
         """
         self._world, self._sink, self._clock = world, sink, clock
         site = world.site
@@ -73,6 +79,8 @@ class DirectDevices:
         self._hours_start_s = np.array([each.start_s for each in hours])
         self._hours_length_s = np.array([each.length_s for each in hours])
         self._hours_kw = np.array([each.power_kw for each in hours])
+        self._ignoring = np.array([point.id in ignoring for point in site.charge_points], dtype=np.bool_)
+        self._full_kw = np.array([point.charge_kw_max for point in site.charge_points])
         self._roof_until_s: FloatArray = np.full(len(site.pv), np.inf)
         self._limited: BoolArray = np.zeros(len(site.pv), dtype=np.bool_)
         self._battery_until_s: FloatArray = np.full(len(site.batteries), np.inf)
@@ -98,7 +106,7 @@ class DirectDevices:
             self._safe_kw[i] = _clip(setpoint.safe_kw, point.discharge_kw_max, point.charge_kw_max)
             self._until_s[i] = until_s
             self._for_transaction[i] = self._world.vehicle_at[i] >= 0
-            self._world.request_charger_kw(i, power_kw)
+            self._world.request_charger_kw(i, self._full_kw[i] if self._ignoring[i] else power_kw)
         elif (i := self._roofs.get(setpoint.asset)) is not None:
             power_kw = _clip(setpoint.power_kw, site.pv[i].rated_kw, 0.0)
             self._roof_until_s[i] = until_s
@@ -158,6 +166,7 @@ class DirectDevices:
             self._power_kw,
             np.where(elapsed_s < tail_s, self._safe_kw, self._floor_kw()),
         )
+        wanted = np.where(self._ignoring, self._full_kw, wanted)
         world.request_chargers_kw(np.where(world.vehicle_at >= 0, wanted, 0.0))
         for i in np.flatnonzero(self._roof_until_s <= elapsed_s):
             world.limit_pv_kw(int(i), None)
