@@ -157,11 +157,15 @@ class Simulator:
                 point=point,
                 url=config.ocpp_url,
                 physics=Socket(self.world, i),
+                version=truth.version,
+                faults=truth.faults,
                 seed=config.seed,
                 meter_interval_s=scenario.publish.charger_s,
                 start_spread_s=spread_s,
             )
-            for i, point in enumerate(scenario.site.charge_points)
+            for i, (point, truth) in enumerate(
+                zip(scenario.site.charge_points, scenario.chargers, strict=True)
+            )
         ]
         self.lag_s_max = 0.0
         """The most that the world was behind the clock, domain time [s]."""

@@ -18,10 +18,11 @@ from controller.domain.ids import AssetId, MemberId, NodeId, ean_from_number
 from controller.domain.network import Network
 from controller.domain.site import Site, Tariff
 from controller.domain.units import FloatArray, IntArray, split_by_largest_remainder
+from sim.scenarios.build_chargers import OCPP_21, build_chargers
 from sim.scenarios.build_electrical import drawings
 from sim.scenarios.build_loads import LoadsBuilt, build_loads
 from sim.scenarios.build_network import Tree, build_tree
-from sim.scenarios.scenario import CableType, CarTruth, Electrical, PublishIntervals, Scenario
+from sim.scenarios.scenario import CableType, CarTruth, ChargerTruth, Electrical, PublishIntervals, Scenario
 from sim.scenarios.spec import ScenarioSpec
 
 COOPERATIVE = MemberId("coop")
@@ -58,7 +59,8 @@ def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
     loads = build_loads(spec, tree, rng, lambda number: ean_from_number(EAN_PREFIX, number))
     high_load = _sum_upwards(tree, loads.node, loads.high_load_kw)
     charger_node, charger_point = _place_chargers(spec, tree)
-    points = _charge_points(spec, tree, charger_node)
+    chargers = build_chargers(spec.chargers, seed=seed)
+    points = _charge_points(spec, tree, charger_node, chargers)
     pv, pv_point, peak_kw = _roofs(spec, loads, rng)
     batteries, battery_point = _batteries(spec, tree)
     households = [member.id for member in loads.members if member.kind == "household"]
@@ -82,6 +84,7 @@ def build(spec: ScenarioSpec, *, seed: int, start: datetime) -> Scenario:
         electrical=electrical,
         loads=loads.truth,
         cars=cars,
+        chargers=chargers,
         pv_peak_kw=peak_kw,
         high_load_kw=high_load,
         publish=PublishIntervals(**dataclasses.asdict(spec.publish)),
@@ -138,7 +141,9 @@ def _place_chargers(spec: ScenarioSpec, tree: Tree) -> tuple[IntArray, IntArray]
     return np.array(nodes, dtype=np.int64), np.array(points, dtype=np.int64)
 
 
-def _charge_points(spec: ScenarioSpec, tree: Tree, node: IntArray) -> tuple[ChargePoint, ...]:
+def _charge_points(
+    spec: ScenarioSpec, tree: Tree, node: IntArray, chargers: tuple[ChargerTruth, ...]
+) -> tuple[ChargePoint, ...]:
     width = _width(len(node), 3)
     return tuple(
         ChargePoint(
@@ -147,9 +152,10 @@ def _charge_points(spec: ScenarioSpec, tree: Tree, node: IntArray) -> tuple[Char
             ean=ean_from_number(EAN_PREFIX, _CHARGER_EANS + i),
             member=COOPERATIVE,
             charge_kw_max=spec.chargers.charge_kw,
-            discharge_kw_max=spec.chargers.discharge_kw,
+            # Before 2.1 there is no word for discharge.
+            discharge_kw_max=spec.chargers.discharge_kw if truth.version == OCPP_21 else 0.0,
         )
-        for i in range(len(node))
+        for i, truth in enumerate(chargers)
     )
 
 

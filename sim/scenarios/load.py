@@ -15,6 +15,8 @@ from controller.domain.errors import InputProblemsError, Problem
 from sim.scenarios.spec import ScenarioSpec
 
 BUILT_IN = ("street", "lombok")
+_SUM_TOLERANCE = 1e-9
+"""0.3 + 0.7 need not be 1 in floating point."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
@@ -138,6 +140,15 @@ def _contradictions(spec: ScenarioSpec) -> list[Problem]:
                 place="cars.count",
                 rule=f"{spec.cars.count} shared cars need a charger each, there are {spec.chargers.count}",
                 way_out="raise chargers.count",
+            )
+        )
+    older = spec.chargers.ocpp16_fraction + spec.chargers.ocpp201_fraction
+    if older > 1.0 + _SUM_TOLERANCE:
+        problems.append(
+            Problem(
+                place="chargers",
+                rule=f"ocpp16_fraction and ocpp201_fraction are at most 1 together, not {older:g}",
+                way_out="lower one of them; what is left speaks 2.1",
             )
         )
     for name, weights, count in (

@@ -13,6 +13,7 @@ from datetime import datetime
 from controller.domain.assets import Booking
 from controller.domain.site import Site
 from controller.domain.units import FloatArray, IntArray
+from sim.chargers.faults import Fault
 
 HOUSEHOLD_TAN_PHI = 0.2
 """Reactive over active power of homes and buildings (power factor 0.98); chargers and inverters run at 1."""
@@ -111,6 +112,15 @@ class LoadTruth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerTruth:
+    """What one charger is, beyond its plate."""
+
+    version: str
+    """The subprotocol that it speaks."""
+    faults: frozenset[Fault]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CarTruth:
     """How the cars begin and how much they are used. Axis V: `site.vehicles`."""
 
@@ -151,6 +161,8 @@ class Scenario:
     electrical: Electrical
     loads: LoadTruth
     cars: CarTruth
+    chargers: tuple[ChargerTruth, ...]
+    """(C,) in the order of `site.charge_points`."""
     pv_peak_kw: FloatArray
     """(R,) what the panels of each roof give at 1000 W/m2 [kWp]."""
     high_load_kw: FloatArray

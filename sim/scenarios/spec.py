@@ -46,6 +46,24 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaultsSpec:
+    """Table `[chargers.faults]`: how many have each fault, a fraction; see `sim.chargers.faults`."""
+
+    ignores_profiles: float = _number(0.0, 0, 1)
+    refuses_zero: float = _number(0.0, 0, 1)
+    drops_profiles_offline: float = _number(0.0, 0, 1)
+    clock_1970: float = _number(0.0, 0, 1)
+    clock_local: float = _number(0.0, 0, 1)
+    transaction_minus_one: float = _number(0.0, 0, 1)
+    duplicates: float = _number(0.0, 0, 1)
+    meter_backwards: float = _number(0.0, 0, 1)
+    no_boot: float = _number(0.0, 0, 1)
+    car_sleeps: float = _number(0.0, 0, 1)
+    megabyte_frame: float = _number(0.0, 0, 1)
+    silent: float = _number(0.0, 0, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargersSpec:
     """Table `[chargers]`."""
 
@@ -53,6 +71,11 @@ class ChargersSpec:
     charge_kw: float = _number(11.0, 4.14, 50)
     discharge_kw: float = _number(11.0, 0, 50)
     """0: one-way."""
+    ocpp16_fraction: float = _number(0.0, 0, 1)
+    """How many speak OCPP 1.6J; these are one-way."""
+    ocpp201_fraction: float = _number(0.0, 0, 1)
+    """How many speak OCPP 2.0.1, one-way as well; the rest speaks 2.1."""
+    faults: FaultsSpec = FaultsSpec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
