@@ -11,20 +11,41 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Insert, Row, bindparam, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from controller.domain.errors import ConflictError
 from controller.domain.units import NANOEUR_PER_EUR
 from controller.storage import rows, tables
-from controller.storage.columns import INTEGER_MAX
+from controller.storage.columns import INTEGER_MAX, to_micros
 from controller.storage.errors import LedgerBrokenError, StoreError
 from market.ledger import Posting, PostingReason
 from market.seals import ledger_day
 
 type Totals = Mapping[str, tuple[int, int]]
 """Debits and credits [nano-euro] by account."""
+_INSERTION = (
+    rows.insertion(tables.postings)
+    .values({column.name: bindparam(column.name) for column in tables.postings.c if column.name != "number"})
+    .inline()
+)
+_NEWEST = select(
+    select(tables.postings.c.booked_at).order_by(tables.postings.c.number.desc()).limit(1).scalar_subquery(),
+    select(func.max(tables.sealed_days.c.day)).scalar_subquery(),
+)
+_SIDES = (tables.accounts.c.debit_nanoeur, tables.accounts.c.credit_nanoeur)
+_WHOLE = select(
+    *(func.max(side) for side in _SIDES),
+    # Euros and the rest apart, as in `_sums`.
+    *(func.sum(part) for side in _SIDES for part in (side // NANOEUR_PER_EUR, side % NANOEUR_PER_EUR)),
+)
+"""The largest totals, and all of them added up."""
 
 
 def add_postings(connection: Connection, postings: Sequence[Posting]) -> None:
@@ -36,25 +57,35 @@ def add_postings(connection: Connection, postings: Sequence[Posting]) -> None:
         LedgerBrokenError: If debits and credits differ afterwards.
     """
     newest = _newest_day(connection)
-    new = rows.insert_once(
-        connection, tables.postings, map(_row, postings), key="posting_id", beside={"booked_at"}
-    )
+    new = _insert_once(connection, postings)
     _check_days(newest, new)
     moved: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for row in new:
-        moved[row["debit_account"]][0] += row["amount_nanoeur"]
-        moved[row["credit_account"]][1] += row["amount_nanoeur"]
-    before = _totals(connection, sorted(moved))
-    after = []
-    for account, (debit, credit) in moved.items():
-        old_debit, old_credit = before.get(account, (0, 0))
-        total = {"debit_nanoeur": old_debit + debit, "credit_nanoeur": old_credit + credit}
-        if max(total.values()) > INTEGER_MAX:
-            raise StoreError(f"account {account} has grown beyond what the database can count")
-        after.append({"account": account, **total})
-    rows.upsert(connection, tables.accounts, after)
+    for posting in new:
+        moved[posting.debit_account][0] += posting.amount_nanoeur
+        moved[posting.credit_account][1] += posting.amount_nanoeur
+    totals = [(account, debit, credit) for account, (debit, credit) in moved.items()]
+    rows.run_many(connection, _moving(connection.dialect.name), totals)
     if new:
-        _assert_even(_totals(connection))
+        _assert_whole(connection)
+
+
+def _insert_once(connection: Connection, postings: Sequence[Posting]) -> Sequence[Posting]:
+    """Writes the postings that are not there yet, and gives them.
+
+    Nearly always all of them are new, so they are written without asking. Where one is not, all are taken
+    back, and looked up by their ids.
+    """
+    try:
+        with connection.begin_nested():
+            rows.run_many(connection, _INSERTION, [_values(posting) for posting in postings])
+    except IntegrityError:
+        new = rows.insert_once(
+            connection, tables.postings, map(_row, postings), key="posting_id", beside={"booked_at"}
+        )
+        ids = {row["posting_id"]: None for row in new}
+        by_id = {posting.posting_id: posting for posting in reversed(postings)}
+        return [by_id[posting_id] for posting_id in ids]
+    return postings
 
 
 def postings(
@@ -112,25 +143,21 @@ def verify(connection: Connection, database: str) -> None:
 
 def _newest_day(connection: Connection) -> date | None:
     """The day that the ledger has come to: the newest posting's, or the one after the newest sealed day."""
-    table, sealed = tables.postings, tables.sealed_days
-    booked_at = connection.execute(
-        select(table.c.booked_at).order_by(table.c.number.desc()).limit(1)
-    ).scalar()
-    day = connection.execute(select(func.max(sealed.c.day))).scalar()
+    booked_at, sealed = connection.execute(_NEWEST).one()
     known = [] if booked_at is None else [ledger_day(booked_at)]
-    if day is not None:
-        known.append(date.fromisoformat(day) + timedelta(days=1))
+    if sealed is not None:
+        known.append(date.fromisoformat(sealed) + timedelta(days=1))
     return max(known, default=None)
 
 
-def _check_days(newest: date | None, new: Sequence[rows.Row]) -> None:
+def _check_days(newest: date | None, new: Sequence[Posting]) -> None:
     """No posting is booked on an earlier day than the one before it.
 
     Raises:
         ConflictError: If one is.
     """
-    for row in new:
-        day = ledger_day(row["booked_at"])
+    for booked_at, _ in groupby(new, key=attrgetter("booked_at")):
+        day = ledger_day(booked_at)
         if newest is not None and day < newest:
             raise ConflictError(
                 f"nothing can be booked on {day} any more: the ledger has come to {newest}; look at the clock"
@@ -165,23 +192,62 @@ def _sums(connection: Connection, side: ColumnElement[str]) -> list[tuple[str, i
     return [(account, int(euros) * NANOEUR_PER_EUR + int(rest)) for account, euros, rest in found]
 
 
-def _totals(connection: Connection, accounts: Sequence[str] | None = None) -> Totals:
-    """The running totals of some accounts, or of all."""
-    table = tables.accounts
-    found = (
-        connection.execute(select(table)).mappings()
-        if accounts is None
-        else rows.rows_by_key(connection, table, "account", accounts)
-    )
-    return {row["account"]: (row["debit_nanoeur"], row["credit_nanoeur"]) for row in found}
+def _totals(connection: Connection) -> Totals:
+    """The running totals of all accounts."""
+    found = connection.execute(select(tables.accounts))
+    return {row.account: (row.debit_nanoeur, row.credit_nanoeur) for row in found}
+
+
+def _assert_whole(connection: Connection) -> None:
+    """The totals are still numbers that the database can count, and debits equal credits.
+
+    Raises:
+        StoreError: If a total has left 64 bits.
+        LedgerBrokenError: If debits and credits differ.
+    """
+    *most, debit_eur, debit_rest, credit_eur, credit_rest = connection.execute(_WHOLE).one()
+    # SQLite goes on with a float where an integer is too small.
+    if max(most) > INTEGER_MAX:
+        raise StoreError("an account has grown beyond what the database can count: nothing is booked")
+    debits = int(debit_eur) * NANOEUR_PER_EUR + int(debit_rest)
+    credits_ = int(credit_eur) * NANOEUR_PER_EUR + int(credit_rest)
+    _raise_uneven(debits, credits_)
 
 
 def _assert_even(totals: Totals) -> None:
     """Debits equal credits, over all accounts."""
-    debits = sum(debit for debit, _ in totals.values())
-    credits_ = sum(credit for _, credit in totals.values())
+    _raise_uneven(sum(debit for debit, _ in totals.values()), sum(credit for _, credit in totals.values()))
+
+
+def _raise_uneven(debits: int, credits_: int) -> None:
     if debits != credits_:
         raise LedgerBrokenError(f"debits are {debits} nano-euro and credits {credits_}: nothing is booked")
+
+
+@cache
+def _moving(dialect: str) -> Insert:
+    """Adds to an account's totals, making it where there is none; the parameters in the table's order."""
+    # The two dialects spell it alike, but each has a construct of its own.
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(tables.accounts)
+    added = {
+        name: tables.accounts.c[name] + statement.excluded[name]
+        for name in ("debit_nanoeur", "credit_nanoeur")
+    }
+    return statement.on_conflict_do_update(index_elements=["account"], set_=added)
+
+
+def _values(posting: Posting) -> tuple[str | int, ...]:
+    """A posting in the form that the database keeps, in the order of `_INSERTION`."""
+    return (
+        posting.posting_id,
+        posting.debit_account,
+        posting.credit_account,
+        posting.amount_nanoeur,
+        posting.reason.value,
+        to_micros(posting.interval_start),
+        posting.ref,
+        to_micros(posting.booked_at),
+    )
 
 
 def _row(posting: Posting) -> rows.Row:

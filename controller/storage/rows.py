@@ -9,10 +9,11 @@ does not.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import batched
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Dialect, Insert, Table, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from controller.domain.errors import ConflictError
@@ -27,10 +28,36 @@ _NAMED_AT_MOST = 5
 """How many ids an error names."""
 
 
+def insertion(table: Table) -> Insert:
+    """The insertion into a table.
+
+    In SQLite it is OR FAIL: the default, OR ABORT, keeps a copy of every page that a row of a table with
+    triggers is going to change. Either way the caller's savepoint undoes what was written.
+    """
+    return insert(table).prefix_with("OR FAIL", dialect="sqlite")
+
+
 def insert_all(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Inserts rows with one prepared statement; none is fine."""
     if rows:
-        connection.execute(insert(table), rows)
+        connection.execute(insertion(table), rows)
+
+
+def run_many(connection: Connection, statement: Insert, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Runs a statement once for each row of values in the form that the database keeps, past all types.
+
+    Args:
+        connection: An open transaction.
+        statement: Kept by the caller: its text is made once.
+        rows: Its parameters, in their order in the statement.
+    """
+    if rows:
+        connection.exec_driver_sql(_text(statement, connection.dialect), list(rows))
+
+
+@lru_cache(maxsize=64)
+def _text(statement: Insert, dialect: Dialect) -> str:
+    return str(statement.compile(dialect=dialect))
 
 
 def insert_once(

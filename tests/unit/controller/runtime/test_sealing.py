@@ -15,7 +15,7 @@ import pytest
 
 from controller.api.app import create_app
 from controller.domain.errors import ConflictError
-from controller.domain.ids import MemberId
+from controller.domain.ids import MemberId, NodeId
 from controller.runtime.core import Controller
 from controller.runtime.offload import run_inline
 from controller.runtime.ports import Role
@@ -23,14 +23,15 @@ from controller.runtime.sealing import SEAL_AFTER, Sealing
 from controller.runtime.service import Service
 from controller.runtime.trading import Trading
 from market.ledger import Posting, member_account, reverse
+from market.orders import Order, Side
 from market.seals import CHUNK_LEAVES
 from market.verify_file import VerificationError, run_verify
 from tests.support.neighbourhood import START
 from tests.support.running import QUARTER, registers, running
 from tests.support.sealed import a_day_of_postings
 from tests.support.web import bearer
-from tests.unit.controller.runtime.test_trading import HOME, keep, order
 
+HOME = MemberId("m-home")
 DAY = timedelta(days=1)
 MIDNIGHT = datetime(START.year, START.month, START.day, tzinfo=UTC)
 
@@ -71,9 +72,19 @@ async def test_an_order_is_traded_settled_and_proven_by_its_owner(tmp_path: Path
     """From the order to `wijkstroom verify`, with a running controller's own doors and files."""
     interval = START + QUARTER
     async with running(tmp_path) as (controller, trading, clock):
-        await trading.place_order(order(), HOME)
+        order = Order(
+            order_id="one",
+            member=HOME,
+            node=NodeId("f1"),
+            side=Side.BUY,
+            quantity_wh=500,
+            limit_price_microeur_per_kwh=1_000_000,
+            interval_start=interval,
+        )
+        async with controller.store.unit() as unit:
+            await unit.add_orders([order])
+            await unit.add_registers([*registers(interval), *registers(interval + QUARTER, home=(700, 0))])
         await trading.clear_interval(interval)
-        await keep(controller, registers(interval), registers(interval + QUARTER, home=(700, 0)))
         clock.advance_to(interval + 2 * QUARTER)
         await trading.settle_due()
         async with doors(controller, trading) as get:
