@@ -33,6 +33,7 @@ from controller.runtime.door import (
     PlanView,
     SourceView,
     StateView,
+    StrainView,
     TradeView,
 )
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord
@@ -168,6 +169,14 @@ def plan(view: PlanView) -> Json:
     plain = _plain(view)
     plain["made_at_utc"] = plain.pop("made_at")
     plain["starts_utc"] = plain.pop("starts")
+    plain["strains"] = None if view.strains is None else [strain(item) for item in view.strains]
+    return plain
+
+
+def strain(view: StrainView) -> Json:
+    """What a power flow finds outside its bounds."""
+    plain = _plain(view)
+    plain["start_utc"] = plain.pop("start")
     return plain
 
 

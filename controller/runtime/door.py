@@ -117,11 +117,29 @@ class AlarmView:
     urgency: Urgency
     code: str
     """Stable; `controller.texts` has a title and an advice for each: node_over_limit, device_silent,
-    plan_late, plan_fallback, departure_at_risk, meter_stale, setpoint_refused, unknown_device, clock_off."""
+    plan_late, plan_fallback, network_strained, departure_at_risk, meter_stale, setpoint_refused,
+    unknown_device, clock_off."""
     subject: str
     since: datetime
     value: float | None = None
     unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrainView:
+    """A voltage, current or transformer load that the plan leaves outside its bound."""
+
+    start: datetime
+    """The start of the step."""
+    kind: str
+    """low_voltage, high_voltage, cable, transformer or no_solution."""
+    node: NodeId
+    place: str
+    """The bus, the line (`from-to`) or the transformer's busbar."""
+    value: float | None
+    """None where no voltage carries the load."""
+    bound: float
+    unit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +158,8 @@ class PlanView:
     asset_power_kw: Mapping[AssetId, Sequence[float]]
     price_eur_per_kwh: Mapping[NodeId, Sequence[float]]
     import_price_eur_per_kwh: Sequence[float]
+    strains: Sequence[StrainView] | None = None
+    """What a power flow finds outside its bounds; None where the plan was not checked by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

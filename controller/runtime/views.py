@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from math import isfinite
 
 from controller.config import Settings
 from controller.domain.assets import Battery, ChargePoint, Departure, PvRoof, Wishes
@@ -13,6 +14,7 @@ from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.reasons import ReasonCode
 from controller.domain.site import Site
 from controller.domain.time import QUARTER_H
+from controller.powerflow.result import UNITS, CheckedPlan
 from controller.runtime.coming import coming, soon
 from controller.runtime.core import Counters, Snapshot
 from controller.runtime.door import (
@@ -25,6 +27,7 @@ from controller.runtime.door import (
     PlanSpanView,
     PlanView,
     SourceView,
+    StrainView,
     Urgency,
 )
 from controller.runtime.people import People
@@ -167,6 +170,7 @@ class Views:
             asset_power_kw={key: series.tolist() for key, series in result.power_kw.items()},
             price_eur_per_kwh={key: series.tolist() for key, series in result.node_price_eur_per_kwh.items()},
             import_price_eur_per_kwh=plan.horizon.inputs.import_price_eur_per_kwh.tolist(),
+            strains=_strains(plan),
         )
 
     def plan_reasons(self, snapshot: Snapshot, asset: AssetId) -> Sequence[PlanSpanView]:
@@ -361,8 +365,32 @@ class Views:
         if plan is None or is_stale(plan.horizon.made_at, snapshot.at, PLAN_LATE.total_seconds()):
             since = plan.horizon.made_at if plan is not None else snapshot.at
             yield _alarm(Urgency.TODAY, "plan_late", self.site.name, since)
-        elif plan.result.status == "fallback":
+        elif plan.result.reason:
             yield _alarm(Urgency.NOTE, "plan_fallback", self.site.name, plan.horizon.made_at)
+        first: dict[NodeId, StrainView] = {}
+        for strain in () if plan is None else _strains(plan) or ():
+            first.setdefault(strain.node, strain)
+        for node, strain in first.items():
+            yield _alarm(Urgency.TODAY, "network_strained", node, strain.start, strain.value, strain.unit)
+
+
+def _strains(plan: ActivePlan) -> Sequence[StrainView] | None:
+    """What the power flow finds outside its bounds, in order of time; None where there was none."""
+    result = plan.result
+    if not isinstance(result, CheckedPlan):
+        return None
+    return tuple(
+        StrainView(
+            start=plan.horizon.boundaries[finding.step],
+            kind=finding.kind.value,
+            node=finding.node,
+            place=finding.place,
+            value=finding.value if isfinite(finding.value) else None,
+            bound=finding.bound,
+            unit=UNITS[finding.kind],
+        )
+        for finding in result.findings
+    )
 
 
 def _risk_kwh(plan: ActivePlan, departure: Departure) -> float:

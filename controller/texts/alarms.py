@@ -39,9 +39,17 @@ ALARMS: Mapping[str, AlarmText] = MappingProxyType(
             ),
         ),
         "plan_fallback": AlarmText(
-            title=mark("Planning by simple rules"),
+            title=mark("Planning without the solver"),
             advice=mark(
-                "All limits hold, it only costs more. If it lasts over an hour, restart the planner."
+                "The last plan or simple rules are followed. All limits hold, it only costs more. "
+                "If it lasts over an hour, restart the planner."
+            ),
+        ),
+        "network_strained": AlarmText(
+            title=mark("The plan strains the network"),
+            advice=mark(
+                "A voltage, a current or a transformer will be outside its bound, and what is steered "
+                "cannot help enough. Look for load or sun that is not steered; tell the grid operator."
             ),
         ),
         "departure_at_risk": AlarmText(

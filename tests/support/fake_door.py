@@ -24,6 +24,7 @@ from controller.runtime.door import (
     PlanView,
     Principal,
     StateView,
+    StrainView,
 )
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role
 from market.orders import Order
@@ -183,6 +184,17 @@ class FakeDoor(FakeBooks):
             asset_power_kw={CAR: [11.0, 0.0, -7.0, 0.0]},
             price_eur_per_kwh={FEEDER: [0.11, 0.12, 0.13, 0.14]},
             import_price_eur_per_kwh=[0.11, 0.12, 0.13, 0.14],
+            strains=(
+                StrainView(
+                    start=starts[1],
+                    kind="cable",
+                    node=FEEDER,
+                    place="busbar-end",
+                    value=203.0,
+                    bound=200.0,
+                    unit="A",
+                ),
+            ),
         )
 
     async def node_history(self, node: NodeId) -> Sequence[NodePoint]:

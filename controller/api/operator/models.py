@@ -118,6 +118,21 @@ class StateOut(Out):
     latest_clearing: ClearingOut | None
 
 
+class StrainOut(Out):
+    """A voltage, current or transformer load that the plan leaves outside its bound."""
+
+    start_utc: datetime
+    kind: str
+    """low_voltage, high_voltage, cable, transformer or no_solution."""
+    node: str
+    place: str
+    """The bus, the line (`from-to`) or the transformer's busbar."""
+    value: float | None
+    """None where no voltage carries the load."""
+    bound: float
+    unit: str
+
+
 class PlanOut(Out):
     """The plan in force."""
 
@@ -132,6 +147,8 @@ class PlanOut(Out):
     asset_power_kw: dict[str, list[float]]
     price_eur_per_kwh: dict[str, list[float]]
     import_price_eur_per_kwh: list[float]
+    strains: list[StrainOut] | None
+    """What a power flow finds outside its bounds; None where the plan was not checked by one."""
 
 
 class NodePointOut(Out):

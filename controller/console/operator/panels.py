@@ -236,6 +236,10 @@ def plan_html(plan: PlanView, words: Translator) -> str:
         (words.say("Cannot be under"), words.quantity(plan.lower_bound_eur, "€", digits=2)),
         (words.say("Computed in"), words.quantity(plan.seconds, "s", digits=2)),
     ]
+    if plan.strains is not None:
+        within = words.say("within their bounds")
+        outside = words.say("{count} times outside", count=len(plan.strains))
+        facts.append((words.say("Voltages and currents"), outside if plan.strains else within))
     return facts_html(facts)
 
 

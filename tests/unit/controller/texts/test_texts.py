@@ -105,6 +105,7 @@ def test_every_alarm_code_has_a_title_and_an_advice() -> None:
         "device_silent",
         "plan_late",
         "plan_fallback",
+        "network_strained",
         "departure_at_risk",
         "meter_stale",
         "setpoint_refused",
