@@ -44,8 +44,6 @@ from drivers.ocpp.v21 import Ocpp21
 from drivers.ocpp.v201 import Ocpp201
 
 _PATH = "/ocpp/"
-_SOCKET_BYTES_MAX = 8 * MAX_FRAME_BYTES
-"""Above it the socket is closed with 1009 instead of answered, so that nobody fills our memory."""
 _KEPT = 1000
 """How many notices and unknown ids are kept."""
 _log = structlog.get_logger("drivers.ocpp")
@@ -162,7 +160,8 @@ class OcppEndpoint:
                 process_request=self._admit,
                 # Compressing frames of some hundred bytes costs more CPU than it saves in bytes.
                 compression=None,
-                max_size=_SOCKET_BYTES_MAX,
+                # A larger message ends its connection with 1009, so that nobody fills our memory.
+                max_size=MAX_FRAME_BYTES,
                 max_queue=16,
                 ping_interval=self._ping_interval_s,
                 ping_timeout=self._ping_interval_s,
@@ -263,8 +262,10 @@ class OcppEndpoint:
         return Subprotocol(chosen)
 
     def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
-        """Refuses the handshake of who is unknown (404) or cannot prove who they are (401)."""
+        """Refuses the handshake of who names no version (400), is unknown (404) or proves nothing (401)."""
         name = _charge_point_id(request.path)
+        if "Sec-WebSocket-Protocol" not in request.headers:
+            return connection.respond(HTTPStatus.BAD_REQUEST, "offer a version of OCPP as subprotocol\n")
         if name not in self._points:
             if name and (name in self.unknown_charge_points or len(self.unknown_charge_points) < _KEPT):
                 self.unknown_charge_points[name] = self.unknown_charge_points.get(name, 0) + 1

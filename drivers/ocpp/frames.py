@@ -18,7 +18,8 @@ import orjson
 from controller.domain.errors import WijkstroomError
 
 MAX_FRAME_BYTES = 131_072
-"""Larger frames are refused unread: the largest message of a charger in the field is a few kilobytes."""
+"""Larger frames are refused unread, and end their connection: the largest message of a charger in the field
+is a few kilobytes."""
 MAX_MESSAGE_ID = 36
 """Part 4, section 4.1.4: a message id has at most 36 characters."""
 UNREADABLE_ID = "-1"
@@ -159,6 +160,14 @@ def _frame(kind: int, message_id: str, array: list[Any]) -> Frame:
     match kind, array[2:]:
         case 2, [str(action), dict(payload)]:
             return Call(message_id, action, payload)
+        case 2, [] | [str()]:
+            raise FrameError(
+                RpcErrorCode.PROTOCOL_ERROR, "a call has an action and a payload", message_id=message_id
+            )
+        case 2, [str(), _]:
+            raise FrameError(
+                RpcErrorCode.TYPE_CONSTRAINT_VIOLATION, "a payload is an object", message_id=message_id
+            )
         case 3, [dict(payload)]:
             return CallResult(message_id, payload)
         case 4, [str(code), str(description), dict(details)]:

@@ -44,8 +44,8 @@ class Dialect:
     """The one action that is sent without an answer."""
     error_names: Mapping[RpcErrorCode, str] = field(default_factory=dict)
     """Error codes that this version spells, or knows, otherwise."""
-    ignores_unknown_kinds: bool = False
-    """1.6 wants a message of an unknown type to be ignored."""
+    ignores_unreadable: bool = False
+    """1.6 wants a message of an unknown type to be ignored, and has no id to answer one without an id."""
 
 
 class BaseSession(ABC):
@@ -84,9 +84,11 @@ class BaseSession(ABC):
         try:
             frame = frames.parse(message, newest_kind=self.dialect.newest_kind)
         except frames.FrameError as error:
-            ignored = (
-                self.dialect.ignores_unknown_kinds and error.code is RpcErrorCode.MESSAGE_TYPE_NOT_SUPPORTED
+            unreadable = (
+                error.message_id == frames.UNREADABLE_ID
+                or error.code is RpcErrorCode.MESSAGE_TYPE_NOT_SUPPORTED
             )
+            ignored = unreadable and self.dialect.ignores_unreadable
             reply = self._refusal(error.message_id, error.code, error.description)
             return self._malformed(context, str(error), reply if error.answer and not ignored else None)
         match frame:

@@ -43,7 +43,7 @@ class Session16(BaseSession):
         usual=_USUAL,
         newest_kind=frames.CALLERROR,
         error_names=_ERROR_NAMES,
-        ignores_unknown_kinds=True,
+        ignores_unreadable=True,
     )
 
     def power_request(self, setpoint: Setpoint, now: datetime) -> Request | Outcome:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from controller.domain.chargers import ChargerTemplate
@@ -46,7 +46,8 @@ def _basic(user: str, password: str) -> dict[str, str]:
         ([2, "x", "MeterValues", {"evseId": 1}], "OccurrenceConstraintViolation"),
         ([2, "x", "Frobnicate", {}], "NotImplemented"),
         ([8, "x", "Heartbeat", {}], "MessageTypeNotSupported"),
-        ([2, "x", "DataTransfer", {"vendorId": "v", "data": "x" * MAX_FRAME_BYTES}], "RpcFrameworkError"),
+        ([2, "x", "Heartbeat"], "ProtocolError"),
+        ([2, "x", "Heartbeat", "none"], "TypeConstraintViolation"),
     ],
 )
 async def test_malformed_frame_is_answered_counted_and_the_loop_goes_on(frame: Any, code: str) -> None:
@@ -58,11 +59,12 @@ async def test_malformed_frame_is_answered_counted_and_the_loop_goes_on(frame: A
         assert (await exchange(charger, HEARTBEAT))[:2] == [3, "h"]
 
 
-async def test_giant_frame_closes_only_its_own_connection() -> None:
-    """A megabyte is not even buffered: 1009, and the neighbour does not notice."""
+@pytest.mark.parametrize("length", [MAX_FRAME_BYTES + 1, 2_000_000])
+async def test_giant_frame_closes_only_its_own_connection(length: int) -> None:
+    """Too large is not even buffered: 1009, and the neighbour does not notice."""
     async with street("cp-001", "cp-002") as place, raw_charger(place, "cp-002") as neighbour:
         async with raw_charger(place) as charger:
-            await charger.send("x" * 2_000_000)
+            await charger.send("x" * length)
             await charger.wait_closed()
             assert charger.close_code == 1009
         assert (await exchange(neighbour, HEARTBEAT))[0] == 3
@@ -77,6 +79,15 @@ async def test_unknown_charge_point_is_refused_and_listed(path: str) -> None:
                 pass
         assert caught.value.response.status_code == 404
         assert place.endpoint.unknown_charge_points == ({path: 1} if path else {})
+
+
+async def test_connection_without_a_version_is_refused() -> None:
+    """Who offers no subprotocol at all is no charger: 400 before any message."""
+    async with street() as place:
+        with pytest.raises(InvalidStatus) as caught:
+            async with connect(f"{place.endpoint.url}/cp-001", proxy=None):
+                pass
+        assert caught.value.response.status_code == 400
 
 
 async def test_wrong_subprotocol_is_closed_at_once() -> None:

@@ -8,9 +8,8 @@ import pytest
 
 from controller.domain.ids import AssetId
 from controller.domain.ports import SetsPower
-from controller.domain.setpoints import Applied, PartlyApplied, Rejected, TimedOut
+from controller.domain.setpoints import SAFE_TAIL, Applied, PartlyApplied, Rejected, TimedOut
 from controller.domain.telemetry import CarReading, ConnectorReading, LinkReading, MeterReading
-from drivers.ocpp import limits
 from drivers.ocpp.codec import NoticeCode
 from drivers.ocpp.v21 import requests
 from tests.support.ocpp import START, FakeSocket, charge_point, setpoint, street, until
@@ -80,7 +79,7 @@ async def test_setpoint_runs_out_into_the_safe_value_and_then_the_default() -> N
         await place.endpoint.set_power(setpoint(-11.0, life_s=300, safe_kw=5.0))
         assert charger.power_request(START + timedelta(seconds=299)) == -11.0
         assert charger.power_request(START + timedelta(seconds=300)) == 5.0
-        after = START + timedelta(seconds=300) + limits.SAFE_TAIL
+        after = START + timedelta(seconds=300) + SAFE_TAIL
         assert charger.power_request(after) == 0.0
         assert charger.core.composite(after).source == "TxDefaultProfile"
 

@@ -223,7 +223,7 @@ def test_strangers_token_is_invalid() -> None:
         ('[2,"x","Tea",{}]', "NotImplemented"),
         ('[2,"x","TransactionEvent",{}]', "NotImplemented"),
         ('[2,"x","RemoteStartTransaction",{}]', "NotSupported"),
-        ('[2,"x"]', "GenericError"),
+        ('[2,"x"]', "ProtocolError"),
     ],
 )
 def test_errors_are_spelt_as_in_1_6(text: str, code: str) -> None:
