@@ -96,6 +96,9 @@ class SafetySettings:
     """A node meter older than this counts as stale, domain time."""
     margin_fraction: float = 0.03
     """Part of every limit that is left free for what happens between two readings."""
+    setpoints_per_day: int = 1000
+    """Messages that a device may get: beyond its share of the day so far, changes that only follow the plan
+    wait for the next renewal."""
     ignoring_fraction: float = 0.2
     """Of the chargers under each node, how many may ignore their profiles at full power while we are gone;
     what chargers do on their own leaves room for them."""
@@ -332,6 +335,7 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
         ("settings.safety.setpoint_life_s", settings.safety.setpoint_life_s),
         ("settings.safety.meter_stale_s", settings.safety.meter_stale_s),
         ("settings.safety.node_meter_stale_s", settings.safety.node_meter_stale_s),
+        ("settings.safety.setpoints_per_day", settings.safety.setpoints_per_day),
         ("settings.ocpp.call_timeout_s", settings.ocpp.call_timeout_s),
         ("settings.modbus.poll_s", settings.modbus.poll_s),
         ("settings.modbus.timeout_s", settings.modbus.timeout_s),

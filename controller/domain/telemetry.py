@@ -89,4 +89,21 @@ class LinkReading:
     why: str = ""
 
 
-type Reading = MeterReading | ConnectorReading | CarReading | StorageReading | InverterReading | LinkReading
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObedienceReading:
+    """A charger's meter showed that it ignores what it confirmed, or that it follows again."""
+
+    charge_point: AssetId
+    at: datetime
+    ignores: bool
+
+
+type Reading = (
+    MeterReading
+    | ConnectorReading
+    | CarReading
+    | StorageReading
+    | InverterReading
+    | LinkReading
+    | ObedienceReading
+)

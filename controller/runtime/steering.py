@@ -33,6 +33,7 @@ from controller.domain.telemetry import CarReading, ConnectorReading, LinkReadin
 from controller.domain.units import FloatArray
 from controller.runtime.people import People
 from controller.runtime.plan import PlanGuide
+from controller.runtime.restraint import Comeback, MessageBudget
 from controller.setpoints.base_load import BaseLoad, Group, Reserved, base_load, rooms, shares
 from controller.setpoints.candidate import (
     Candidate,
@@ -112,8 +113,10 @@ class Steering:
     _mean: BaseLoad | None = None
     _loads: Group | None = None
     _loads_at: datetime | None = None
+    _comeback: Comeback = field(default_factory=Comeback)
 
     def __post_init__(self) -> None:
+        self._budget = MessageBudget(self.settings.setpoints_per_day)
         nodes = self.site.network.nodes
         self._place = {node.id: i for i, node in enumerate(nodes)}
         self._load_nodes = np.array([self._place[load.node] for load in self.site.loads], dtype=np.int64)
@@ -151,7 +154,10 @@ class Steering:
             *self._battery_candidates(state, people, plan, steerable, now),
             *self._roof_candidates(state, plan, steerable, now),
         ]
-        base = self._base_load(state, candidates, steerable, now)
+        # Whoever ignores its setpoints is no room for the others to reckon with, and is told to stand still.
+        wild = [c for c in candidates if state.ignores(c.asset)]
+        base = self._base_load(state, candidates, steerable - {c.asset for c in wild}, now)
+        candidates = [c for c in candidates if not state.ignores(c.asset)]
         limits = {
             node.id: people.limit_at(self.site.network, node.id, now) for node in self.site.network.nodes
         }
@@ -163,7 +169,10 @@ class Steering:
         }
         room = rooms(self.site.network, base, limited, self.settings.margin_fraction)
         decisions = {d.asset: d for d in fit(candidates, room, self.site.network)}
-        safe = {c.asset: c for c in candidates}
+        for each in wild:
+            reason = Reason(code=ReasonCode.IGNORES_PROFILE, subject=each.asset)
+            decisions[each.asset] = Decision(asset=each.asset, power_kw=0.0, reason=reason)
+        safe = {c.asset: c for c in (*candidates, *wild)}
         setpoints = [
             setpoint
             for asset, decision in decisions.items()
@@ -218,7 +227,8 @@ class Steering:
                     self._seen(state, point, now)
                 case CarReading(charge_point=point):
                     self._seen(state, point, now)
-                case LinkReading(asset=asset):
+                case LinkReading(asset=asset, at=at, up=up):
+                    self._comeback.link(AssetId(asset), at, up=up)
                     self._same_connection(state, AssetId(asset))
                 case _:
                     pass
@@ -252,6 +262,7 @@ class Steering:
         measured_kw = meter.power_kw if meter is not None and meter.power_kw is not None else 0.0
         if (
             confirmed is not None
+            and not state.ignores(asset)
             and (meter is None or confirmed.at > meter.at)
             and confirmed.setpoint.valid_until > now
         ):
@@ -271,7 +282,8 @@ class Steering:
             connector = state.connectors.get(point.id)
             if connector is None or not connector.plugged or point.id not in steerable:
                 continue
-            found.append(car_candidate(self._car_context(state, people, plan, point, now), now))
+            candidate = car_candidate(self._car_context(state, people, plan, point, now), now)
+            found.append(self._comeback.held(candidate, now))
         return found
 
     def _car_context(
@@ -409,7 +421,8 @@ class Steering:
 
         A charger: the larger of its own hours' power and what it was last told, while that holds and a
         margin longer; a car may have come since we last heard of it. One that was never heard since our own
-        start may still follow what it was told before that. A battery stands still once its command has run
+        start may still follow what it was told before that, and one that ever ignored a profile may do
+        anything. A battery stands still once its command has run
         out, and a roof is free.
         """
         if self._first_at is None:
@@ -423,8 +436,9 @@ class Steering:
             unknown = starting and point.id not in self._heard
             hours = self.floor.get(point.id, NOTHING)
             by_itself_kw = hours.most_kw(now - FLOOR_CLOCK_MARGIN, now + FLOOR_CLOCK_MARGIN)
-            high = max(by_itself_kw, point.charge_kw_max if unknown else 0.0)
-            low = -point.discharge_kw_max if unknown else 0.0
+            anything = unknown or point.id in state.obedience
+            high = max(by_itself_kw, point.charge_kw_max if anything else 0.0)
+            low = -point.discharge_kw_max if anything else 0.0
             silent.append((point.id, point.node, point.phases, low, high))
         silent += [(b.id, b.node, b.phases, 0.0, 0.0) for b in site.batteries]
         for roof in site.pv:
@@ -463,9 +477,11 @@ class Steering:
         sure = decision.asset not in self.doubts
         if standing is not None and sure and standing.setpoint.valid_until - now > life / 2:
             change = abs(wanted - standing.setpoint.power_kw)
-            small = decision.reason.code in PLAN_CODES and wanted != 0.0 and change < CHANGE_KW
-            if change < SAME_KW or small:
+            small = wanted != 0.0 and change < CHANGE_KW
+            by_plan = decision.reason.code in PLAN_CODES
+            if change < SAME_KW or (by_plan and (small or self._budget.is_short(decision.asset, now))):
                 return None
+        self._budget.spend(decision.asset, now)
         return Setpoint(
             asset=decision.asset,
             power_kw=wanted,

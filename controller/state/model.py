@@ -17,6 +17,7 @@ from controller.domain.telemetry import (
     InverterReading,
     LinkReading,
     MeterReading,
+    ObedienceReading,
     Reading,
     StorageReading,
 )
@@ -34,11 +35,18 @@ class NeighbourhoodState:
     storages: Mapping[str, StorageReading] = field(default_factory=dict)
     inverters: Mapping[str, InverterReading] = field(default_factory=dict)
     links: Mapping[str, LinkReading] = field(default_factory=dict)
+    obedience: Mapping[str, ObedienceReading] = field(default_factory=dict)
+    """By charge point, of those that ever ignored a profile."""
 
     def connected(self, device: str) -> bool:
         """Whether a device's link is up; one that never came up is not."""
         link = self.links.get(device)
         return link is not None and link.up
+
+    def ignores(self, charge_point: str) -> bool:
+        """Whether a charger does not follow its setpoints now."""
+        found = self.obedience.get(charge_point)
+        return found is not None and found.ignores
 
     def power_kw(self, device: str, now: datetime, stale_s: float) -> float | None:
         """The measured power of a device or node [kW]; None where unknown or older than `stale_s`."""
@@ -87,6 +95,8 @@ def apply_all(state: NeighbourhoodState, readings: Iterable[Reading]) -> Neighbo
                 _put(book("inverters"), reading.asset, reading)
             case LinkReading():
                 _put(book("links"), reading.asset, reading)
+            case ObedienceReading():
+                _put(book("obedience"), reading.charge_point, reading)
     return replace(state, **touched) if touched else state  # type: ignore[arg-type]  # each book holds its own kind
 
 

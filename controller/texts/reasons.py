@@ -24,6 +24,8 @@ SENTENCES: Mapping[ReasonCode, str] = MappingProxyType(
         ReasonCode.FALLBACK: mark("Simple rules are in use until there is a new plan"),
         ReasonCode.NO_DATA: mark("A measurement is missing, so we keep to the safe side"),
         ReasonCode.NOT_CONNECTED: mark("Nothing is connected, or the device is silent"),
+        ReasonCode.IGNORES_PROFILE: mark("The charger does not follow what it is told"),
+        ReasonCode.RAMP: mark("It has just come back; power returns step by step"),
         ReasonCode.FULL: mark("The battery has what was asked for"),
         ReasonCode.MIN_POWER: mark("What is left is less than the car can charge with; its turn comes"),
     }

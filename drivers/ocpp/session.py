@@ -17,7 +17,7 @@ from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, WakeStep
 from controller.domain.floor import NOTHING, FloorHours
 from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
-from controller.domain.telemetry import MeterReading
+from controller.domain.telemetry import MeterReading, ObedienceReading
 from drivers.ocpp import frames, schemas
 from drivers.ocpp.codec import Answer, CallInFlightError, NoticeCode, Received, Request
 from drivers.ocpp.frames import Call, CallError, CallResult, CallResultError, RpcErrorCode, Send
@@ -169,9 +169,10 @@ class BaseSession(ABC):
 
     def _watched(self, handled: Handled, reply: str, context: Context) -> Received:
         """What a message brought, with what its meter values show of the charger's obedience."""
-        notices, requests = handled.notices, tuple[Request, ...]()
-        if handled.booted or handled.state.plugged is False:
-            self._watch.forget()
+        readings, notices, requests = handled.readings, handled.notices, tuple[Request, ...]()
+        point = self.charge_point.id
+        if (handled.booted or handled.state.plugged is False) and self._watch.forget():
+            readings = (*readings, ObedienceReading(charge_point=point, at=context.now, ignores=False))
         for reading in handled.readings:
             if not isinstance(reading, MeterReading) or reading.power_kw is None:
                 continue
@@ -181,13 +182,22 @@ class BaseSession(ABC):
                         f"{IGNORED_INTERVALS} samples beyond its setpoint, the last {reading.power_kw:g} kW"
                     )
                     notices = (*notices, context.notice(NoticeCode.IGNORES_PROFILE, text))
+                    readings = (
+                        *readings,
+                        ObedienceReading(charge_point=point, at=context.now, ignores=True),
+                    )
+                case Finding.FOLLOWS:
+                    readings = (
+                        *readings,
+                        ObedienceReading(charge_point=point, at=context.now, ignores=False),
+                    )
                 case Finding.ASLEEP:
                     requests = tuple(self.wake_request(step) for step in self.template.wake_up)
                     text = "the car takes nothing although its pause is over"
                     notices = (*notices, context.notice(NoticeCode.ASLEEP, text))
         return Received(
             reply=reply,
-            readings=handled.readings,
+            readings=readings,
             notices=notices,
             booted=handled.booted,
             requests=requests,

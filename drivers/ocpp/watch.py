@@ -25,6 +25,8 @@ class Finding(Enum):
 
     IGNORES = auto()
     """More than allowed, three times on end."""
+    FOLLOWS = auto()
+    """It ignored its setpoints and keeps to them again, as often on end."""
     ASLEEP = auto()
     """Nothing, long after the pause ended."""
 
@@ -42,7 +44,8 @@ class Watch:
         self._expected_kw: float | None = None
         self._said_at: datetime | None = None
         self._until: datetime | None = None
-        self._over = 0
+        self._over = self._within = 0
+        self._ignoring = False
         self._paused = False
         self._resumed_at: datetime | None = None
 
@@ -56,10 +59,12 @@ class Watch:
         elif self._paused:
             self._paused, self._resumed_at = False, at
 
-    def forget(self) -> None:
-        """The car left or the charger started anew: nothing is expected of it."""
+    def forget(self) -> bool:
+        """The car left or the charger started anew: nothing is expected of it; whether it was ignoring us."""
         self._expected_kw = self._resumed_at = None
         self._paused, self._over = False, 0
+        ignored, self._ignoring = self._ignoring, False
+        return ignored
 
     def measured(self, power_kw: float, at: datetime) -> Finding | None:
         """Takes a measured power; says what it showed, each finding once."""
@@ -75,9 +80,17 @@ class Watch:
             return None
         if not _is_over(power_kw, expected_kw):
             self._over = 0
+            self._within += 1
+            if self._ignoring and self._within == IGNORED_INTERVALS:
+                self._ignoring = False
+                return Finding.FOLLOWS
             return None
+        self._within = 0
         self._over += 1
-        return Finding.IGNORES if self._over == IGNORED_INTERVALS else None
+        if self._ignoring or self._over < IGNORED_INTERVALS:
+            return None
+        self._ignoring = True
+        return Finding.IGNORES
 
 
 def _is_over(power_kw: float, expected_kw: float) -> bool:

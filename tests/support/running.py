@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ class Cockpit:
     """A `Steering` with what it is given, to be decided cycle by cycle."""
 
     def __init__(
-        self, *, of: Site | None = None, load_kw: Mapping[str, float] | None = None, **safety: float
+        self, *, of: Site | None = None, load_kw: Mapping[str, float] | None = None, **safety: Any
     ) -> None:
         self.site = site() if of is None else of
         self.settings = SafetySettings(**safety)

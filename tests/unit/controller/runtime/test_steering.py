@@ -13,8 +13,9 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import ImposedLimit, Network
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Applied, Rejected, Setpoint, TimedOut
-from controller.domain.telemetry import ConnectorReading, LinkReading
+from controller.domain.telemetry import ConnectorReading, LinkReading, ObedienceReading
 from controller.runtime.ports import Lockout
+from controller.setpoints.safety import Decision
 from tests.support.neighbourhood import START, site
 from tests.support.running import Cockpit, plan_of
 
@@ -104,6 +105,64 @@ def test_a_charger_never_heard_of_since_the_start_may_do_anything_it_was_told_be
     f1 = cockpit.place("f1")
     assert cockpit.decide().base.reserved_kw[f1, 0] == pytest.approx(11.0)
     assert cockpit.decide(START + 700 * SECOND).base.reserved_kw[f1, 0] == pytest.approx(4.2)
+
+
+def test_a_charger_that_ever_ignored_a_profile_counts_in_full_when_it_is_silent() -> None:
+    """Its hardware's maximum, for good: what it was told last says nothing (field failures 1 and 16)."""
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.decide(confirm=True)
+    cockpit.hear(ObedienceReading(charge_point=CP, at=START, ignores=True))
+    cockpit.hear(ObedienceReading(charge_point=CP, at=START + SECOND, ignores=False))
+    cockpit.steerable -= {CP}
+    late = cockpit.decide(START + timedelta(hours=2))
+    assert late.base.reserved_kw[cockpit.place("f1"), 0] == pytest.approx(11.0)
+
+
+def test_others_get_no_power_that_a_disobedient_charger_may_take() -> None:
+    """It draws 5 kW against its word: 11 stay free for it, and what its neighbour gets is for sure.
+
+    The feeder bears 34.5 kW x 0.97; its meter shows 25 kW, of which the two chargers draw 5 and 0.
+    """
+    cockpit = Cockpit()
+    for number in (1, 2):
+        cockpit.plug(number)
+        car = AssetId(f"car-{number}")
+        cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.CHARGE_NOW)
+    cockpit.meter("f1", 25.0)
+    cockpit.meter("cp-1", 5.0)
+    cockpit.meter("cp-2", 0.0)
+    both = cockpit.decide().decisions
+    assert both[CP].power_kw + both[AssetId("cp-2")].power_kw >= 11.0
+    cockpit.hear(ObedienceReading(charge_point=CP, at=START, ignores=True))
+    cycle = cockpit.decide()
+    assert cycle.decisions[CP] == Decision(
+        asset=CP, power_kw=0.0, reason=Reason(code=ReasonCode.IGNORES_PROFILE, subject=CP)
+    )
+    assert 0.0 in {s.power_kw for s in cycle.setpoints if s.asset == CP}
+    # 2.5 kW are left for it, which is less than it can charge with.
+    assert cycle.decisions[AssetId("cp-2")].power_kw == 0.0
+    cockpit.hear(ObedienceReading(charge_point=CP, at=START + SECOND, ignores=False))
+    after = cockpit.decide(START + SECOND).decisions
+    assert after[CP].power_kw + after[AssetId("cp-2")].power_kw >= 11.0
+
+
+def test_plan_changes_wait_when_a_charger_has_had_its_messages() -> None:
+    """Its budget is spent: a new plan waits for the renewal, a person's stop does not."""
+    cockpit = Cockpit(setpoints_per_day=1)
+    cockpit.plug(1)
+    sent = []
+    for i in range(60):
+        now = START + i * SECOND
+        cockpit.plan = plan_of(cockpit, 31.0 + i % 2, 5.0, at=START)
+        sent += [s for s in cockpit.decide(now, confirm=True).setpoints if s.asset == CP]
+    assert 40 <= len(sent) <= 42
+    later = START + 345 * SECOND
+    assert [s for s in cockpit.decide(later, confirm=True).setpoints if s.asset == CP]
+    car = AssetId("car-1")
+    cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.PAUSE)
+    paused = [s for s in cockpit.decide(later + SECOND).setpoints if s.asset == CP]
+    assert [s.power_kw for s in paused] == [0.0]
 
 
 def test_a_silent_charger_may_feed_in_and_a_silent_roof_does() -> None:

@@ -11,7 +11,8 @@ import pytest
 from controller.domain.chargers import ChargerTemplate, RateUnit, TwoWay, WakeStep
 from controller.domain.floor import FloorHours
 from controller.domain.setpoints import Applied, PartlyApplied, Rejected
-from controller.domain.telemetry import ConnectorReading, MeterReading, Reading
+from controller.domain.telemetry import ConnectorReading, MeterReading, ObedienceReading, Reading
+from controller.domain.time import utc_text
 from drivers.ocpp.codec import Answer, NoticeCode, Received, Request
 from drivers.ocpp.v16 import Session16, requests
 from tests.support.ocpp import START, TOKENS, charge_point, setpoint
@@ -418,3 +419,21 @@ def test_configuration_is_read() -> None:
     }
     answer = Answer(action="GetConfiguration", payload=payload)
     assert requests.read_configuration(answer) == {"HeartbeatInterval": "900", "Tea": None}
+
+
+def test_disobedience_becomes_a_reading_and_ends_with_the_car() -> None:
+    """Accepted and ignored (evcc 31597, steve 1192): three samples of 11 kW after 5 were taken."""
+    session = _session()
+    accepted = Answer(action="SetChargingProfile", payload={"status": "Accepted"})
+    session.power_outcome(setpoint(5.0, life_s=3600.0), accepted, START)
+    found: list[Reading] = []
+    for minute in (1, 2, 3, 4):
+        at = START + timedelta(minutes=minute)
+        value = {"measurand": "Power.Active.Import", "unit": "W", "value": "11000"}
+        values = {"connectorId": 1, "meterValue": [{"timestamp": utc_text(at), "sampledValue": [value]}]}
+        found += session.receive(orjson.dumps([2, f"m{minute}", "MeterValues", values]).decode(), at).readings
+    at = START + timedelta(minutes=5)
+    status = {"connectorId": 1, "errorCode": "NoError", "status": "Available", "timestamp": utc_text(at)}
+    found += session.receive(orjson.dumps([2, "s", "StatusNotification", status]).decode(), at).readings
+    told = [(each.at, each.ignores) for each in found if isinstance(each, ObedienceReading)]
+    assert told == [(START + timedelta(minutes=3), True), (at, False)]

@@ -43,6 +43,19 @@ def test_three_samples_beyond_the_setpoint_are_disobedience(
     assert _findings(watch, powers_kw) == found
 
 
+def test_a_charger_that_follows_again_is_told_once() -> None:
+    """Three samples within its setpoint on end; then it may ignore anew."""
+    watch = Watch(120.0)
+    watch.confirmed(5.0, START, END)
+    ignores, follows = Finding.IGNORES, Finding.FOLLOWS
+    samples = [(11.0, None), (11.0, None), (11.0, ignores), (5.0, None), (5.0, None), (11.0, None)]
+    samples += [(5.0, None), (5.0, None), (5.0, follows), (5.0, None)]
+    samples += [(11.0, None), (11.0, None), (11.0, ignores)]
+    assert _findings(watch, [power_kw for power_kw, _ in samples]) == [found for _, found in samples]
+    assert watch.forget()
+    assert not watch.forget()
+
+
 def test_samples_before_it_settled_or_after_its_end_say_nothing() -> None:
     """Electronics need seconds to follow, and a setpoint that ran out binds nobody."""
     watch = Watch(120.0)

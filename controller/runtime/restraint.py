@@ -1,0 +1,89 @@
+"""What the safety loop holds back: the rush after an outage, and messages that are not worth their wear.
+
+After an outage a thousand devices are back within seconds. Each of them keeps what it draws for a while of
+its own, spread evenly over some minutes, so that a node's power comes back along a ramp; less than that it
+may always do. And a charger that stores every profile in its flash, over a data bundle that somebody pays,
+gets so many setpoints a day: when they are used up faster than the day goes, only what keeps a limit, a
+person's stop or a setpoint alive is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from controller.domain.ids import AssetId
+from controller.domain.reasons import Reason, ReasonCode
+from controller.setpoints.candidate import Candidate
+
+RAMP = timedelta(minutes=5)
+"""Over what span devices come back to full power."""
+BURST = 40
+"""Setpoints that a device may be ahead of the day: a few lively quarter-hours."""
+
+
+@dataclass
+class Comeback:
+    """Since when each device is connected again."""
+
+    _since: dict[AssetId, datetime] = field(default_factory=dict)
+    _up: set[AssetId] = field(default_factory=set)
+
+    def link(self, asset: AssetId, at: datetime, *, up: bool) -> None:
+        """A device's connection came or went; one that another took over was never gone."""
+        if not up:
+            self._up.discard(asset)
+        elif asset not in self._up:
+            self._up.add(asset)
+            self._since[asset] = at
+
+    def held(self, candidate: Candidate, now: datetime) -> Candidate:
+        """The candidate, kept between standing still and what it draws while its wait lasts."""
+        since = self._since.get(candidate.asset)
+        if since is None:
+            return candidate
+        place = int.from_bytes(sha256(candidate.asset.encode()).digest()[:4]) / 2**32
+        if now >= since + RAMP * place:
+            del self._since[candidate.asset]
+            return candidate
+        low = max(candidate.low_kw, min(candidate.drawn_kw, 0.0))
+        high = max(min(candidate.high_kw, max(candidate.drawn_kw, 0.0)), low)
+        wanted = min(max(candidate.want_kw, low), high)
+        reason = candidate.reason
+        if wanted != candidate.want_kw:
+            reason = Reason(code=ReasonCode.RAMP, subject=candidate.asset)
+        return replace(
+            candidate,
+            low_kw=low,
+            high_kw=high,
+            must_kw=min(candidate.must_kw, high),
+            want_kw=wanted,
+            reason=reason,
+        )
+
+
+@dataclass
+class MessageBudget:
+    """How many setpoints each device got today, by UTC."""
+
+    per_day: int
+    _day: datetime | None = None
+    _sent: dict[AssetId, int] = field(default_factory=dict)
+
+    def spend(self, asset: AssetId, now: datetime) -> None:
+        """One is sent."""
+        self._begin_day(now)
+        self._sent[asset] = self._sent.get(asset, 0) + 1
+
+    def is_short(self, asset: AssetId, now: datetime) -> bool:
+        """Whether a device has had more than its share of the day so far."""
+        midnight = self._begin_day(now)
+        share = (now - midnight) / timedelta(days=1)
+        return self._sent.get(asset, 0) >= BURST + self.per_day * share
+
+    def _begin_day(self, now: datetime) -> datetime:
+        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        if midnight != self._day:
+            self._day, self._sent = midnight, {}
+        return midnight

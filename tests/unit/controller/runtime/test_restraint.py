@@ -1,0 +1,91 @@
+"""The rush after an outage is spread out, and a device's messages are counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.reasons import Reason, ReasonCode
+from controller.runtime.restraint import BURST, RAMP, Comeback, MessageBudget
+from controller.setpoints.candidate import Candidate
+from tests.support.neighbourhood import START
+
+CANDIDATE = Candidate(
+    asset=AssetId("cp-1"),
+    node=NodeId("f1"),
+    low_kw=-11.0,
+    high_kw=11.0,
+    must_kw=11.0,
+    want_kw=11.0,
+    min_kw=4.14,
+    urgency=0.0,
+    reason=Reason(code=ReasonCode.DEPARTURE),
+    safe_kw=0.0,
+    drawn_kw=4.14,
+)
+
+
+def test_a_thousand_devices_come_back_along_a_ramp() -> None:
+    """After each tenth of the ramp about as many tenths of them are free, and all of them at its end."""
+    comeback = Comeback()
+    devices = [replace(CANDIDATE, asset=AssetId(f"cp-{i}")) for i in range(1000)]
+    for each in devices:
+        comeback.link(each.asset, START, up=True)
+    for tenth in range(10):
+        now = START + RAMP * (tenth / 10)
+        power_kw = sum(comeback.held(each, now).want_kw for each in devices)
+        assert power_kw / 1000 == pytest.approx(4.14 + (11.0 - 4.14) * tenth / 10, abs=0.4)
+    assert all(comeback.held(each, START + RAMP) == each for each in devices)
+
+
+@given(
+    drawn=st.floats(-12.0, 12.0),
+    low=st.floats(-11.0, 0.0),
+    high=st.floats(0.0, 11.0),
+    part=st.floats(0.0, 1.0),
+)
+def test_who_waits_never_does_more_than_before_and_may_always_stop(
+    drawn: float, low: float, high: float, part: float
+) -> None:
+    """Inside its own window, between standing still and what it draws."""
+    comeback = Comeback()
+    comeback.link(CANDIDATE.asset, START, up=True)
+    want = low + part * (high - low)
+    asked = replace(CANDIDATE, drawn_kw=drawn, low_kw=low, high_kw=high, want_kw=want, must_kw=max(want, 0.0))
+    held = comeback.held(asked, START)
+    assert low <= held.low_kw <= held.want_kw <= held.high_kw <= high
+    assert held.low_kw <= 0.0 <= held.high_kw
+    assert held.must_kw <= held.high_kw
+    assert min(drawn, 0.0) <= held.want_kw <= max(drawn, 0.0)
+    assert (held.reason.code is ReasonCode.RAMP) == (held.want_kw != want)
+
+
+def test_only_who_was_away_waits() -> None:
+    """A newer connection that takes over is no return; after a real one the wait begins anew."""
+    comeback = Comeback()
+    comeback.link(CANDIDATE.asset, START, up=True)
+    assert comeback.held(CANDIDATE, START + RAMP) == CANDIDATE
+    comeback.link(CANDIDATE.asset, START + RAMP, up=True)
+    assert comeback.held(CANDIDATE, START + RAMP) == CANDIDATE
+    comeback.link(CANDIDATE.asset, START + 2 * RAMP, up=False)
+    comeback.link(CANDIDATE.asset, START + 2 * RAMP, up=True)
+    assert comeback.held(CANDIDATE, START + 2 * RAMP).want_kw == 4.14
+
+
+def test_a_budget_grows_with_the_day_and_begins_anew_at_midnight() -> None:
+    """At 17:00 UTC 17/24 of the day's messages and the burst are free."""
+    budget = MessageBudget(per_day=240)
+    asset = AssetId("cp-1")
+    for _ in range(170 + BURST - 1):
+        budget.spend(asset, START)
+    assert not budget.is_short(asset, START)
+    budget.spend(asset, START)
+    assert budget.is_short(asset, START)
+    assert not budget.is_short(AssetId("cp-2"), START)
+    assert not budget.is_short(asset, START + timedelta(minutes=6))
+    assert not budget.is_short(asset, START + timedelta(hours=7))
