@@ -13,6 +13,7 @@ from market.ledger import MARKET_ACCOUNT, Posting, PostingReason, posting
 from market.seals import (
     CHUNK_LEAVES,
     LedgerKey,
+    Seal,
     SealedDay,
     chunk_of,
     ledger_day,
@@ -74,14 +75,18 @@ def a_day_of_postings(number: int, at: datetime = MONDAY) -> list[Posting]:
     return made
 
 
+def a_day(place: int, number: int, before: Seal | None, key: LedgerKey = KEY) -> LedgerDay:
+    """The day so many days after Monday, with so many postings, after the seal of the day before."""
+    at = MONDAY + timedelta(days=place)
+    postings = a_day_of_postings(number, at)
+    sealed = seal_day(ledger_day(at), [chunk_of(one) for one in chunks_of(postings)], before, key)
+    return LedgerDay(sealed=sealed, postings=postings)
+
+
 def a_chain(*numbers: int, keys: Sequence[LedgerKey] = ()) -> list[LedgerDay]:
     """Days that follow each other from Monday on, with so many postings each; a key each, or one for all."""
     days: list[LedgerDay] = []
     for place, number in enumerate(numbers):
-        at = MONDAY + timedelta(days=place)
-        postings = a_day_of_postings(number, at)
         before = days[-1].sealed.seal if days else None
-        key = keys[place] if keys else KEY
-        sealed = seal_day(ledger_day(at), [chunk_of(one) for one in chunks_of(postings)], before, key)
-        days.append(LedgerDay(sealed=sealed, postings=postings))
+        days.append(a_day(place, number, before, keys[place] if keys else KEY))
     return days
