@@ -1,6 +1,6 @@
 # The commands of the project; each does its own set-up. PYTHON=... names the Python to use.
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint lock browser-tools
+.PHONY: demo test bench conformance lint lock browser-tools
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,11 @@ test: .venv browser-tools lint
 
 bench: .venv
 	$(BIN)/python -m tests.benchmarks
+
+# Two programs of others judge the OCPP endpoint; needs Node.js 20 or newer.
+conformance: .venv
+	npm ci --prefix tests/conformance/tools --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(BIN)/python -m tests.conformance
 
 lint: .venv
 	$(BIN)/ruff check .

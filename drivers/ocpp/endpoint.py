@@ -356,7 +356,7 @@ class OcppEndpoint:
             link.add_errand(link.session.floor_requests(self._clock.now()))
         if received.requests:
             link.add_errand(received.requests)
-        if not link.spoke.is_set():
+        if not received.malformed and not link.spoke.is_set():
             link.spoke.set()
 
     async def _run_errands(self, link: Link) -> None:

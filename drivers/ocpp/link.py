@@ -46,7 +46,7 @@ class Link:
         self.connection = connection
         self.session = session
         self.spoke = asyncio.Event()
-        """Set by the charger's first message."""
+        """Set by the charger's first message that is by the book."""
         self.booted = False
         """Whether the charger booted on this connection."""
         self._errands: asyncio.Queue[tuple[Request, ...]] = asyncio.Queue(_ERRANDS_MAX)

@@ -1,0 +1,1 @@
+"""Programs of others against OCPP's side of the controller; see `make conformance`."""
