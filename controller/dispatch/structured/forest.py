@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from scipy.linalg.blas import dsyrk, dtrsm
+from scipy.linalg.blas import dsyrk, dtrsm, dtrsv
 from scipy.linalg.lapack import dpotrf
 
 from controller.dispatch.structured.compiled import compiled
@@ -46,16 +46,15 @@ class NodeFactor:
 
 
 @compiled
-def mirror(matrices: FloatArray) -> None:
-    """Copies the lower triangle of each matrix (K, T, T) to its upper one."""
-    for n in range(matrices.shape[0]):
-        for i in range(matrices.shape[1]):
-            for j in range(i):
-                matrices[n, j, i] = matrices[n, i, j]
+def mirror(matrix: FloatArray) -> None:
+    """Copies the lower triangle of a matrix (T, T) to its upper one."""
+    for i in range(matrix.shape[0]):
+        for j in range(i):
+            matrix[j, i] = matrix[i, j]
 
 
 def factor_forest(parent: IntArray, answers: FloatArray, curvature: FloatArray) -> list[NodeFactor]:
-    """Factors every node, children first; `answers` (K, T, T) is used up.
+    """Factors every node, children first; of `answers` (K, T, T) lower triangles count, it is used up.
 
     Raises:
         FactorisationError: If a matrix is not positive definite to working precision.
@@ -63,16 +62,18 @@ def factor_forest(parent: IntArray, answers: FloatArray, curvature: FloatArray) 
     factors = []
     for n, above in enumerate(parent.tolist()):
         answer = answers[n]
+        mirror(answer)
         bound = np.flatnonzero(curvature[n] > 0.0)
         k = np.sqrt(curvature[n, bound])
-        scaled = k[:, None] * answer[bound]
+        # LAPACK reads by columns: transposed, a row-wise array of a symmetric matrix needs no copy.
+        scaled = (answer[:, bound] * k).T
         matrix = scaled[:, bound] * k
-        matrix[np.diag_indices(bound.size)] += 1.0
+        matrix[np.arange(bound.size), np.arange(bound.size)] += 1.0
         lower, reduced = _reduce(matrix, scaled, keep=above >= 0)
         if above >= 0:
             answers[above] += answer
             if bound.size:
-                answers[above] -= _gram(reduced)
+                dsyrk(-1.0, reduced, beta=1.0, c=answers[above].T, trans=1, lower=0, overwrite_c=1)
         factors.append(NodeFactor(answer=answer, bound=bound, root_curvature=k, lower=lower, reduced=reduced))
     return factors
 
@@ -110,24 +111,18 @@ def solve_forest(
 
 
 def _reduce(matrix: FloatArray, scaled: FloatArray, *, keep: bool) -> tuple[FloatArray, FloatArray]:
-    """L and, where a parent needs it, Z."""
+    """L and, where a parent needs it, Z; both arguments are used up."""
     if not matrix.size:
         return matrix, scaled
-    lower, info = dpotrf(matrix, lower=1, clean=1)
+    # Its upper triangle is left as it was: nothing reads it.
+    lower, info = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if info != 0:
         raise FactorisationError(f"leading minor {info} of a node's matrix is not positive")
-    reduced = cast("FloatArray", dtrsm(1.0, lower, scaled, lower=1)) if keep else scaled[:0]
-    return cast("FloatArray", lower), reduced
-
-
-def _gram(reduced: FloatArray) -> FloatArray:
-    """Z'Z, whole."""
-    half = np.asarray(dsyrk(1.0, reduced, trans=1, lower=1))
-    return half + np.tril(half, -1).T
+    reduced = dtrsm(1.0, lower, scaled, lower=1, overwrite_b=1) if keep else scaled[:0]
+    return lower, reduced
 
 
 def _lower_solve(lower: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
     if not right.size:
         return right
-    solved = dtrsm(1.0, lower, right[:, None], lower=1, trans_a=int(transposed))
-    return np.asarray(solved)[:, 0]
+    return cast("FloatArray", dtrsv(lower, right, lower=1, trans=int(transposed)))

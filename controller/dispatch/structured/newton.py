@@ -18,7 +18,7 @@ from controller.dispatch.structured.chains import (
     expand_chains,
     factor_chains,
 )
-from controller.dispatch.structured.forest import NodeFactor, factor_forest, mirror, solve_forest
+from controller.dispatch.structured.forest import NodeFactor, factor_forest, solve_forest
 from controller.dispatch.structured.program import Point, Program, Residuals
 from controller.domain.units import FloatArray
 
@@ -112,7 +112,6 @@ class Newton:
             self.ratio,
             answers,
         )
-        mirror(answers)
         roofs = program.roofs
         np.add.at(answers, (roofs.node, roofs.step, roofs.step), self.theta[m:p])
         node_curvature = (tail[p - m : h - m] + stiffness[p:]).reshape(shape[:2])
