@@ -35,8 +35,9 @@ from controller.runtime.loops import Loops
 from controller.runtime.ports import Role, TokenRecord
 from controller.runtime.report import controller_report
 from controller.runtime.safety_process import SafetyProcess
-from controller.runtime.service import Service, token_hash
+from controller.runtime.service import Service
 from controller.runtime.solver_process import SolverProcess
+from controller.runtime.tokens import token_hash
 from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
 from controller.template_file import templates_of

@@ -23,6 +23,7 @@ from controller.domain.network import Network, Node, tree_problems
 from controller.domain.site import Location, Site, Tariff
 from controller.domain.time import QUARTER
 from controller.domain.v2g import budget_problems
+from controller.sharing_settings import MarketMode, SharingSettings, sharing_problems
 from controller.toml_file import parse, plain, read_table, unknown_names
 from market.clearing import MarketRules
 from market.prices import QUANTITY_WH_MAX
@@ -134,9 +135,11 @@ class PlanningSettings:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSettings:
-    """The market of a quarter-hour."""
+    """Whether and how energy is traded."""
 
     enabled: bool = True
+    """Whether anything is settled at all."""
+    mode: MarketMode = MarketMode.SHARING
     gate_lead_s: float = 60.0
     """The gate closes this long before the quarter-hour starts, domain time."""
     rules: MarketRules = MarketRules()
@@ -146,6 +149,11 @@ class MarketSettings:
     """The most that one member's own orders may be of all that is asked, or offered, in a quarter-hour."""
     credit_limit_eur: float | None = None
     """How far a member's open orders and debts may go; absent: there is no limit."""
+
+    @property
+    def is_auction(self) -> bool:
+        """Whether quarter-hours are cleared beforehand."""
+        return self.enabled and self.mode is MarketMode.AUCTION
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +173,7 @@ class Settings:
     safety: SafetySettings = SafetySettings()
     planning: PlanningSettings = PlanningSettings()
     market: MarketSettings = MarketSettings()
+    sharing: SharingSettings = dataclasses.field(default_factory=SharingSettings)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -347,6 +356,7 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
         if not 0 < value < float("inf"):
             yield Problem(place=place, rule=f"must be a finite number of more than 0, is {value}")
     yield from _range_problems(settings)
+    yield from sharing_problems(settings.sharing)
 
 
 def _range_problems(settings: Settings) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from controller.domain.ids import MemberId
 from market.orders import PPM, SUPPLIER, Order, OrderSource, Side
@@ -41,6 +41,15 @@ def handed_out(orders: Iterable[Order], total_wh: int) -> dict[str, int]:
 def _best_first(order: Order) -> tuple[int, bytes]:
     sign = -1 if order.side is Side.BUY else 1
     return sign * order.limit_price_microeur_per_kwh, hashlib.sha256(order.order_id.encode()).digest()
+
+
+def tightest(*groups: Mapping[str, int]) -> dict[str, int]:
+    """For each order the smallest of its caps [Wh]."""
+    caps: dict[str, int] = {}
+    for group in groups:
+        for order_id, cap_wh in group.items():
+            caps[order_id] = min(cap_wh, caps.get(order_id, cap_wh))
+    return caps
 
 
 def share_caps_wh(orders: Sequence[Order], share_ppm: int) -> dict[str, int]:

@@ -9,13 +9,14 @@ the neighbours cannot trade among themselves is bought or sold there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.time import utc_text
-from market.orders import OUTSIDE, SUPPLIER, Order, OrderSource, Side
+from market.orders import OUTSIDE, SUPPLIER, Label, Order, OrderSource, Side
 from market.prices import price_from_eur
 
 PLAN_MARGIN_MICROEUR_PER_KWH = 1000
@@ -95,6 +96,65 @@ def orders_from_plan(
         if one.energy_wh
     ]
     return orders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurplusRule:
+    """What a member's standing instruction says of what their roofs make beyond what they use."""
+
+    id: str
+    """The instruction's."""
+    min_price_microeur_per_kwh: int | None
+    """The least they take; None: whatever the supplier would pay."""
+    label: Label
+
+
+def surplus_orders(
+    quarter: QuarterPrices, forecast: Sequence[ForecastEnergy], rules: Mapping[MemberId, SurplusRule]
+) -> tuple[list[Order], list[ForecastEnergy]]:
+    """The orders of standing instructions, and what is left of the forecast.
+
+    What a member is expected to use themselves is not surplus: roofs give it up in the order of their ids,
+    the last ones first. What is sold here is no longer ordered as forecast.
+
+    Args:
+        quarter: The quarter-hour and the supplier's prices.
+        forecast: Loads and roofs that are not steered.
+        rules: By member.
+
+    Returns:
+        Sales with ids that follow from instruction, asset and quarter-hour, and the rest of the forecast.
+    """
+    surplus_wh: Counter[MemberId] = Counter()
+    for one in forecast:
+        surplus_wh[one.member] -= one.energy_wh
+    orders: list[Order] = []
+    rest: list[ForecastEnergy] = []
+    for one in sorted(forecast, key=lambda each: each.asset):
+        rule = rules.get(one.member)
+        sold_wh = min(max(surplus_wh[one.member], 0), -one.energy_wh) if rule is not None else 0
+        if rule is None or sold_wh <= 0:
+            rest.append(one)
+            continue
+        surplus_wh[one.member] -= sold_wh
+        least = rule.min_price_microeur_per_kwh
+        order = _order(
+            quarter,
+            source=OrderSource.INSTRUCTION,
+            who=replace(one, energy_wh=-sold_wh),
+            limit=quarter.export_microeur_per_kwh if least is None else least,
+        )
+        orders.append(
+            replace(
+                order,
+                order_id=f"{OrderSource.INSTRUCTION.value}/{rule.id}/{one.asset}/"
+                f"{utc_text(quarter.interval_start)}",
+                label=rule.label,
+            )
+        )
+        if sold_wh < -one.energy_wh:
+            rest.append(replace(one, energy_wh=one.energy_wh + sold_wh))
+    return orders, rest
 
 
 def _planned_order(quarter: QuarterPrices, one: PlannedEnergy, margin: int) -> Order:

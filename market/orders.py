@@ -180,6 +180,10 @@ class RefusalCode(StrEnum):
     """Something else about it is malformed."""
     NOT_YOURS = "not_yours"
     CREDIT = "credit"
+    DUPLICATE = "duplicate"
+    """Its id stands for another order."""
+    CANCELLED = "cancelled"
+    """The order that it should replace was cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,8 +51,14 @@ class Rate:
     """Where it is written."""
 
 
-def rate_problems(rates: Sequence[Rate], start: datetime, end: datetime) -> Iterator[Problem]:
-    """What is wrong in a list of rates, for the time from `start` to `end`."""
+def rate_problems(
+    rates: Sequence[Rate], start: datetime | None = None, end: datetime | None = None
+) -> Iterator[Problem]:
+    """What is wrong in a list of rates, for the time from `start` to `end`.
+
+    Without a time, every kind of rate may begin and end when it does, and only between its rates must there
+    be neither gap nor overlap.
+    """
     for i, rate in enumerate(rates):
         place = f"rates[{i}]"
         limit = WHOLE_PPM if rate.kind is RateKind.VAT else PRICE_MAX
@@ -71,12 +77,15 @@ def rate_problems(rates: Sequence[Rate], start: datetime, end: datetime) -> Iter
 
 
 def _chain_problems(
-    rates: Sequence[Rate], chain: Sequence[int], start: datetime, end: datetime
+    rates: Sequence[Rate], chain: Sequence[int], start: datetime | None, end: datetime | None
 ) -> Iterator[Problem]:
     """Gaps and overlaps between the rates of one kind and one supplier, given by their start.
 
     A supplier's own rates may leave gaps: there everybody's hold.
     """
+    last = rates[chain[-1]]
+    start = rates[chain[0]].from_utc if start is None else start
+    end = last.to_utc or max(last.from_utc, start) + QUARTER if end is None else end
     held_until: datetime | None = start
     for i in chain:
         rate, place = rates[i], f"rates[{i}].from_utc"
@@ -85,7 +94,6 @@ def _chain_problems(
         elif held_until is not None and not rate.supplier and start <= held_until < min(rate.from_utc, end):
             yield Problem(place=place, rule=f"no {rate.kind} rate holds from {utc_text(held_until)} on")
         held_until = rate.to_utc
-    last = rates[chain[-1]]
     if held_until is not None and held_until < end and not last.supplier:
         rule = f"no {last.kind} rate holds from {utc_text(max(held_until, start))} on"
         yield Problem(place=f"rates[{chain[-1]}].to_utc", rule=rule)

@@ -68,9 +68,15 @@ def rebooked(previous: Sequence[Posting], lines: Iterable[Line], *, booked_at: d
     return [*reversals, *fresh]
 
 
-def about(postings: Sequence[Posting], reasons: Collection[PostingReason]) -> list[Posting]:
-    """The postings with one of the reasons, and the reversals of such."""
-    own = {entry.posting_id for entry in postings if entry.reason in reasons}
+def about(
+    postings: Sequence[Posting], reasons: Collection[PostingReason], refs: Collection[str] | None = None
+) -> list[Posting]:
+    """The postings with one of the reasons, and one of the references where given; their reversals too."""
+    own = {
+        entry.posting_id
+        for entry in postings
+        if entry.reason in reasons and (refs is None or entry.ref in refs)
+    }
     return [entry for entry in postings if entry.posting_id in own or entry.ref in own]
 
 

@@ -33,7 +33,7 @@ from market.ledger import (
 )
 from market.orders import SUPPLIER, Order, Side
 from market.prices import amount_nanoeur
-from market.rebooking import Line, rebooked
+from market.rebooking import Line, about, rebooked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +173,30 @@ def resettle(previous: Sequence[Posting], inputs: SettlementInputs, *, booked_at
     )
 
 
+DEVIATIONS = frozenset({PostingReason.IMBALANCE_BUY, PostingReason.IMBALANCE_SELL})
+"""What is booked by meters, not by the clearing."""
+
+
+def resettle_deviations(
+    previous: Sequence[Posting], inputs: SettlementInputs, *, booked_at: datetime
+) -> list[Posting]:
+    """Settles again what members' points took and fed in beyond their trades, where better data have come.
+
+    Args:
+        previous: All postings of that quarter-hour so far, reversals included.
+        inputs: Trades and prices, and the meters of which there are data. A member with an expected point
+            that is not among them is left as it stands, as is everything that is no deviation.
+        booked_at: Domain time of the booking.
+
+    Raises:
+        ValueError: As for `resettle`.
+    """
+    _check(previous, inputs)
+    unmetered = _unmetered(inputs)
+    lines = list(_deviation_lines(inputs, unmetered))
+    return rebooked(about(previous, DEVIATIONS, {line.ref for line in lines}), lines, booked_at=booked_at)
+
+
 def _check(previous: Sequence[Posting], inputs: SettlementInputs) -> None:
     points = Counter(point.ean for point in inputs.metered)
     twice = sorted(ean for ean, count in points.items() if count > 1)
@@ -223,8 +247,8 @@ def _trade_lines(inputs: SettlementInputs) -> list[Line]:
 def _deviation_lines(inputs: SettlementInputs, unmetered: set[MemberId]) -> Iterator[Line]:
     """What each allocation point took beyond what was bought for it, and fed in beyond what was sold."""
     points = [point for point in inputs.metered if point.member not in unmetered | {SUPPLIER}]
-    bought = _placed(inputs.trades, points, Side.BUY)
-    sold = _placed(inputs.trades, points, Side.SELL)
+    bought = placed_wh(inputs.trades, points, Side.BUY)
+    sold = placed_wh(inputs.trades, points, Side.SELL)
     prices = inputs.prices
     for point in sorted(points, key=lambda each: each.ean):
         account = member_account(point.member)
@@ -248,7 +272,7 @@ def _deviation_lines(inputs: SettlementInputs, unmetered: set[MemberId]) -> Iter
             )
 
 
-def _placed(trades: Iterable[Trade], points: Sequence[MeteredEnergy], side: Side) -> Counter[Ean]:
+def placed_wh(trades: Iterable[Trade], points: Sequence[MeteredEnergy], side: Side) -> Counter[Ean]:
     """What was traded on one side for each allocation point [Wh].
 
     A trade that is for no point in particular goes to its member's points in the order of their numbers, to

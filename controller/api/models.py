@@ -101,6 +101,15 @@ class ProblemItem(Out):
     """What to do about it; empty where the rule says it."""
 
 
+class RefusalItem(Out):
+    """One reason why an order does not stand."""
+
+    code: str
+    """gate_closed, interval_past, too_far_ahead, expired, unknown_node, bad_quantity, bad_order, not_yours,
+    credit, duplicate or cancelled."""
+    sentence: str
+
+
 class ProblemDocument(Out):
     """A problem by RFC 9457 (`application/problem+json`)."""
 
@@ -111,6 +120,8 @@ class ProblemDocument(Out):
     instance: str
     problems: list[ProblemItem] | None = None
     """All mistakes of a form, for status 422."""
+    refusals: list[RefusalItem] | None = None
+    """Every reason why an order does not stand."""
 
 
 class Done(Out):
@@ -183,6 +194,13 @@ class PostingOut(Out):
     booked_at_utc: datetime | None
 
 
+class LinkOut(Out):
+    """What ties orders of several quarter-hours together."""
+
+    name: str
+    efficiency_ppm: int
+
+
 class OrderOut(Out):
     """An order and what became of it."""
 
@@ -197,6 +215,12 @@ class OrderOut(Out):
     source: str
     asset: str
     placed_at_utc: datetime | None
+    label: str
+    """any, neighbour, sun or social: whom its member would rather deal with."""
+    valid_until_utc: datetime | None
+    """From then on it no longer stood, if the gate had not closed before."""
+    link: LinkOut | None
+    """The storage that it charges or empties."""
     status: str
     """open, cancelled or cleared."""
     cancelled_at_utc: datetime | None

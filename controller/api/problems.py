@@ -21,8 +21,10 @@ from controller.domain.errors import (
     NotFoundError,
     Problem,
 )
+from controller.runtime.desk import OrderRefusedError
 from controller.texts import Translator, negotiate, translator
 from controller.texts.problems import rule_text, status_title
+from market.orders import Refusal, RefusalCode
 
 MEDIA_TYPE = "application/problem+json"
 _SLUGS: Mapping[int, str] = {
@@ -33,8 +35,16 @@ _SLUGS: Mapping[int, str] = {
     405: "method-not-allowed",
     409: "conflict",
     422: "invalid",
+    429: "too-many-requests",
     500: "internal",
 }
+_OF_FORM = {
+    RefusalCode.BAD_ORDER,
+    RefusalCode.BAD_QUANTITY,
+    RefusalCode.UNKNOWN_NODE,
+    RefusalCode.TOO_FAR_AHEAD,
+}
+"""What is wrong with an order whenever it is sent."""
 
 
 def words_of(request: Request) -> Translator:
@@ -52,6 +62,7 @@ def problem_response(
     detail: str,
     *,
     problems: Sequence[Problem] | None = None,
+    refusals: Sequence[Refusal] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem document as a response.
@@ -61,6 +72,7 @@ def problem_response(
         status: HTTP status.
         detail: What is wrong this time.
         problems: All mistakes of a form.
+        refusals: Why an order does not stand.
         headers: Further headers.
     """
     words = words_of(request)
@@ -75,6 +87,8 @@ def problem_response(
         document["problems"] = [
             {"place": problem.place, "rule": problem.rule, "way_out": problem.way_out} for problem in problems
         ]
+    if refusals is not None:
+        document["refusals"] = [{"code": one.code, "sentence": one.sentence} for one in refusals]
     all_headers = {"Content-Language": words.language.value, **(headers or {})}
     return Response(orjson.dumps(document), status, all_headers, media_type=MEDIA_TYPE)
 
@@ -99,6 +113,7 @@ def install(app: FastAPI) -> None:
     for kind, status in ((NotFoundError, 404), (ConflictError, 409), (ForbiddenError, 403)):
         app.add_exception_handler(kind, _plain(status))
     app.add_exception_handler(InputProblemsError, _input)
+    app.add_exception_handler(OrderRefusedError, _refused)
     app.add_exception_handler(RequestValidationError, _form)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
@@ -114,6 +129,13 @@ def _plain(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
 async def _input(request: Request, error: Exception) -> Response:
     assert isinstance(error, InputProblemsError)  # noqa: S101  # the handler is registered for it only
     return _listed(request, error.problems)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OrderRefusedError)  # noqa: S101  # the handler is registered for it only
+    codes = {refusal.code for refusal in error.refusals}
+    status = 403 if RefusalCode.NOT_YOURS in codes else 422 if codes & _OF_FORM else 409
+    return problem_response(request, status, str(error), refusals=error.refusals)
 
 
 async def _form(request: Request, error: Exception) -> Response:

@@ -243,6 +243,7 @@ def _order(value: Order) -> Json:
     plain = _plain(value)
     plain["interval_start_utc"] = plain.pop("interval_start")
     plain["placed_at_utc"] = plain.pop("placed_at")
+    plain["valid_until_utc"] = plain.pop("valid_until")
     return plain
 
 

@@ -10,6 +10,7 @@ from nicegui import ui
 
 from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError
 from controller.domain.time import QUARTER, quarter_start
+from controller.runtime.desk import OrderRefusedError
 from controller.texts import Translator
 
 
@@ -46,7 +47,7 @@ async def told(words: Translator, done: str) -> AsyncIterator[None]:
         yield
     except InputProblemsError as error:
         ui.notify("; ".join(map(str, error.problems)), type="negative", multi_line=True)
-    except (NotFoundError, ConflictError, ForbiddenError) as error:
+    except (NotFoundError, ConflictError, ForbiddenError, OrderRefusedError) as error:
         ui.notify(str(error), type="negative", multi_line=True)
     else:
         ui.notify(words.say(done), type="positive")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.config import PlanningSettings, SafetySettings, Settings
+from controller.config import MarketSettings, PlanningSettings, SafetySettings, Settings
 from controller.demo.options import AFTER, DemoOptions
 from controller.domain.errors import InputProblemsError, Problem
 from controller.forecast.prices import PriceBook
+from controller.sharing_settings import MarketMode
 from sim.scenarios.build import build
 from sim.scenarios.load import load_scenario
 from sim.scenarios.scenario import Scenario
@@ -46,6 +47,7 @@ class Simulated:
         """How the controller runs this neighbourhood."""
         large = len(self.scenario.site.vehicles) >= LARGE_STORES
         return Settings(
+            market=MarketSettings(mode=MarketMode.AUCTION),
             safety=SafetySettings(node_meter_stale_s=max(120.0, 4 * self.scenario.publish.node_meter_s)),
             planning=(
                 PlanningSettings(replan_min_s=LARGE_REPLAN_MIN_S, deadline_s=60.0)

@@ -34,7 +34,7 @@ async def run_direct(
     every = timedelta(seconds=controller.settings.planning.every_s)
     rest = timedelta(seconds=controller.settings.planning.replan_min_s)
     lead = timedelta(seconds=controller.settings.market.gate_lead_s)
-    market = controller.settings.market.enabled
+    auction, books = controller.settings.market.is_auction, controller.settings.market.enabled
     planned = clock.now() - every
     interval = quarter_start(clock.now() + lead) + QUARTER
     tidy, settle = clock.now(), clock.now()
@@ -55,13 +55,16 @@ async def run_direct(
             tidy = now
             controller.people.drop_past(now)
             await trading.keep_registers()
-        if market and now >= interval - lead:
+        if auction and now >= interval - lead:
             await trading.clear_interval(interval)
             interval += QUARTER
-        if market and now - settle >= SETTLE_EVERY:
+        if books and now - settle >= SETTLE_EVERY:
             settle = now
-            await trading.settle_due()
+            if auction:
+                await trading.settle_due()
             await trading.sealing.seal_due()
         if quarter_start(now) != quarter:
             quarter = quarter_start(now)
+            if books:
+                await trading.closing.close_due()
             on_quarter(quarter)

@@ -4,7 +4,8 @@ The web server lives on a thread of its own, so that no page ever makes the safe
 method here may be called from that thread; values that come back are frozen.
 
 Raises of all methods: `NotFoundError` where the named thing is not there or not the caller's,
-`ConflictError` where it does not fit the state, `ForbiddenError`, `InputProblemsError`.
+`ConflictError` where it does not fit the state, `ForbiddenError`, `InputProblemsError`; and
+`desk.OrderRefusedError` where an order may not stand.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
 from controller.domain.plan_reasons import PlanReason
 from controller.domain.reasons import Reason
-from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role
+from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, Scope
+from controller.runtime.trading_door import TradingDoor
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
 from market.orders import Order
@@ -34,6 +36,8 @@ class Principal:
     role: Role
     member: MemberId | None
     label: str
+    scopes: frozenset[Scope] | None = None
+    """What a token made for a program may do; None: everything that the role may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,14 +274,16 @@ class AssetView:
     """What the plan wants of a car or battery in the coming hours, and why."""
 
 
-class Door(Protocol):
+class Door(TradingDoor, Protocol):
     """The running controller as the doors see it."""
 
     async def authenticate(self, token: str) -> Principal | None:
         """Who holds a bearer token; None where it is not known."""
         ...
 
-    async def create_token(self, *, role: Role, member: MemberId | None, label: str) -> str:
+    async def create_token(
+        self, *, role: Role, member: MemberId | None, label: str, scopes: frozenset[Scope] | None = None
+    ) -> str:
         """Makes a token, keeps its hash, and gives it out this once."""
         ...
 
@@ -372,14 +378,6 @@ class Door(Protocol):
 
     async def set_never_discharge(self, *, asset: AssetId, never: bool, who: Principal) -> Wishes:
         """Never discharge this car, or allow it again (which needs the owner's opt-in)."""
-        ...
-
-    async def place_order(self, order: Order, who: Principal) -> OrderRecord:
-        """Places an order; the same `order_id` with the same content again changes nothing."""
-        ...
-
-    async def cancel_order(self, *, order_id: str, who: Principal) -> None:
-        """Cancels an order whose gate has not closed."""
         ...
 
     async def orders(self, member: MemberId) -> Sequence[OrderRecord]:

@@ -31,6 +31,8 @@ TIDY_EVERY = timedelta(seconds=30)
 """How often registers are written down and what is over is forgotten."""
 SETTLE_EVERY = timedelta(minutes=1)
 """How often is looked whether the meters of a quarter-hour are in."""
+CLOSE_EVERY = timedelta(minutes=5)
+"""How often is looked whether a day can be closed, or closed again with readings that came late."""
 SEAL_EVERY = timedelta(minutes=5)
 """How often is looked whether a day of the ledger can be sealed."""
 RETRY_MACHINE_S = 0.5
@@ -61,9 +63,11 @@ class Loops:
             )
             group.create_task(self._planning(), name="planning")
             group.create_task(self._registers(), name="registers")
-            if self.controller.settings.market.enabled:
+            if self.controller.settings.market.is_auction:
                 group.create_task(self._market(), name="market")
                 group.create_task(self._settlement(), name="settlement")
+            if self.controller.settings.market.enabled:
+                group.create_task(self._closing(), name="closing")
                 group.create_task(self._sealing(), name="sealing")
 
     async def _guarded[*Ts](
@@ -151,6 +155,12 @@ class Loops:
         while True:
             await sleep_until(clock, clock.now() + SETTLE_EVERY)
             await self._guarded("settlement", self.trading.settle_due)
+
+    async def _closing(self) -> None:
+        clock = self.controller.clock
+        while True:
+            await sleep_until(clock, clock.now() + CLOSE_EVERY)
+            await self._guarded("closing", self.trading.closing.close_due)
 
     async def _sealing(self) -> None:
         clock = self.controller.clock

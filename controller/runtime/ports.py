@@ -247,8 +247,14 @@ class UnitOfWork(Protocol):
         """All registers of one quarter-hour's end, by meter."""
         ...
 
-    async def registers_between(self, first: datetime, last: datetime) -> Sequence[RegisterRecord]:
-        """The registers from `first` to `last`, both included, by time and meter."""
+    async def registers_between(
+        self, first: datetime, last: datetime, *, meter: str | None = None
+    ) -> Sequence[RegisterRecord]:
+        """The registers from `first` to `last`, both included, of one meter where given."""
+        ...
+
+    async def count_registers(self, first: datetime, last: datetime) -> int:
+        """How many registers there are from `first` to `last`, both included."""
         ...
 
     async def first_register_at(self) -> datetime | None:

@@ -10,8 +10,6 @@ full, and an answer that it could not be stored says that it will not outlive a 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +20,6 @@ from controller.domain.assets import Booking, Departure, Vehicle, Wishes, WishKi
 from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
-from controller.runtime.books import Books
 from controller.runtime.checks import booking_problems, energy_problems, limit_problems
 from controller.runtime.core import Controller
 from controller.runtime.door import (
@@ -34,23 +31,17 @@ from controller.runtime.door import (
     Principal,
     StateView,
 )
+from controller.runtime.market_door import MarketDoor
 from controller.runtime.metrics import metrics_text
-from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, TokenRecord, UnitOfWork
+from controller.runtime.ports import EventRecord, Lockout, Role, UnitOfWork
 from controller.runtime.trading import Trading
 from controller.runtime.views import Views
-from market.orders import Order
 
-TOKEN_BYTES = 32
 HORIZON_MAX = timedelta(days=14)
 """How far ahead a departure or a booking may lie."""
 
 
-def token_hash(token: str) -> str:
-    """What is kept of a token. Its 256 random bits need no salt."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-class Service(Books):
+class Service(MarketDoor):
     """The door of a running controller."""
 
     def __init__(
@@ -62,53 +53,12 @@ class Service(Books):
         speed: float,
         messages: Callable[[], Mapping[str, int]],
     ) -> None:
-        super().__init__(controller, loop)
-        self.trading = trading
+        super().__init__(controller, trading, loop)
         self.views = Views(
             controller.site, controller.settings, controller.people, controller.steering, controller.counters
         )
         self._speed = speed
         self._messages = messages
-        self._principals: dict[str, Principal] = {}
-        """Known tokens by hash; one that is made elsewhere meanwhile is found in the store."""
-
-    async def authenticate(self, token: str) -> Principal | None:
-        """Who holds a bearer token; None where it is not known."""
-        key = token_hash(token)
-        known = self._principals.get(key)
-        if known is not None:
-            return known
-
-        async def run() -> Principal | None:
-            async with self.controller.store.unit() as unit:
-                record = await unit.token(key)
-            if record is None:
-                return None
-            found = Principal(role=record.role, member=record.member, label=record.label)
-            self._principals[key] = found
-            return found
-
-        return await self._on_loop(run())
-
-    async def create_token(self, *, role: Role, member: MemberId | None, label: str) -> str:
-        """Makes a token, keeps its hash, and gives it out this once."""
-        if role is Role.RESIDENT and member not in {m.id for m in self.controller.site.members}:
-            raise NotFoundError(f"there is no member {member!r}: a resident's token opens one member's data")
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        record = TokenRecord(
-            token_hash=token_hash(token),
-            role=role,
-            member=member,
-            label=label,
-            created_at=self.controller.clock.now(),
-        )
-
-        async def run() -> str:
-            async with self.controller.store.unit() as unit:
-                await unit.add_token(record)
-            return token
-
-        return await self._on_loop(run())
 
     async def state(self) -> StateView:
         """The neighbourhood now."""
@@ -315,14 +265,6 @@ class Service(Books):
                 "the owner has not agreed to discharge: the site file's discharge_opt_in is false"
             )
         return await self._change_wishes(vehicle.id, who, "changed never_discharge", never_discharge=never)
-
-    async def place_order(self, order: Order, who: Principal) -> OrderRecord:
-        """Places an order; the same `order_id` with the same content again changes nothing."""
-        return await self._on_loop(self.trading.place_order(order, who.member))
-
-    async def cancel_order(self, *, order_id: str, who: Principal) -> None:
-        """Cancels an order whose gate has not closed."""
-        await self._on_loop(self.trading.cancel_order(order_id, who.member))
 
     async def put_booking(self, booking: Booking, who: Principal) -> Booking:
         """Keeps a booking of a shared car; the same id again replaces it."""

@@ -6,31 +6,43 @@ After it, when the meters have reported, trades and meters become postings. Ever
 quarter-hour, so that a controller which was killed half-way does the rest and nothing twice.
 
 A member with orders of their own for a quarter-hour trades on their own: nothing is ordered for what
-is expected of their homes and roofs. What they then use beyond it is settled with the supplier.
+is expected of their homes and roofs. What they then use beyond it is settled with the supplier. Of a member
+with a standing instruction for their surplus, the roofs' expected surplus is ordered as it says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
+from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
+from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
 from controller.domain.time import QUARTER, QUARTER_H, quarter_start, utc_text
 from controller.domain.units import kwh_to_wh, microeur_per_kwh
 from controller.runtime.core import Controller
+from controller.runtime.desk import OrderDesk
 from controller.runtime.discharged import Tally, keep_tally, load_tally
 from controller.runtime.offload import Offload
 from controller.runtime.plan import ActivePlan
-from controller.runtime.ports import OrderRecord, RegisterRecord, UnitOfWork
+from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.sealing import Sealing
-from market.clearing import IntervalResult, clear, envelope_of
-from market.from_plan import ForecastEnergy, PlannedEnergy, QuarterPrices, backstop_orders, orders_from_plan
-from market.orders import AdmissionRules, Order, OrderSource, Refusal, RefusalCode, gate_closes_at, refusals
+from market.caps import share_caps_wh, tightest
+from market.clearing import IntervalResult, clear_by, envelope_of
+from market.from_plan import (
+    ForecastEnergy,
+    PlannedEnergy,
+    QuarterPrices,
+    SurplusRule,
+    backstop_orders,
+    orders_from_plan,
+    surplus_orders,
+)
+from market.links import link_caps_wh, stored_wh
+from market.orders import PPM, Label, Order, OrderSource, stands
 from market.settlement import MeteredEnergy, SettlementInputs, SupplierPrices, settle, trades_of
 
 METERS_WAIT = timedelta(minutes=8)
@@ -50,6 +62,7 @@ class Trading:
         self.controller = controller
         self.latest: IntervalResult | None = None
         """The newest clearing."""
+        self.desk = OrderDesk(controller)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload
 
@@ -58,6 +71,7 @@ class Trading:
         async with self.controller.store.unit() as unit:
             self.latest = await unit.latest_result()
             self.controller.planner.discharged = await load_tally(unit)
+            await self.desk.load(unit)
 
     async def clear_interval(self, interval: datetime) -> None:
         """Clears the quarter-hour that starts at `interval`; one that is cleared already stays as it is."""
@@ -66,10 +80,18 @@ class Trading:
             if await unit.result(interval) is not None:
                 return
             own = list(await unit.orders_of_interval(interval))
+            links = {order.link.name for order in own if order.link is not None}
+            stored = stored_wh(await unit.linked_fills(links, before=interval)) if links else {}
+        gate = self.desk.gate(interval)
+        # What has lapsed stays in the book, to be reported, and gets nothing.
+        lapsed = {order.order_id: 0 for order in own if not stands(order, gate)}
         quarter = self.quarter_prices(interval)
-        orders = [*own, *self._made_orders(quarter, {order.member for order in own})]
+        trading = {order.member for order in own if order.order_id not in lapsed}
+        orders = [*own, *self._made_orders(quarter, trading)]
+        share_ppm = round(controller.settings.market.member_share_max * PPM)
+        caps_wh = tightest(lapsed, link_caps_wh(own, stored), share_caps_wh(orders, share_ppm))
         orders += backstop_orders(quarter, orders)
-        result = await self._cleared(interval, orders)
+        result = await self._cleared(interval, orders, caps_wh)
         async with controller.store.unit() as unit:
             # An order cancelled while we computed stays in: the gate had closed before it.
             await unit.add_orders(orders)
@@ -83,13 +105,15 @@ class Trading:
         """
         if self.latest is None:
             return
-        closed = quarter_start(self.controller.clock.now() + self._gate_lead())
+        closed = quarter_start(self.controller.clock.now() + self.desk.gate_lead())
         start = max(self.latest.interval_start + QUARTER, closed - CATCH_UP_MAX)
         while start <= closed:
             await self.clear_interval(start)
             start += QUARTER
 
-    async def _cleared(self, interval: datetime, orders: Sequence[Order]) -> IntervalResult:
+    async def _cleared(
+        self, interval: datetime, orders: Sequence[Order], caps_wh: Mapping[str, int]
+    ) -> IntervalResult:
         """The clearing of a quarter-hour; one without orders is kept too, so that its meters are settled."""
         network, people = self.controller.site.network, self.controller.people
         if not orders:
@@ -104,7 +128,9 @@ class Trading:
         for node in network.nodes:
             limit = people.limit_at(network, node.id, interval)
             limits[node.id] = (limit.import_kw, limit.export_kw)
-        result: IntervalResult = await self._offload(clear, orders, envelope_of(network, limits_kw=limits))
+        envelope = envelope_of(network, limits_kw=limits)
+        rules = self.controller.settings.market.rules
+        result: IntervalResult = await self._offload(clear_by, rules, orders, envelope, caps_wh)
         return result
 
     async def keep_registers(self) -> None:
@@ -155,54 +181,6 @@ class Trading:
                 _LOG.exception("a quarter-hour could not be settled", interval=utc_text(start))
                 self.controller.counters.count_failure("settlement")
 
-    async def place_order(self, order: Order, member: MemberId | None) -> OrderRecord:
-        """Places a member's own order; the same id with the same content again changes nothing.
-
-        Raises:
-            ForbiddenError: For somebody else.
-            ConflictError: After the gate, or where the id stands for another order.
-            InputProblemsError: Where the order itself is wrong.
-        """
-        if member is None or order.member != member:
-            raise ForbiddenError("an order is placed by the member that it is for")
-        async with self.controller.store.unit() as unit:
-            known = await unit.order(order.order_id)
-            if known is not None:
-                if known.order.member != member:
-                    raise ConflictError(
-                        f"order id {order.order_id!r} is taken: choose another, a UUID for one"
-                    )
-                if replace(known.order, placed_at=None) == replace(order, placed_at=None):
-                    return known
-                raise ConflictError(
-                    f"order {order.order_id!r} stands with other content: cancel it and use a new id"
-                )
-            now = self.controller.clock.now()
-            _raise_refusals(refusals(order, now=now, rules=self._rules(member)), order)
-            placed = replace(order, placed_at=now)
-            await unit.add_orders([placed])
-        return OrderRecord(order=placed, cancelled_at=None, fill=None)
-
-    async def cancel_order(self, order_id: str, member: MemberId | None) -> None:
-        """Cancels an own order whose gate has not closed.
-
-        Raises:
-            NotFoundError: Where the member has no such order.
-            ConflictError: After the gate.
-        """
-        async with self.controller.store.unit() as unit:
-            # The time counts when our turn has come: while we waited the gate may have closed, and a
-            # clearing may have read the book.
-            now = self.controller.clock.now()
-            known = await unit.order(order_id)
-            if known is None or known.order.member != member:
-                raise NotFoundError(f"you have no order {order_id!r}")
-            gate = gate_closes_at(known.order.interval_start, self._gate_lead())
-            if now >= gate:
-                raise ConflictError(f"the gate closed at {utc_text(gate)}: the order stands")
-            if known.cancelled_at is None:
-                await unit.cancel_order(order_id, now)
-
     def quarter_prices(self, interval: datetime) -> QuarterPrices:
         """The supplier's prices in a quarter-hour."""
         controller = self.controller
@@ -217,20 +195,6 @@ class Trading:
             placed_at=controller.clock.now(),
         )
 
-    def _gate_lead(self) -> timedelta:
-        return timedelta(seconds=self.controller.settings.market.gate_lead_s)
-
-    def _rules(self, member: MemberId) -> AdmissionRules:
-        site = self.controller.site
-        own = {
-            *(load.node for load in site.loads if load.member == member),
-            *(roof.node for roof in site.pv if roof.member == member),
-            *(battery.node for battery in site.batteries if battery.member == member),
-            *(point.node for point in site.charge_points if point.member == member),
-        }
-        nodes = {node.id for node in site.network.nodes}
-        return AdmissionRules(gate_lead=self._gate_lead(), nodes=nodes, member_nodes=own)
-
     def _made_orders(self, quarter: QuarterPrices, on_their_own: set[MemberId]) -> list[Order]:
         plan = self.controller.plan
         if plan is None or plan.step_at(quarter.interval_start) is None:
@@ -238,7 +202,25 @@ class Trading:
         forecast = [
             one for one in self._forecast(plan, quarter.interval_start) if one.member not in on_their_own
         ]
-        return orders_from_plan(quarter, list(self._planned(plan, quarter.interval_start)), forecast)
+        instructed, forecast = surplus_orders(quarter, forecast, self._surplus_rules())
+        planned = list(self._planned(plan, quarter.interval_start))
+        return [*orders_from_plan(quarter, planned, forecast), *instructed]
+
+    def _surplus_rules(self) -> dict[MemberId, SurplusRule]:
+        """What members' instructions say of their surplus; of several the one with the first id counts."""
+        rules: dict[MemberId, SurplusRule] = {}
+        for instruction in sorted(self.desk.instructions.values(), key=lambda one: one.id):
+            match instruction.wanted:
+                case SellSurplus():
+                    least: int | None = instruction.wanted.min_price_microeur_per_kwh
+                    label = Label.NEIGHBOUR
+                case GiveSurplus():
+                    least, label = None, Label.SOCIAL
+                case LeaveAt():
+                    continue
+            rule = SurplusRule(id=instruction.id, min_price_microeur_per_kwh=least, label=label)
+            rules.setdefault(instruction.member, rule)
+        return rules
 
     def _planned(self, plan: ActivePlan, interval: datetime) -> Iterator[PlannedEnergy]:
         """What the plan wants of chargers and batteries, at what it is worth to them."""
@@ -310,7 +292,10 @@ class Trading:
             return
         orders = await unit.orders_of_interval(start)
         traded_wh = _traded_by_asset(result, orders)
-        on_their_own = {order.member for order in orders if order.source is OrderSource.RESIDENT}
+        gate = self.desk.gate(start)
+        on_their_own = {
+            order.member for order in orders if order.source is OrderSource.RESIDENT and stands(order, gate)
+        }
         quarter = self.quarter_prices(start)
         settlement = settle(
             SettlementInputs(
@@ -323,6 +308,7 @@ class Trading:
                 ),
                 expected=frozenset(point for _, _, point in points),
                 members_of={point: member for _, member, point in points},
+                rent_to=self._rent_to(),
             ),
             booked_at=now,
         )
@@ -330,6 +316,12 @@ class Trading:
             _LOG.info("settled with estimates", interval=utc_text(start), meters=len(missing))
         await unit.add_postings(settlement.postings)
         await unit.mark_settled(start, now)
+
+    def _rent_to(self) -> dict[Ean, MemberId]:
+        """Among whom the congestion rent is returned: the connections of homes and buildings, by number."""
+        if not self.controller.settings.market.rules.returns_rent:
+            return {}
+        return {load.ean: load.member for load in self.controller.site.loads}
 
     def _allocation_points(self) -> Iterator[tuple[AssetId, MemberId, Ean]]:
         site = self.controller.site
@@ -394,19 +386,3 @@ def _metered(
         yield MeteredEnergy(
             member=member, ean=point, import_wh=max(traded, 0), export_wh=max(-traded, 0), estimated=True
         )
-
-
-def _raise_refusals(found: Sequence[Refusal], order: Order) -> None:
-    reserved = [f"{source.value}/" for source in OrderSource]
-    if any(order.order_id.startswith(prefix) for prefix in reserved):
-        rule = f"must not begin with {', '.join(reserved)}: those are the controller's own"
-        raise InputProblemsError("order", [Problem(place="order_id", rule=rule)])
-    if not found:
-        return
-    codes = {refusal.code for refusal in found}
-    text = "; ".join(f"{refusal.code.value}: {refusal.sentence}" for refusal in found)
-    if codes <= {RefusalCode.GATE_CLOSED, RefusalCode.INTERVAL_PAST, RefusalCode.CREDIT}:
-        raise ConflictError(text)
-    if RefusalCode.NOT_YOURS in codes:
-        raise ForbiddenError(text)
-    raise InputProblemsError("order", [Problem(place=r.code.value, rule=r.sentence) for r in found])

@@ -69,12 +69,21 @@ def first_register_at(connection: Connection) -> datetime | None:
     return connection.execute(select(table.c.at).order_by(table.c.at).limit(1)).scalar()
 
 
-def registers_between(connection: Connection, first: datetime, last: datetime) -> Sequence[RegisterRecord]:
-    """The registers from `first` to `last`, both included, by time and meter."""
+def count_registers(connection: Connection, first: datetime, last: datetime) -> int:
+    """How many registers there are from `first` to `last`, both included."""
+    at = tables.registers.c.at
+    return int(connection.execute(select(func.count(at)).where(at >= first, at <= last)).scalar_one())
+
+
+def registers_between(
+    connection: Connection, first: datetime, last: datetime, meter: str | None
+) -> Sequence[RegisterRecord]:
+    """The registers from `first` to `last`, both included, of one meter where given, by time and meter."""
     table = tables.registers
-    found = connection.execute(
-        select(table).where(table.c.at >= first, table.c.at <= last).order_by(table.c.at, table.c.meter)
-    )
+    query = select(table).where(table.c.at >= first, table.c.at <= last)
+    if meter is not None:
+        query = query.where(table.c.meter == meter)
+    found = connection.execute(query.order_by(table.c.at, table.c.meter))
     return [
         RegisterRecord(
             meter=NodeId(row.meter),

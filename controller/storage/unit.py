@@ -146,9 +146,15 @@ class SqlUnit:
         """All registers of one quarter-hour's end, by meter."""
         return await self._transaction.run(grid.registers_at, at)
 
-    async def registers_between(self, first: datetime, last: datetime) -> Sequence[RegisterRecord]:
-        """The registers from `first` to `last`, both included, by time and meter."""
-        return await self._transaction.run(days.registers_between, first, last)
+    async def registers_between(
+        self, first: datetime, last: datetime, *, meter: str | None = None
+    ) -> Sequence[RegisterRecord]:
+        """The registers from `first` to `last`, both included, of one meter where given."""
+        return await self._transaction.run(days.registers_between, first, last, meter)
+
+    async def count_registers(self, first: datetime, last: datetime) -> int:
+        """How many registers there are from `first` to `last`, both included."""
+        return await self._transaction.run(days.count_registers, first, last)
 
     async def first_register_at(self) -> datetime | None:
         """The instant of the oldest register."""

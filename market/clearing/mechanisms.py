@@ -34,6 +34,11 @@ class MarketRules:
     unit_wh: int = 250
     """The size of McAfee's equal units."""
 
+    @property
+    def returns_rent(self) -> bool:
+        """Whether the congestion rent is returned per connection; the community keeps other surpluses."""
+        return self.mechanism is Mechanism.UNIFORM and self.pricing is Pricing.COMMUNITY
+
 
 def clear_by(
     rules: MarketRules,
@@ -65,7 +70,7 @@ def clear_by(
             units = mcafee(orders, result, rules.unit_wh, caps_wh)
             return units if envelope is None or envelope.holds(net_import_wh(orders, units.fills)) else result
         case Mechanism.UNIFORM:
-            return at_community_price(result, orders) if rules.pricing is Pricing.COMMUNITY else result
+            return at_community_price(result, orders) if rules.returns_rent else result
 
 
 def net_import_wh(orders: Sequence[Order], fills: Sequence[Fill]) -> Counter[NodeId]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from controller.domain.assets import Booking, Departure, Wishes, WishKind
-from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
+from controller.domain.errors import InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
 from controller.domain.plan_reasons import PlanReason, PlanReasonCode
@@ -26,9 +26,8 @@ from controller.runtime.door import (
     StateView,
     StrainView,
 )
-from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role
-from market.orders import Order
-from tests.support.fake_books import FakeBooks
+from controller.runtime.ports import EventRecord, Lockout, Role
+from tests.support.fake_market import FakeMarket
 from tests.support.fake_views import (
     FEEDER,
     RESIDENT,
@@ -60,7 +59,7 @@ _REASONS = (
 )
 
 
-class FakeDoor(FakeBooks):
+class FakeDoor(FakeMarket):
     """A street in the evening.
 
     Args:
@@ -71,12 +70,9 @@ class FakeDoor(FakeBooks):
     def __init__(self, *, chargers: int = 24, live: bool = False) -> None:
         super().__init__()
         self.live = live
-        self.now = START
         self.charger_count = chargers
         self.discharge_stopped = False
-        self.calls: list[tuple[str, object]] = []
-        """What was asked for, in order."""
-        self.tokens: dict[str, Principal] = dict(TOKENS)
+        self.tokens |= TOKENS
         self.imposed: list[ImposedLimit] = []
         self.locked: list[Lockout] = []
         self.kept_bookings: dict[str, Booking] = {}
@@ -85,12 +81,6 @@ class FakeDoor(FakeBooks):
     async def authenticate(self, token: str) -> Principal | None:
         """One of `TOKENS`, or one that was made."""
         return self.tokens.get(token)
-
-    async def create_token(self, *, role: Role, member: MemberId | None, label: str) -> str:
-        """A token that works from now on."""
-        token = f"made-{len(self.tokens)}"
-        self.tokens[token] = Principal(role=role, member=member, label=label)
-        return token
 
     async def state(self) -> StateView:
         """The street now."""
@@ -382,27 +372,6 @@ class FakeDoor(FakeBooks):
         """Keeps it."""
         self.kept_wishes[asset] = replace(await self._own(asset, who), never_discharge=never)
         return self.kept_wishes[asset]
-
-    async def place_order(self, order: Order, who: Principal) -> OrderRecord:
-        """Keeps it; the gate of a quarter-hour that has begun is closed."""
-        self.calls.append(("place_order", (order.order_id, who.label)))
-        kept = self.kept_orders.get(order.order_id)
-        if kept is not None and replace(kept.order, placed_at=None) != order:
-            raise ConflictError(f"order {order.order_id!r} is already there with other content")
-        if order.interval_start <= self.now:
-            raise ConflictError("the gate of that quarter-hour is closed")
-        record = OrderRecord(order=replace(order, placed_at=self.now), cancelled_at=None, fill=None)
-        self.kept_orders[order.order_id] = record
-        return record
-
-    async def cancel_order(self, *, order_id: str, who: Principal) -> None:
-        """Cancels it."""
-        record = self.kept_orders.get(order_id)
-        if record is None or record.order.member != who.member:
-            raise NotFoundError(f"you have no order {order_id!r}")
-        if record.fill is not None:
-            raise ConflictError("the gate of that quarter-hour is closed")
-        self.kept_orders[order_id] = replace(record, cancelled_at=self.now)
 
     async def put_booking(self, booking: Booking, who: Principal) -> Booking:
         """Keeps it; the car has to be one."""

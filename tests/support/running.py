@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from controller.config import SafetySettings, Settings
+from controller.config import MarketSettings, SafetySettings, Settings
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
@@ -30,12 +30,15 @@ from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import RegisterRecord
 from controller.runtime.steering import Cycle
 from controller.runtime.trading import Trading
+from controller.sharing_settings import MarketMode
 from controller.state import NeighbourhoodState
 from controller.storage import SqlStore
 from tests.support.neighbourhood import START, site
 from tests.support.storage import opened
 
 QUARTER = timedelta(minutes=15)
+AUCTION = Settings(market=MarketSettings(mode=MarketMode.AUCTION))
+"""A site that trades every quarter-hour."""
 
 
 class RulesSolver:
@@ -75,7 +78,7 @@ def make_controller(
     """A controller of the test street that plans by rules."""
     return Controller(
         site=site() if of is None else of,
-        settings=Settings() if settings is None else settings,
+        settings=AUCTION if settings is None else settings,
         clock=clock,
         store=store,
         solver=RulesSolver(),

@@ -20,7 +20,21 @@ from controller.api.models import (
     ReasonOut,
 )
 from controller.api.operator.models import ChargerOut
+from market.orders import PPM
 from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX
+
+
+class LinkIn(In):
+    """What ties orders of several quarter-hours together."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "battery", "efficiency_ppm": 900000}]}
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    """Your own name for the storage."""
+    efficiency_ppm: Annotated[int, Field(gt=0, le=PPM)]
+    """What comes out of a purchase again, in millionths."""
 
 
 class OrderIn(In):
@@ -53,6 +67,12 @@ class OrderIn(In):
     """Rather nothing than less than this."""
     node: str | None = None
     """Where in the network; absent: your own connection."""
+    label: Literal["any", "neighbour", "sun", "social"] = "any"
+    """Whom you would rather deal with; it changes neither price nor quantity."""
+    valid_until_utc: Instant | None = None
+    """From then on it no longer stands, if the gate has not closed before."""
+    link: LinkIn | None = None
+    """The storage that it charges or empties: a sale gives no more than earlier purchases have brought."""
 
     @model_validator(mode="after")
     def _together(self) -> Self:

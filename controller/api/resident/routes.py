@@ -30,7 +30,7 @@ from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.runtime.door import AssetView, Door, Principal
 from controller.runtime.ports import Role
 from controller.texts.clocks import next_local
-from market.orders import Order, OrderSource, Side, validate
+from market.orders import Label, Link, Order, OrderSource, Side
 
 _resident = allow(Role.RESIDENT)
 Resident = Annotated[Principal, Depends(_resident)]
@@ -132,7 +132,29 @@ async def get_orders(door: TheDoor, who: Resident) -> Response:
 async def post_order(door: TheDoor, who: Resident, body: OrderIn) -> Response:
     """Buys or sells energy of one quarter-hour; its gate closes before the quarter-hour starts."""
     member = own_member(who)
-    order = Order(
+    order = await _order_of(door, member, body)
+    record = await door.place_order(order, member)
+    return wire.reply(wire.order(record), 201, {"Location": f"/api/resident/orders/{order.order_id}"})
+
+
+@router.put(
+    "/orders/{order_id}",
+    summary="Change an order",
+    response_model=OrderOut,
+    responses=documented(404, 409, 422),
+)
+async def put_order(door: TheDoor, who: Resident, order_id: str, body: OrderIn) -> Response:
+    """Puts a new order with an id of its own in the place of one whose gate is open; both or neither."""
+    member = own_member(who)
+    order = await _order_of(door, member, body)
+    record = await door.change_order(order_id=order_id, order=order, member=member)
+    return wire.reply(wire.order(record))
+
+
+async def _order_of(door: Door, member: MemberId, body: OrderIn) -> Order:
+    """The order that a body describes."""
+    link = body.link
+    return Order(
         order_id=body.order_id,
         member=member,
         node=NodeId(body.node) if body.node is not None else await _own_node(door, member),
@@ -142,11 +164,10 @@ async def post_order(door: TheDoor, who: Resident, body: OrderIn) -> Response:
         interval_start=body.interval_start_utc,
         min_fill_wh=body.min_fill_wh,
         source=OrderSource.RESIDENT,
+        label=Label(body.label),
+        valid_until=body.valid_until_utc,
+        link=None if link is None else Link(name=link.name, efficiency_ppm=link.efficiency_ppm),
     )
-    if problems := validate(order):
-        raise InputProblemsError("order", problems)
-    record = await door.place_order(order, who)
-    return wire.reply(wire.order(record), 201, {"Location": f"/api/resident/orders/{order.order_id}"})
 
 
 async def _own_node(door: Door, member: MemberId) -> NodeId:
@@ -190,8 +211,7 @@ async def get_order(door: TheDoor, who: Resident, order_id: str) -> Response:
 )
 async def delete_order(door: TheDoor, who: Resident, order_id: str) -> Response:
     """Cancels an order whose gate has not closed."""
-    own_member(who)
-    await door.cancel_order(order_id=order_id, who=who)
+    await door.cancel_order(order_id=order_id, member=own_member(who))
     return wire.reply({"cancelled": order_id})
 
 

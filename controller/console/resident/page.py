@@ -167,7 +167,7 @@ class ResidentPage:
             self._quarter.set_options(quarters, value=value)
 
     async def _place(self) -> None:
-        door, who = self.visit.feed.door, self.visit.who
+        door = self.visit.feed.door
         nodes = [view.node for view in await door.assets(self._member) if view.node is not None]
         homes = [
             view.node
@@ -191,12 +191,13 @@ class ResidentPage:
             ui.notify("; ".join(map(str, problems)), type="warning", multi_line=True)
             return
         async with told(self._words, "Your order is placed."):
-            await door.place_order(order, who)
+            await door.place_order(order, self._member)
         await self.again()
 
     async def _cancel(self, pressed: dict[str, str]) -> None:
         async with told(self._words, "Your order is cancelled."):
-            await self.visit.feed.door.cancel_order(order_id=pressed.get("order", ""), who=self.visit.who)
+            door, order_id = self.visit.feed.door, pressed.get("order", "")
+            await door.cancel_order(order_id=order_id, member=self._member)
         await self.again()
 
     async def again(self) -> None:

@@ -6,8 +6,16 @@ import pytest
 
 from controller.domain.ids import AssetId, MemberId, NodeId
 from market.clearing import clear
-from market.from_plan import ForecastEnergy, PlannedEnergy, QuarterPrices, backstop_orders, orders_from_plan
-from market.orders import SUPPLIER, OrderSource, Side, validate
+from market.from_plan import (
+    ForecastEnergy,
+    PlannedEnergy,
+    QuarterPrices,
+    SurplusRule,
+    backstop_orders,
+    orders_from_plan,
+    surplus_orders,
+)
+from market.orders import SUPPLIER, Label, OrderSource, Side, validate
 from tests.support.market import QUARTER_AT_NOON, an_envelope
 
 QUARTER = QuarterPrices(
@@ -103,3 +111,32 @@ def test_supplier_never_pays_more_than_it_asks() -> None:
     """Otherwise its two orders would trade with each other without end."""
     with pytest.raises(ValueError, match="without end"):
         QuarterPrices(interval_start=QUARTER_AT_NOON, import_microeur_per_kwh=1, export_microeur_per_kwh=2)
+
+
+def test_surplus_is_what_roofs_make_beyond_own_use() -> None:
+    """Two roofs of 300 and 500 Wh, a use of 200: 600 are surplus; the first roof's 300, then 300 of the second.
+
+    A neighbour without an instruction, and one without surplus, are forecast as before.
+    """
+    rows = [("roof-a", "me", -300), ("roof-b", "me", -500), ("home", "me", 200)]
+    rows += [("their-roof", "they", -400), ("dim-roof", "dim", -100), ("dim-home", "dim", 150)]
+    forecast = [
+        ForecastEnergy(asset=AssetId(name), member=MemberId(member), node=NodeId("n"), energy_wh=energy)
+        for name, member, energy in rows
+    ]
+    rules = {
+        MemberId(name): SurplusRule(id=f"i-{name}", min_price_microeur_per_kwh=70_000, label=Label.NEIGHBOUR)
+        for name in ("me", "dim")
+    }
+    orders, rest = surplus_orders(QUARTER, forecast, rules)
+    assert [(one.asset, one.quantity_wh, one.limit_price_microeur_per_kwh) for one in orders] == [
+        ("roof-a", 300, 70_000),
+        ("roof-b", 300, 70_000),
+    ]
+    assert {one.asset: one.energy_wh for one in rest} == {
+        "roof-b": -200,
+        "home": 200,
+        "their-roof": -400,
+        "dim-roof": -100,
+        "dim-home": 150,
+    }

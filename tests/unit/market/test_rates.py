@@ -83,3 +83,12 @@ def test_rates_outside_the_time_do_not_matter() -> None:
     """An older gap is nobody's business now."""
     old = tax(1, START - timedelta(days=20), START - timedelta(days=10))
     assert rules(old, tax(2, START - timedelta(days=5))) == []
+
+
+def test_without_a_time_only_what_lies_between_rates_is_looked_at() -> None:
+    """A tax that begins later and one that has ended are fine; a gap and an overlap are not."""
+    fine = [tax(1, NOON, NOON + QUARTER), tax(2, NOON + QUARTER, END)]
+    assert list(rate_problems(fine)) == []
+    gap = [tax(1, START, NOON), tax(2, NOON + QUARTER)]
+    overlap = [tax(1, START), tax(2, NOON)]
+    assert [len(list(rate_problems(rates))) for rates in (gap, overlap)] == [1, 1]

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError
+from controller.domain.errors import ConflictError, ForbiddenError, NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.telemetry import MeterReading
 from controller.runtime.core import Controller
+from controller.runtime.desk import OrderRefusedError
 from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.trading import METERS_WAIT, Trading
 from market.ledger import PostingReason
-from market.orders import Order, Side
+from market.orders import Order, RefusalCode, Side
 from tests.support.neighbourhood import START
 from tests.support.running import QUARTER, registers, running
 
@@ -54,55 +55,55 @@ async def balances(controller: Controller) -> dict[str, int]:
 async def test_an_order_is_placed_once_and_never_changed(tmp_path: Path) -> None:
     """The same again gives the first; another content, another's id or somebody else's order is refused."""
     async with running(tmp_path) as (_, trading, clock):
-        placed = await trading.place_order(order(), HOME)
+        placed = await trading.desk.place(order(), HOME)
         clock.advance_to(START + MINUTE)
-        again = await trading.place_order(order(), HOME)
+        again = await trading.desk.place(order(), HOME)
         assert again.order.placed_at == placed.order.placed_at == START
-        with pytest.raises(ConflictError, match="other content"):
-            await trading.place_order(order(quantity_wh=600), HOME)
+        with pytest.raises(OrderRefusedError, match=r"duplicate: order .one. stands with other content"):
+            await trading.desk.place(order(quantity_wh=600), HOME)
         school = order(member=MemberId("m-school"), node=NodeId("f2"))
-        with pytest.raises(ConflictError, match="taken"):
-            await trading.place_order(school, MemberId("m-school"))
+        with pytest.raises(OrderRefusedError, match=r"duplicate: order id .one. is taken"):
+            await trading.desk.place(school, MemberId("m-school"))
         with pytest.raises(ForbiddenError):
-            await trading.place_order(order("two"), MemberId("m-school"))
+            await trading.desk.place(order("two"), MemberId("m-school"))
         with pytest.raises(ForbiddenError):
-            await trading.place_order(order("two"), None)
+            await trading.desk.place(order("two"), None)
 
 
 @pytest.mark.parametrize("order_id", ["plan/cp-1/x", "forecast/home/x", "backstop/sell/x", "resident/x"])
 async def test_the_controllers_own_order_ids_are_reserved(tmp_path: Path, order_id: str) -> None:
     """Nobody can stand in the way of an order that the controller will make."""
     async with running(tmp_path) as (_, trading, _clock):
-        with pytest.raises(InputProblemsError, match="order_id"):
-            await trading.place_order(order(order_id), HOME)
+        with pytest.raises(OrderRefusedError, match="bad_order: order_id"):
+            await trading.desk.place(order(order_id), HOME)
 
 
 async def test_an_order_elsewhere_or_malformed_is_refused(tmp_path: Path) -> None:
-    """Another's node is forbidden, an unknown one and a quantity of 0 are wrong."""
+    """Another's node, an unknown one and a quantity of 0: every reason at once."""
     async with running(tmp_path) as (_, trading, _clock):
-        with pytest.raises(ForbiddenError):
-            await trading.place_order(order(node=NodeId("f2")), HOME)
-        with pytest.raises(InputProblemsError):
-            await trading.place_order(order(node=NodeId("moon")), HOME)
-        with pytest.raises(InputProblemsError):
-            await trading.place_order(order(quantity_wh=0), HOME)
+        with pytest.raises(OrderRefusedError, match="not_yours"):
+            await trading.desk.place(order(node=NodeId("f2")), HOME)
+        with pytest.raises(OrderRefusedError) as refused:
+            await trading.desk.place(order(node=NodeId("moon"), quantity_wh=0), HOME)
+        codes = [refusal.code for refusal in refused.value.refusals]
+        assert codes == [RefusalCode.BAD_QUANTITY, RefusalCode.UNKNOWN_NODE]
 
 
 async def test_the_gate_closes_a_minute_before_for_orders_and_withdrawals(tmp_path: Path) -> None:
     """One second before it both are taken, at the gate neither."""
     async with running(tmp_path) as (_, trading, clock):
         clock.advance_to(INTERVAL - MINUTE - timedelta(seconds=1))
-        await trading.place_order(order(), HOME)
-        await trading.place_order(order("two"), HOME)
-        await trading.cancel_order("two", HOME)
-        await trading.cancel_order("two", HOME)
+        await trading.desk.place(order(), HOME)
+        await trading.desk.place(order("two"), HOME)
+        await trading.desk.cancel("two", HOME)
+        await trading.desk.cancel("two", HOME)
         clock.advance_to(INTERVAL - MINUTE)
-        with pytest.raises(ConflictError, match="gate"):
-            await trading.place_order(order("three"), HOME)
-        with pytest.raises(ConflictError, match="gate"):
-            await trading.cancel_order("one", HOME)
+        with pytest.raises(OrderRefusedError, match="gate_closed"):
+            await trading.desk.place(order("three"), HOME)
+        with pytest.raises(OrderRefusedError, match="gate_closed"):
+            await trading.desk.cancel("one", HOME)
         with pytest.raises(NotFoundError):
-            await trading.cancel_order("one", MemberId("m-school"))
+            await trading.desk.cancel("one", MemberId("m-school"))
         await trading.clear_interval(INTERVAL)
         assert trading.latest is not None
         own = {fill.order_id for fill in trading.latest.fills if "/" not in fill.order_id}
@@ -112,7 +113,7 @@ async def test_the_gate_closes_a_minute_before_for_orders_and_withdrawals(tmp_pa
 async def test_a_withdrawal_that_waited_past_the_gate_is_too_late(tmp_path: Path) -> None:
     """It was sent in time and its turn came when the book was being cleared: the order stands."""
     async with running(tmp_path) as (controller, trading, clock):
-        await trading.place_order(order(), HOME)
+        await trading.desk.place(order(), HOME)
         clock.advance_to(INTERVAL - MINUTE - timedelta(seconds=1))
         unit_of = controller.store.unit
 
@@ -121,14 +122,14 @@ async def test_a_withdrawal_that_waited_past_the_gate_is_too_late(tmp_path: Path
             return unit_of()
 
         controller.store.unit = late_unit  # type: ignore[method-assign,assignment]  # the wait for our turn
-        with pytest.raises(ConflictError, match="gate"):
-            await trading.cancel_order("one", HOME)
+        with pytest.raises(OrderRefusedError, match="gate_closed"):
+            await trading.desk.cancel("one", HOME)
 
 
 async def test_clearing_twice_is_clearing_once(tmp_path: Path) -> None:
     """Also after a restart, with another book of made orders."""
     async with running(tmp_path) as (controller, trading, clock):
-        await trading.place_order(order(), HOME)
+        await trading.desk.place(order(), HOME)
         clock.advance_to(INTERVAL - MINUTE)
         await trading.clear_interval(INTERVAL)
         first = trading.latest
@@ -146,7 +147,7 @@ async def test_clearing_twice_is_clearing_once(tmp_path: Path) -> None:
 async def test_a_quarter_hour_is_settled_once_and_the_ledger_sums_to_0(tmp_path: Path) -> None:
     """Bought 500 Wh, used 700: 500 at the clearing price, 200 at the supplier's, both 0.12 EUR/kWh."""
     async with running(tmp_path) as (controller, trading, clock):
-        await trading.place_order(order(), HOME)
+        await trading.desk.place(order(), HOME)
         clock.advance_to(INTERVAL - MINUTE)
         await trading.clear_interval(INTERVAL)
         await keep(controller, registers(INTERVAL), registers(INTERVAL + QUARTER, home=(700, 0)))
@@ -166,7 +167,7 @@ async def test_a_quarter_hour_is_settled_once_and_the_ledger_sums_to_0(tmp_path:
 async def test_missing_meters_are_waited_for_and_then_estimated(tmp_path: Path) -> None:
     """Without the home's meter its trade is booked after eight minutes and no deviation made up."""
     async with running(tmp_path) as (controller, trading, clock):
-        await trading.place_order(order(), HOME)
+        await trading.desk.place(order(), HOME)
         clock.advance_to(INTERVAL - MINUTE)
         await trading.clear_interval(INTERVAL)
         end = INTERVAL + QUARTER
@@ -202,7 +203,7 @@ async def test_a_restart_in_the_middle_settles_the_rest_and_nothing_twice(tmp_pa
     async with running(tmp_path) as (controller, trading, clock):
         for number in (1, 2):
             start = START + number * QUARTER
-            await trading.place_order(order(f"order-{number}", interval_start=start), HOME)
+            await trading.desk.place(order(f"order-{number}", interval_start=start), HOME)
             await trading.clear_interval(start)
             await keep(controller, registers(start, home=(500 * (number - 1), 0)))
         await keep(controller, registers(START + 3 * QUARTER, home=(1000, 0)))
@@ -223,7 +224,7 @@ async def test_what_nobody_cleared_in_time_is_cleared_after_a_restart(tmp_path: 
     """Orders whose gate closed while the controller was down are filled, and its quarters are settled."""
     async with running(tmp_path) as (_, trading, _clock):
         await trading.clear_interval(INTERVAL)
-        await trading.place_order(order("later", interval_start=INTERVAL + 2 * QUARTER), HOME)
+        await trading.desk.place(order("later", interval_start=INTERVAL + 2 * QUARTER), HOME)
     async with running(tmp_path, INTERVAL + 2 * QUARTER + MINUTE) as (controller, trading, _):
         await trading.catch_up()
         assert trading.latest is not None

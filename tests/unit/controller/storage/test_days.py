@@ -86,7 +86,10 @@ async def test_registers_of_a_time(store: SqlStore) -> None:
         assert await unit.first_register_at() is None
         await unit.add_registers(registers)
         assert await unit.first_register_at() == START
-        assert await unit.registers_between(START + QUARTER, START + 2 * QUARTER) == registers[2:6]
+        span = (START + QUARTER, START + 2 * QUARTER)
+        assert await unit.registers_between(*span) == registers[2:6]
+        assert await unit.registers_between(*span, meter="b") == registers[3:6:2]
+        assert await unit.count_registers(*span) == 4
 
 
 async def test_postings_of_a_time(store: SqlStore) -> None:

@@ -1,0 +1,285 @@
+"""Closing the days of the running controller: sharing, taxes and fees, corrections, and what statements show.
+
+An hour after a local day is over its meters are read as a whole. Where energy is shared after the fact, that
+is when it is settled. Where it was traded, the quarter-hours settled by estimates are settled again
+with what is known now, and the day adds taxes, tariffs and fees. A day whose meters were not all in is
+closed again when more have come, and once a day for two weeks: a meter that speaks again tells the sum of the
+days between. Corrections are reversals and new postings, in one transaction with the sums of the day.
+
+Everything is keyed by its day: a controller that was killed half-way closes the day again and books nothing
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import structlog
+
+from controller.domain.errors import ConflictError, WijkstroomError
+from controller.domain.ids import AssetId, Ean, MemberId
+from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day
+from controller.domain.units import microeur_per_kwh
+from controller.runtime.core import Controller
+from controller.runtime.metering import DayMeters, SitePoint, irregular, read_day, site_points
+from controller.runtime.offload import Offload
+from controller.runtime.ports import RegisterRecord, UnitOfWork
+from market.clearing import IntervalResult
+from market.day_closing import ClosedDay, DayInputs, Traded, close_day
+from market.from_plan import QuarterPrices
+from market.ledger import Posting
+from market.orders import Order, Side
+from market.rates import rate_problems
+from market.settlement import (
+    MeteredEnergy,
+    SettlementInputs,
+    SupplierPrices,
+    placed_wh,
+    resettle_deviations,
+    trades_of,
+)
+from market.sharing import KEYS, Energy
+from market.sharing.pool import Point, PoolInputs, PoolRules, SupplyPrices
+
+DAY_WAIT = timedelta(hours=1)
+"""How long after midnight a day is closed: the last meters are in, or late."""
+AGAIN_FOR = timedelta(days=14)
+"""How long a day that was closed with estimates is closed again."""
+LOOK_BACK = timedelta(days=7)
+"""How much of a meter's past its estimates are made from."""
+PAGE = timedelta(hours=2)
+"""How much of a day is read at once, so that nobody waits long for the database."""
+
+_LOG = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Quarter:
+    """What was traded in a quarter-hour."""
+
+    result: IntervalResult
+    orders: Sequence[Order]
+
+
+class Closing:
+    """Closes the days of one controller."""
+
+    def __init__(
+        self, controller: Controller, *, prices: Callable[[datetime], QuarterPrices], offload: Offload
+    ) -> None:
+        self.controller = controller
+        self._prices = prices
+        self._offload = offload
+        self._points = site_points(controller.site)
+        self._read: dict[date, int] = {}
+        """How many registers there were when a day that is not finished was last closed."""
+
+    async def close_due(self) -> None:
+        """Closes every day that is over, and again those whose meters have come since."""
+        now = self.controller.clock.now()
+        over = (now - DAY_WAIT).astimezone(AMSTERDAM).date() - timedelta(days=1)
+        async with self.controller.store.unit() as unit:
+            newest, first_at = await unit.latest_closed_day(), await unit.first_register_at()
+        if first_at is None or not self._points:
+            return
+        day = first_at.astimezone(AMSTERDAM).date() if newest is None else newest + timedelta(days=1)
+        fresh = [day + timedelta(days=i) for i in range((over - day).days + 1)]
+        for each in fresh:
+            await self._guarded(each, first_at, now)
+        since = over - AGAIN_FOR
+        async with self.controller.store.unit() as unit:
+            unfinished = [each for each in await unit.unfinished_days(since=since) if each not in fresh]
+            changed = [each for each in unfinished if await self._has_more(unit, each)]
+        for each in unfinished if fresh else changed:
+            await self._guarded(each, first_at, now)
+        self._read = {each: count for each, count in self._read.items() if each >= since}
+
+    async def _has_more(self, unit: UnitOfWork, day: date) -> bool:
+        starts = quarters_of_local_day(day)
+        return await unit.count_registers(starts[0], starts[-1] + QUARTER) != self._read.get(day)
+
+    async def _guarded(self, day: date, first_at: datetime, now: datetime) -> None:
+        """Closes a day; one whose figures do not fit must not keep the others from being closed."""
+        try:
+            await self._close(day, first_at, now)
+        except (WijkstroomError, ValueError) as error:
+            _LOG.warning("a day could not be closed", day=day.isoformat(), why=str(error))
+            self.controller.counters.count_failure("closing")
+
+    async def _close(self, day: date, first_at: datetime, now: datetime) -> None:
+        starts = tuple(start for start in quarters_of_local_day(day) if start >= first_at)
+        if not starts:
+            return
+        rules = self._rules(starts)
+        registers = await self._registers(starts)
+        meters = await self._meters(starts, registers, now)
+        quarters = await self._quarters(starts) if self.controller.settings.market.is_auction else None
+        inputs: DayInputs = await self._offload(self._inputs, day, starts, meters, quarters)
+        async with self.controller.store.unit() as unit:
+            booked = await unit.postings_between(starts[0], starts[0] + QUARTER)
+        closed: ClosedDay = await self._offload(_closed, inputs, rules, booked, now)
+        again = [] if quarters is None else await self._corrections(starts, meters, quarters, now)
+        async with self.controller.store.unit() as unit:
+            await unit.add_postings([*closed.postings, *again])
+            await unit.put_closed_day(closed.points)
+        self._read[day] = len(registers)
+        _LOG.info("closed a day", day=day.isoformat(), postings=len(closed.postings), corrected=len(again))
+
+    def _rules(self, starts: Sequence[datetime]) -> PoolRules:
+        """What the pool has agreed on.
+
+        Raises:
+            ConflictError: Where a rate does not hold for the whole day.
+        """
+        sharing = self.controller.settings.sharing
+        problems = list(rate_problems(sharing.rates, starts[0], starts[-1] + QUARTER))
+        if problems:
+            raise ConflictError(f"settings.sharing: {'; '.join(map(str, problems))}")
+        return PoolRules(
+            key=KEYS[sharing.key], share_grid_charged=sharing.share_grid_charged, rates=sharing.rates
+        )
+
+    async def _registers(self, starts: Sequence[datetime]) -> list[RegisterRecord]:
+        """The day's registers, a page at a time."""
+        found: list[RegisterRecord] = []
+        first, last = starts[0], starts[-1] + QUARTER
+        while first <= last:
+            async with self.controller.store.unit() as unit:
+                found += await unit.registers_between(first, min(first + PAGE - QUARTER, last))
+            first += PAGE
+        return found
+
+    async def _meters(
+        self, starts: Sequence[datetime], registers: Sequence[RegisterRecord], now: datetime
+    ) -> DayMeters:
+        """The day's energy; of meters with a gap the days around are read too."""
+        around: dict[AssetId, Sequence[RegisterRecord]] = {}
+        points: list[SitePoint] = await self._offload(irregular, self._points, starts, registers)
+        for point in points:
+            until = min(now, starts[-1] + QUARTER + AGAIN_FOR)
+            async with self.controller.store.unit() as unit:
+                around[point.asset] = await unit.registers_between(
+                    starts[0] - LOOK_BACK, until, meter=point.asset
+                )
+        meters: DayMeters = await self._offload(read_day, self._points, starts, registers, around)
+        return meters
+
+    async def _quarters(self, starts: Sequence[datetime]) -> dict[datetime, _Quarter]:
+        """What was traded, by quarter-hour; one that was not cleared is not there."""
+        found = {}
+        for start in starts:
+            async with self.controller.store.unit() as unit:
+                result = await unit.result(start)
+                if result is not None:
+                    found[start] = _Quarter(result=result, orders=await unit.orders_of_interval(start))
+        return found
+
+    def _inputs(
+        self,
+        day: date,
+        starts: tuple[datetime, ...],
+        meters: DayMeters,
+        quarters: dict[datetime, _Quarter] | None,
+    ) -> DayInputs:
+        prices = [self._prices(start) for start in starts]
+        stores = np.array([point.stores for point in self._points])
+        shared = microeur_per_kwh(self.controller.settings.sharing.shared_price_eur_per_kwh)
+        return DayInputs(
+            day=day,
+            pool=PoolInputs(
+                points=tuple(Point(ean=point.ean, member=point.member) for point in self._points),
+                starts=starts,
+                energy=Energy(offtake_wh=meters.offtake_wh, feed_in_wh=meters.feed_in_wh),
+                grid_charged_wh=meters.feed_in_wh * stores,
+                supply={
+                    "": SupplyPrices(
+                        import_microeur_per_kwh=np.array([each.import_microeur_per_kwh for each in prices]),
+                        export_microeur_per_kwh=np.array([each.export_microeur_per_kwh for each in prices]),
+                    )
+                },
+                shared_microeur_per_kwh=np.full(len(starts), shared, dtype=np.int64),
+            ),
+            estimated=meters.estimated,
+            known=meters.known,
+            traded=None if quarters is None else self._traded(starts, meters, quarters),
+        )
+
+    def _traded(
+        self, starts: Sequence[datetime], meters: DayMeters, quarters: dict[datetime, _Quarter]
+    ) -> Traded:
+        """What was traded for each point [Wh], as the settlement of the quarter-hour counts it."""
+        bought, sold = np.zeros_like(meters.offtake_wh), np.zeros_like(meters.feed_in_wh)
+        for row, start in enumerate(starts):
+            quarter = quarters.get(start)
+            if quarter is None:
+                continue
+            trades = trades_of(quarter.result, quarter.orders)
+            metered = self._metered(meters, row, range(len(self._points)))
+            for side, array in ((Side.BUY, bought), (Side.SELL, sold)):
+                placed = placed_wh(trades, metered, side)
+                array[row] = [placed[point.ean] for point in self._points]
+        return Traded(bought_wh=bought, sold_wh=sold)
+
+    def _metered(self, meters: DayMeters, row: int, columns: Sequence[int]) -> tuple[MeteredEnergy, ...]:
+        return tuple(
+            MeteredEnergy(
+                member=self._points[i].member,
+                ean=self._points[i].ean,
+                import_wh=int(meters.offtake_wh[row, i]),
+                export_wh=int(meters.feed_in_wh[row, i]),
+                estimated=bool(meters.estimated[row, i]),
+            )
+            for i in columns
+        )
+
+    async def _corrections(
+        self,
+        starts: Sequence[datetime],
+        meters: DayMeters,
+        quarters: dict[datetime, _Quarter],
+        now: datetime,
+    ) -> list[Posting]:
+        """The quarter-hours that were settled by estimates, settled again by what the meters say now.
+
+        A quarter-hour that nobody has settled yet is left to who settles it first.
+        """
+        async with self.controller.store.unit() as unit:
+            waiting = set(await unit.intervals_to_settle())
+        owners = {point.ean: point.member for point in self._points}
+        found: list[Posting] = []
+        for row, start in enumerate(starts):
+            quarter = quarters.get(start)
+            if quarter is None or start in waiting:
+                continue
+            async with self.controller.store.unit() as unit:
+                booked = await unit.postings_between(start, start + QUARTER)
+            inputs = self._quarter_inputs(start, quarter, meters, row, owners)
+            found += await self._offload(_corrected, booked, inputs, now)
+        return found
+
+    def _quarter_inputs(
+        self, start: datetime, quarter: _Quarter, meters: DayMeters, row: int, owners: dict[Ean, MemberId]
+    ) -> SettlementInputs:
+        prices = self._prices(start)
+        return SettlementInputs(
+            interval_start=start,
+            trades=trades_of(quarter.result, quarter.orders),
+            metered=self._metered(meters, row, np.flatnonzero(meters.metered[row]).tolist()),
+            prices=SupplierPrices(
+                import_microeur_per_kwh=prices.import_microeur_per_kwh,
+                export_microeur_per_kwh=prices.export_microeur_per_kwh,
+            ),
+            expected=frozenset(owners),
+            members_of=owners,
+        )
+
+
+def _closed(inputs: DayInputs, rules: PoolRules, booked: Sequence[Posting], now: datetime) -> ClosedDay:
+    return close_day(inputs, rules, booked, booked_at=now)
+
+
+def _corrected(booked: Sequence[Posting], inputs: SettlementInputs, now: datetime) -> list[Posting]:
+    return resettle_deviations(booked, inputs, booked_at=now)

@@ -1,0 +1,119 @@
+"""The market as the doors see it (`trading_door.TradingDoor`), answered by the running controller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from controller.domain.assets import LoadKind
+from controller.domain.errors import NotFoundError
+from controller.domain.ids import MemberId
+from controller.domain.instructions import Instruction
+from controller.domain.time import utc_text
+from controller.runtime.core import Controller
+from controller.runtime.ports import ClearingRecord, OrderRecord, UnitOfWork
+from controller.runtime.tokens import Tokens
+from controller.runtime.trading import Trading
+from controller.runtime.trading_door import DepthStep, MatchView
+from market.clearing import IntervalResult
+from market.matching import match_fills
+from market.orders import Order, Side
+
+
+class MarketDoor(Tokens):
+    """The market of a running controller."""
+
+    def __init__(self, controller: Controller, trading: Trading, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(controller, loop)
+        self.trading = trading
+
+    async def place_order(self, order: Order, member: MemberId) -> OrderRecord:
+        """Places a member's order; the same `order_id` with the same content again changes nothing."""
+        return await self._on_loop(self.trading.desk.place(order, member))
+
+    async def change_order(self, *, order_id: str, order: Order, member: MemberId) -> OrderRecord:
+        """Puts an order in the place of one whose gate has not closed."""
+        return await self._on_loop(self.trading.desk.change(order_id, order, member))
+
+    async def cancel_order(self, *, order_id: str, member: MemberId) -> None:
+        """Cancels an order whose gate has not closed."""
+        await self._on_loop(self.trading.desk.cancel(order_id, member))
+
+    async def instruct(self, instruction: Instruction) -> Instruction:
+        """Keeps a standing instruction."""
+        return await self._on_loop(self.trading.desk.instruct(instruction))
+
+    async def instructions(self, member: MemberId) -> Sequence[Instruction]:
+        """A member's standing instructions, by id."""
+        standing = self.trading.desk.instructions.values()
+        return sorted((one for one in standing if one.member == member), key=lambda one: one.id)
+
+    async def end_instruction(self, *, instruction_id: str, member: MemberId) -> None:
+        """Ends one."""
+        await self._on_loop(self.trading.desk.end_instruction(instruction_id, member))
+
+    def latest_clearing(self) -> IntervalResult | None:
+        """The newest clearing."""
+        return self.trading.latest
+
+    async def clearings(
+        self, *, after: datetime | None, until: datetime | None, limit: int
+    ) -> Sequence[ClearingRecord]:
+        """The newest clearings between two quarter-hours, the oldest first."""
+        return await self._in_unit(lambda unit: unit.clearings(after=after, until=until, limit=limit))
+
+    async def depth(self, interval_start: datetime) -> Sequence[DepthStep]:
+        """A cleared quarter-hour's book by side and price."""
+        orders, filled_wh = await self._cleared_book(interval_start)
+        asked: Counter[tuple[Side, int]] = Counter()
+        filled: Counter[tuple[Side, int]] = Counter()
+        for order in orders:
+            asked[order.side, order.limit_price_microeur_per_kwh] += order.quantity_wh
+            filled[order.side, order.limit_price_microeur_per_kwh] += filled_wh[order.order_id]
+        return [
+            DepthStep(
+                side=side,
+                limit_price_microeur_per_kwh=price,
+                quantity_wh=asked[side, price],
+                filled_wh=filled[side, price],
+            )
+            for side, price in sorted(asked)
+        ]
+
+    async def matches(self, interval_start: datetime, member: MemberId) -> Sequence[MatchView]:
+        """Whom a member's filled orders were matched with, without names."""
+        orders, filled_wh = await self._cleared_book(interval_start)
+        site = self.controller.site
+        roofs = {roof.id for roof in site.pv}
+        sun = {order.order_id for order in orders if order.asset in roofs}
+        social = {load.member for load in site.loads if load.kind is LoadKind.PUBLIC_BUILDING}
+        found = await asyncio.to_thread(match_fills, orders, filled_wh, site.network, sun=sun, social=social)
+        by_id = {order.order_id: order for order in orders}
+        return [
+            MatchView(
+                order_id=order_id,
+                side=by_id[order_id].side,
+                energy_wh=match.energy_wh,
+                distance=match.distance,
+                sun=match.sell_order_id in sun,
+                social=by_id[match.buy_order_id].member in social,
+            )
+            for match in found
+            for order_id in (match.buy_order_id, match.sell_order_id)
+            if by_id[order_id].member == member
+        ]
+
+    async def _cleared_book(self, start: datetime) -> tuple[Sequence[Order], dict[str, int]]:
+        """The orders of a cleared quarter-hour, and what was filled of each."""
+
+        async def run(unit: UnitOfWork) -> tuple[Sequence[Order], dict[str, int]]:
+            result = await unit.result(start)
+            if result is None:
+                raise NotFoundError(f"the quarter-hour of {utc_text(start)} is not cleared")
+            filled_wh = {fill.order_id: fill.filled_wh for fill in result.fills}
+            orders = await unit.orders_of_interval(start)
+            return [order for order in orders if order.order_id in filled_wh], filled_wh
+
+        return await self._in_unit(run)

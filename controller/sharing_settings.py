@@ -1,0 +1,65 @@
+"""The settings of sharing after the fact, and of what is charged beside energy.
+
+Both hold for every site: where energy is traded beforehand, rates are charged all the same. A figure of a tax
+or a tariff has no default; it comes from the site file, with the day from which it holds and its source.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from controller.domain.errors import Problem
+from controller.domain.units import MICROEUR_PER_EUR
+from market.rates import Rate, rate_problems
+from market.sharing.keys import KEYS
+from market.sharing.values import PRICE_MAX
+
+
+class MarketMode(StrEnum):
+    """How neighbours come by each other's energy."""
+
+    SHARING = "sharing"
+    """After the fact, by a key: what the meters say was made and used at the same time."""
+    AUCTION = "auction"
+    """Beforehand, in an auction every quarter-hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingSettings:
+    """What the community has agreed on."""
+
+    key: str = "mid_market_rate"
+    """Who gets how much, and at which price: `market.sharing.keys`."""
+    shared_price_eur_per_kwh: float = 0.0
+    """The community's own price, for the keys that take one."""
+    share_grid_charged: bool = False
+    """Whether what a battery or car took from the grid may be shared when it is fed in again."""
+    rates: tuple[Rate, ...] = ()
+    """Taxes, tariffs and fees; a kind that is not there is not charged."""
+
+
+def sharing_problems(sharing: SharingSettings) -> Iterator[Problem]:
+    """What is wrong between settings that are well-formed."""
+    place = "settings.sharing"
+    if sharing.key not in KEYS:
+        yield Problem(place=f"{place}.key", rule=f"must be one of {', '.join(KEYS)}, is {sharing.key!r}")
+    price = sharing.shared_price_eur_per_kwh
+    if not (math.isfinite(price) and abs(price) * MICROEUR_PER_EUR <= PRICE_MAX):
+        limit = PRICE_MAX // MICROEUR_PER_EUR
+        yield Problem(
+            place=f"{place}.shared_price_eur_per_kwh", rule=f"must lie within +-{limit}, is {price}"
+        )
+    for i, rate in enumerate(sharing.rates):
+        for name, at in (("from_utc", rate.from_utc), ("to_utc", rate.to_utc)):
+            if at is not None and at.tzinfo is None:
+                yield Problem(place=f"{place}.rates[{i}].{name}", rule="names no time zone: write Z for UTC")
+                return
+        if rate.supplier:
+            yield Problem(
+                place=f"{place}.rates[{i}].supplier", rule="a site has one supplier: leave its name out"
+            )
+    for problem in rate_problems(sharing.rates):
+        yield Problem(place=f"{place}.{problem.place}", rule=problem.rule, way_out=problem.way_out)

@@ -1,0 +1,279 @@
+"""Days are closed when they are over, and again when late readings come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.config import MarketSettings, Settings
+from controller.domain.ids import AssetId, MemberId, NodeId
+from controller.domain.site import Site
+from controller.domain.time import QUARTER, VirtualDomainClock
+from controller.forecast.prices import PriceBook
+from controller.runtime.closing import DAY_WAIT
+from controller.runtime.core import Controller
+from controller.runtime.offload import run_inline
+from controller.runtime.ports import RegisterRecord
+from controller.runtime.trading import METERS_WAIT, Trading
+from controller.sharing_settings import MarketMode, SharingSettings
+from market.day_closing import DayPoint
+from market.ledger import Posting, PostingReason, assert_balanced, balances
+from market.orders import Order, Side
+from market.rates import Rate, RateKind
+from tests.support.running import make_controller
+from tests.support.storage import opened
+
+MIDNIGHT = datetime(2024, 1, 14, 23, tzinfo=UTC)
+"""The beginning of 15 January in Amsterdam."""
+DAY = date(2024, 1, 15)
+END = MIDNIGHT + timedelta(days=1)
+METERS = ("home", "school", "roof", "battery", *(f"cp-{i}" for i in (1, 2, 3, 4)))
+TAX = Rate(kind=RateKind.ENERGY_TAX, value=100_000, from_utc=MIDNIGHT - timedelta(days=400), source="law")
+SHARING = Settings(sharing=SharingSettings(rates=(TAX,)))
+AUCTION = replace(SHARING, market=MarketSettings(mode=MarketMode.AUCTION))
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, settings: Settings = SHARING, of: Site | None = None
+) -> AsyncIterator[tuple[Controller, Trading, VirtualDomainClock]]:
+    """A controller whose supplier asks 0.12 and pays 0.09 EUR/kWh, just after midnight."""
+    clock = VirtualDomainClock(MIDNIGHT)
+    async with opened(folder / "test.sqlite3") as store:
+        controller = make_controller(store, clock, settings=settings, prices=PriceBook({}, 0.10), of=of)
+        await controller.load()
+        trading = Trading(controller, offload=run_inline)
+        await trading.load()
+        yield controller, trading, clock
+
+
+def day_registers(
+    *, days: int = 1, without: Sequence[tuple[str, range]] = (), **quarter_wh: tuple[int, int]
+) -> list[RegisterRecord]:
+    """Registers of whole days; named meters count (import, export) [Wh] in every quarter-hour."""
+    return [
+        RegisterRecord(
+            meter=AssetId(meter),
+            at=MIDNIGHT + i * QUARTER,
+            import_wh=i * quarter_wh.get(meter, (0, 0))[0],
+            export_wh=i * quarter_wh.get(meter, (0, 0))[1],
+        )
+        for i in range(96 * days + 1)
+        for meter in METERS
+        if not any(meter == name and i in missing for name, missing in without)
+    ]
+
+
+async def keep(controller: Controller, registers: Sequence[RegisterRecord]) -> None:
+    """Writes registers into the store."""
+    async with controller.store.unit() as unit:
+        await unit.add_registers(registers)
+
+
+async def books(controller: Controller) -> list[Posting]:
+    """Everything that is booked."""
+    async with controller.store.unit() as unit:
+        return [entry for _, entry in await unit.postings(limit=10**6)]
+
+
+async def points(controller: Controller, day: date = DAY) -> dict[str, DayPoint]:
+    """A closed day's points by asset."""
+    names = {load.ean: load.id for load in controller.site.loads}
+    names |= {roof.ean: roof.id for roof in controller.site.pv}
+    async with controller.store.unit() as unit:
+        found = await unit.closed_days(day, day)
+    return {names.get(point.ean, AssetId("store")): point for point in found}
+
+
+async def test_a_day_of_sharing_is_settled_after_it(tmp_path: Path) -> None:
+    """The roof feeds in 300 Wh a quarter-hour, home and school take 200 and 400: 100 and 200 are the roof's.
+
+    Shared energy costs the mean of 0.12 and 0.09, 0.105 EUR/kWh. A day of 96 quarter-hours: the home shares
+    9.6 kWh and buys as much at 0.12; tax on its 19.2 kWh at 0.10.
+    """
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, day_registers(home=(200, 0), school=(400, 0), roof=(0, 300)))
+        clock.advance_to(END + DAY_WAIT - QUARTER)
+        await trading.closing.close_due()
+        assert await books(controller) == []
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        postings = await books(controller)
+        assert_balanced(postings)
+        booked = balances(postings)
+        home_nanoeur = 9_600 * 105_000 + 9_600 * 120_000 + 19_200 * 100_000
+        assert booked["member:m-home"] == home_nanoeur - 28_800 * 105_000
+        assert booked["tax"] == -(19_200 + 38_400) * 100_000
+        found = await points(controller)
+        assert (found["home"].received_wh, found["roof"].given_wh) == (9_600, 28_800)
+        assert found["home"].without_nanoeur == 19_200 * (120_000 + 100_000)
+        assert found["home"].estimated_quarters == 0
+
+
+async def test_closing_again_books_nothing_twice(tmp_path: Path) -> None:
+    """Also after a restart that has forgotten everything but the database."""
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, day_registers(home=(200, 0), roof=(0, 300)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        before = await books(controller)
+        await trading.closing.close_due()
+        again = Trading(controller, offload=run_inline)
+        await again.closing._close(DAY, MIDNIGHT, clock.now())
+        assert await books(controller) == before
+
+
+async def test_a_late_reading_replaces_the_estimate(tmp_path: Path) -> None:
+    """The home's last six hours are missing; they come the next morning and the day is closed again."""
+    whole = day_registers(home=(200, 0), roof=(0, 300))
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, day_registers(without=[("home", range(73, 97))], home=(200, 0), roof=(0, 300)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        assert (await points(controller))["home"].estimated_quarters == 24
+        estimated = len(await books(controller))
+        await trading.closing.close_due()
+        late = [
+            replace(each, import_wh=each.import_wh + 60 * (i // len(METERS) - 72))
+            for i, each in enumerate(whole)
+            if each.meter == "home" and each.at > MIDNIGHT + 72 * QUARTER
+        ]
+        await keep(controller, late)
+        clock.advance_to(END + DAY_WAIT + QUARTER)
+        await trading.closing.close_due()
+        postings = await books(controller)
+        assert_balanced(postings)
+        home = (await points(controller))["home"]
+        assert (home.estimated_quarters, home.offtake_wh) == (0, 96 * 200 + 24 * 60)
+        assert PostingReason.REVERSAL in {entry.reason for entry in postings[estimated:]}
+        tax = balances(postings)["tax"]
+        assert tax == -home.offtake_wh * 100_000
+
+
+async def test_a_meter_that_speaks_again_tells_the_sum_of_the_days_between(tmp_path: Path) -> None:
+    """Silent from 18:00 to 03:00, 250 Wh a quarter-hour in between: both days are made whole."""
+    silent = [("home", range(73, 108))]
+    registers = day_registers(days=2, without=silent, home=(200, 0), roof=(0, 300))
+    registers = [
+        replace(each, import_wh=each.import_wh + 36 * 50)
+        if each.meter == "home" and each.at >= MIDNIGHT + 108 * QUARTER
+        else each
+        for each in registers
+    ]
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, [each for each in registers if each.at <= END])
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        assert (await points(controller))["home"].offtake_wh == 96 * 200
+        await keep(controller, [each for each in registers if each.at > END])
+        clock.advance_to(END + timedelta(days=1) + DAY_WAIT)
+        await trading.closing.close_due()
+        first, second = (
+            (await points(controller))["home"],
+            (await points(controller, DAY + timedelta(days=1)))["home"],
+        )
+        assert first.offtake_wh == 72 * 200 + 24 * 250
+        assert second.offtake_wh == 12 * 250 + 84 * 200
+        assert (first.estimated_quarters, second.estimated_quarters) == (24, 12)
+
+
+async def test_an_auctions_estimates_are_settled_again_at_the_end_of_the_day(tmp_path: Path) -> None:
+    """The school bought 500 Wh, its meter was late: first it has no deviation, then it pays for 200 more."""
+    order = Order(
+        order_id="plan/school/1",
+        member=MemberId("m-school"),
+        node=NodeId("f2"),
+        side=Side.BUY,
+        quantity_wh=500,
+        limit_price_microeur_per_kwh=1_000_000,
+        interval_start=MIDNIGHT + QUARTER,
+        asset="school",
+    )
+    registers = day_registers(school=(700, 0))
+    async with running(tmp_path, AUCTION) as (controller, trading, clock):
+        async with controller.store.unit() as unit:
+            await unit.add_orders([order])
+        clock.advance_to(MIDNIGHT + QUARTER - timedelta(minutes=1))
+        await trading.clear_interval(MIDNIGHT + QUARTER)
+        first_two = [each for each in registers if each.at <= MIDNIGHT + 2 * QUARTER]
+        await keep(controller, [each for each in first_two if each.meter != "school"])
+        clock.advance_to(MIDNIGHT + 2 * QUARTER + METERS_WAIT)
+        await trading.settle_due()
+        kinds = {entry.reason for entry in await books(controller)}
+        assert PostingReason.TRADE in kinds
+        assert not kinds & {PostingReason.IMBALANCE_BUY}
+        await keep(controller, registers)
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        postings = await books(controller)
+        assert_balanced(postings)
+        deviations = [entry for entry in postings if entry.reason is PostingReason.IMBALANCE_BUY]
+        assert [(entry.debit_account, entry.amount_nanoeur) for entry in deviations] == [
+            ("member:m-school", 200 * 120_000)
+        ]
+        school = (await points(controller))["school"]
+        assert (school.offtake_wh, school.bought_wh, school.received_wh) == (96 * 700, 500, 0)
+        assert balances(postings)["tax"] == -96 * 700 * 100_000
+
+
+async def test_a_member_whose_meter_stays_silent_is_left_as_it_was_settled(tmp_path: Path) -> None:
+    """Nothing is reversed for want of data: the estimate stands, and the day is marked."""
+    registers = day_registers(home=(100, 0))
+    async with running(tmp_path, AUCTION) as (controller, trading, clock):
+        clock.advance_to(MIDNIGHT + QUARTER - timedelta(minutes=1))
+        await trading.clear_interval(MIDNIGHT + QUARTER)
+        await keep(controller, [each for each in registers if each.meter != "roof"])
+        clock.advance_to(MIDNIGHT + 2 * QUARTER + METERS_WAIT)
+        await trading.settle_due()
+        before = await books(controller)
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        after = await books(controller)
+        assert after[: len(before)] == before
+        assert {entry.reason for entry in after[len(before) :]} <= {PostingReason.ENERGY_TAX}
+        assert (await points(controller))["roof"].unsettled_quarters == 96
+
+
+async def test_the_first_day_begins_with_the_first_reading(tmp_path: Path) -> None:
+    """Nothing is made up for the time before."""
+    async with running(tmp_path) as (controller, trading, clock):
+        registers = day_registers(home=(200, 0))
+        await keep(controller, [each for each in registers if each.at >= MIDNIGHT + 40 * QUARTER])
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        home = (await points(controller))["home"]
+        assert (home.offtake_wh, home.estimated_quarters) == (56 * 200, 0)
+
+
+async def test_a_day_without_a_rate_is_not_closed_and_said_so(tmp_path: Path) -> None:
+    """The tax of the new year is not in the site file: better late than wrong."""
+    over = replace(TAX, to_utc=MIDNIGHT + QUARTER)
+    async with running(tmp_path, Settings(sharing=SharingSettings(rates=(over,)))) as (
+        controller,
+        trading,
+        clock,
+    ):
+        await keep(controller, day_registers(home=(200, 0)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        assert await books(controller) == []
+        assert controller.counters.failures["closing"] == 1
+
+
+@pytest.mark.parametrize(("day", "quarters"), [(date(2024, 3, 31), 92), (date(2024, 10, 27), 100)])
+async def test_days_of_92_and_100_quarter_hours(tmp_path: Path, day: date, quarters: int) -> None:
+    """When the clock changes, the local day has as many as it has."""
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=1 if quarters == 92 else 2)
+    registers = [
+        replace(each, at=each.at - MIDNIGHT + begin) for each in day_registers(days=2, home=(200, 0))
+    ]
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, registers)
+        clock.advance_to(begin + quarters * QUARTER + DAY_WAIT)
+        await trading.closing.close_due()
+        assert (await points(controller, day))["home"].offtake_wh == quarters * 200
