@@ -23,6 +23,7 @@ from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
 from controller.domain.time import QUARTER, QUARTER_H, quarter_start, utc_text
 from controller.domain.units import kwh_to_wh, microeur_per_kwh
+from controller.runtime.closing import Closing
 from controller.runtime.core import Controller
 from controller.runtime.desk import OrderDesk
 from controller.runtime.discharged import Tally, keep_tally, load_tally
@@ -63,6 +64,7 @@ class Trading:
         self.latest: IntervalResult | None = None
         """The newest clearing."""
         self.desk = OrderDesk(controller)
+        self.closing = Closing(controller, prices=self.quarter_prices, offload=offload)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload
 
