@@ -109,6 +109,14 @@ def test_a_plan_that_declares_its_own_overload_does_not_pass() -> None:
     assert "excess" in {breach.constraint for breach in found}
 
 
+def test_traces_within_the_tolerance_of_each_limit_do_not_add_up_to_a_breach() -> None:
+    """Two steps over a limit of 10 kW by 9e-6 kW each: no limit is broken, so nothing is."""
+    inputs = replace(_inputs(), nodes=(node("root", None, 10.0, 3),))
+    plan = _plan(inputs, [9.0 + 9e-6, 9.0 + 9e-6, 0], [0, 0, 0], [2, 2, 2])
+    assert plan.totals_kwh.excess > 2e-6
+    assert check(inputs, _with(plan, violations=())) == []
+
+
 @pytest.mark.parametrize(
     ("spoil", "constraint"),
     [
