@@ -52,8 +52,8 @@ class OpenTransaction:
     """Who started it; None while nobody has said."""
     at: datetime
     """Of its latest event."""
-    last_sequence: int
-    """The highest sequence number seen."""
+    last_event: tuple[str, int, str] | None = None
+    """2.x: kind, number and time of the event that came last, as the charger wrote them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ def on_start(state: ChargerState, payload: Payload, context: Context) -> Handled
     after = replace(state, numbered=(*state.numbered, started)[-_NUMBERED_KEPT:])
     current = state.open is None or at >= state.open.at
     if current:
-        opened = OpenTransaction(id=str(started.number), token=started.token, at=at, last_sequence=0)
+        opened = OpenTransaction(id=str(started.number), token=started.token, at=at)
         # Another transaction while one was open: its end was lost, and the car may be another one.
         car = NO_FACTS if state.open is not None else state.car
         after = replace(after, plugged=True, open=opened, car=car)
@@ -118,7 +118,7 @@ def on_meter_values(state: ChargerState, payload: Payload, context: Context) -> 
     after = state
     current = named is None or named == state.transaction
     if named is not None and state.open is None and named not in state.ended:
-        opened = OpenTransaction(id=named, token=_token_of(state, named), at=context.now, last_sequence=0)
+        opened = OpenTransaction(id=named, token=_token_of(state, named), at=context.now)
         after = replace(state, plugged=True, open=opened)
         current = True
         readings = [context.connector(after, context.now), context.car(after.car, context.now)]

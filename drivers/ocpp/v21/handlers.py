@@ -79,7 +79,7 @@ def on_transaction_event(state: ChargerState, payload: Payload, context: Context
         info, token_notices = _token_info(id_token, context)
         response["idTokenInfo"] = info
         notices.extend(token_notices)
-    if _is_duplicate(state, transaction, event, sequence):
+    if _is_duplicate(state, transaction, payload):
         notices.append(
             context.notice(NoticeCode.DUPLICATE, f"{event} {sequence} of {transaction} came twice")
         )
@@ -105,11 +105,20 @@ def on_transaction_event(state: ChargerState, payload: Payload, context: Context
     return Handled(state=after, response=response, readings=tuple(readings), notices=tuple(notices))
 
 
-def _is_duplicate(state: ChargerState, transaction: str, event: str, sequence: int) -> bool:
+def _named(payload: Payload) -> tuple[str, int, str]:
+    """What makes an event the same again. Its number alone does not: there are chargers that never count."""
+    return payload["eventType"], payload["seqNo"], payload["timestamp"]
+
+
+def _is_duplicate(state: ChargerState, transaction: str, payload: Payload) -> bool:
     """The same event again: the newest of the open transaction, or the end of an ended one."""
     if transaction in state.ended:
-        return event == "Ended"
-    return state.open is not None and (state.open.id, state.open.last_sequence) == (transaction, sequence)
+        return bool(payload["eventType"] == "Ended")
+    return (
+        state.transaction == transaction
+        and state.open is not None
+        and state.open.last_event == _named(payload)
+    )
 
 
 def _is_current(state: ChargerState, transaction: str, at: datetime) -> bool:
@@ -124,16 +133,16 @@ def _is_current(state: ChargerState, transaction: str, at: datetime) -> bool:
 def _joined(state: ChargerState, transaction: str, payload: Payload, at: datetime) -> ChargerState:
     """The state in which this transaction is the open one."""
     token: str | None = payload["idToken"]["idToken"] if "idToken" in payload else None
-    before, sequence, car = state.open, payload["seqNo"], state.car
+    before, car = state.open, state.car
     if before is not None and before.id == transaction:
-        at, sequence = max(at, before.at), max(sequence, before.last_sequence)
+        at = max(at, before.at)
         token = token or before.token
     elif before is not None:
         # Another transaction while one was open: its end was lost, and the car may be another one.
         car = NO_FACTS
     return ChargerState(
         plugged=payload["transactionInfo"].get("chargingState") != "Idle",
-        open=OpenTransaction(id=transaction, token=token, at=at, last_sequence=sequence),
+        open=OpenTransaction(id=transaction, token=token, at=at, last_event=_named(payload)),
         ended=state.ended,
         registers=state.registers,
         car=car,

@@ -250,6 +250,19 @@ def test_duplicates_are_answered_and_bring_nothing() -> None:
     assert _codes(plugged.receive(end, START)) == [NoticeCode.DUPLICATE]
 
 
+def test_events_of_a_charger_that_never_counts_are_no_duplicates() -> None:
+    """A virtual charge point numbers every event 0: its meter values and its end count all the same."""
+    plugged = session()
+    plugged.receive(STARTED, START)
+    for second in (10, 20):
+        at = START + timedelta(seconds=second)
+        text = _updated(0, f"2024-01-15T16:00:{second}Z", {"Power.Active.Import": 5000})
+        assert _codes(plugged.receive(text, at)) == []
+    end = plugged.receive(_ended(0, "2024-01-15T16:00:30Z"), START + timedelta(seconds=30))
+    assert _codes(end) == []
+    assert plugged.state.transaction is None
+
+
 def test_end_of_a_transaction_never_started_is_taken_once() -> None:
     """Field failure 17: transaction -1 after an offline start is accepted, kept and flagged."""
     fresh = session()
