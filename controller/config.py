@@ -142,7 +142,7 @@ class MarketSettings:
     mode: MarketMode = MarketMode.SHARING
     gate_lead_s: float = 60.0
     """The gate closes this long before the quarter-hour starts, domain time."""
-    rules: MarketRules = MarketRules()
+    rules: MarketRules = dataclasses.field(default_factory=MarketRules)
     """The mechanism, and whether residents pay one community price (with the congestion rent returned) or
     nodal ones."""
     member_share_max: float = 1.0

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.domain.ids import Ean, MemberId
+from market.clearing.pricing import rent_shares
 from market.clearing.result import Fill, IntervalResult
 from market.ledger import (
     COMMUNITY_ACCOUNT,
@@ -85,6 +86,9 @@ class SettlementInputs:
     """The allocation points that are metered; None: those in `metered` are all there are."""
     members_of: Mapping[Ean, MemberId] | None = None
     """Whose the expected allocation points are; needed with `expected`."""
+    rent_to: Mapping[Ean, MemberId] = field(default_factory=dict)
+    """The connections among which the congestion rent is returned, with their members; empty: the
+    community keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +225,10 @@ def _unmetered(inputs: SettlementInputs) -> set[MemberId]:
 
 
 def _trade_lines(inputs: SettlementInputs) -> list[Line]:
-    """Buyers pay the market, the market pays sellers; what is left over is the congestion rent."""
+    """Buyers pay the market, the market pays sellers; what is left over is the congestion rent.
+
+    It goes to the community, and from there back to the connections where that is declared.
+    """
     lines = [
         Line(
             payer=member_account(trade.member),
@@ -241,7 +248,22 @@ def _trade_lines(inputs: SettlementInputs) -> list[Line]:
         interval_start=inputs.interval_start,
         ref="congestion",
     )
-    return [*lines, rent]
+    returned = rent_shares(rent.amount_nanoeur, list(inputs.rent_to)) if inputs.rent_to else {}
+    return [
+        *lines,
+        rent,
+        *(
+            Line(
+                payer=COMMUNITY_ACCOUNT,
+                receiver=member_account(member),
+                amount_nanoeur=returned[ean],
+                reason=PostingReason.RENT,
+                interval_start=inputs.interval_start,
+                ref=f"returned:{ean}",
+            )
+            for ean, member in sorted(inputs.rent_to.items())
+        ),
+    ]
 
 
 def _deviation_lines(inputs: SettlementInputs, unmetered: set[MemberId]) -> Iterator[Line]:

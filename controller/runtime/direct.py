@@ -55,6 +55,7 @@ async def run_direct(
             tidy = now
             controller.people.drop_past(now)
             await trading.keep_registers()
+            await trading.desk.renew_departures()
         if auction and now >= interval - lead:
             await trading.clear_interval(interval)
             interval += QUARTER

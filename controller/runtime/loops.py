@@ -131,6 +131,7 @@ class Loops:
             await sleep_until(clock, clock.now() + TIDY_EVERY)
             self.controller.people.drop_past(clock.now())
             await self._guarded("registers", self.trading.keep_registers)
+            await self._guarded("departures", self.trading.desk.renew_departures)
 
     async def _market(self) -> None:
         clock = self.controller.clock
