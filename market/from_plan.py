@@ -114,8 +114,8 @@ def surplus_orders(
 ) -> tuple[list[Order], list[ForecastEnergy]]:
     """The orders of standing instructions, and what is left of the forecast.
 
-    What a member is expected to use themselves is not surplus: roofs give it up in the order of their ids,
-    the last ones first. What is sold here is no longer ordered as forecast.
+    What a member is expected to use themselves is no surplus. Roofs sell theirs in the order of their ids, so
+    that the last ones cover the own use. What is sold here is no longer ordered as forecast.
 
     Args:
         quarter: The quarter-hour and the supplier's prices.

@@ -5,15 +5,16 @@ same whose sun they used, and some prefer a school or the neighbours. So filled 
 That moves no price and no watt-hour; it only says where energy came from.
 
 In turn, and in each turn the nearest first: buyers who prefer the sun with sellers of it; sellers who prefer
-public buildings with those; whoever prefers neighbours; then everybody with whom is left. Nearest: a member
-with itself at its own place, then within the same connection, pole or feeder, transformer, ring, and beyond.
+public buildings with those; buyers, then sellers, who prefer neighbours; then everybody with whom is left.
+Nearest: a member with itself at its own place, then within the same connection, pole or feeder, transformer,
+ring, and beyond.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,9 +53,6 @@ class Match:
     distance: Distance
 
 
-type _Wants = Callable[[Order, Order], bool]
-
-
 def match_fills(
     orders: Sequence[Order],
     filled_wh: Mapping[str, int],
@@ -86,34 +84,42 @@ def match_fills(
     balance = sum(sign_of(order) * left[order.order_id] for order in ranked)
     if balance:
         raise ValueError(f"{balance} Wh more were bought than sold: that cannot be matched")
-    turns: list[_Wants] = [
-        lambda buyer, seller: buyer.label is Label.SUN and seller.order_id in sun,
-        lambda buyer, seller: seller.label is Label.SOCIAL and buyer.member in social,
-        lambda buyer, seller: Label.NEIGHBOUR in {buyer.label, seller.label},
-        lambda _buyer, _seller: True,
+    buys = [order for order in ranked if order.side is Side.BUY]
+    sells = [order for order in ranked if order.side is Side.SELL]
+    turns = [
+        (_labelled(buys, Label.SUN), [order for order in sells if order.order_id in sun]),
+        ([order for order in buys if order.member in social], _labelled(sells, Label.SOCIAL)),
+        (_labelled(buys, Label.NEIGHBOUR), sells),
+        (buys, _labelled(sells, Label.NEIGHBOUR)),
+        (buys, sells),
     ]
     made: list[Match] = []
-    for wants in turns:
-        made += _turn(ranked, left, network, wants)
+    for buyers, sellers in turns:
+        if buyers and sellers:
+            made += _turn([*buyers, *sellers], left, network)
     return tuple(made)
 
 
-def _turn(ranked: Sequence[Order], left: dict[str, int], network: Network, wants: _Wants) -> list[Match]:
+def _labelled(orders: Sequence[Order], label: Label) -> list[Order]:
+    return [order for order in orders if order.label is label]
+
+
+def _turn(taking_part: Sequence[Order], left: dict[str, int], network: Network) -> list[Match]:
     """One turn: at home first, then up the tree, each place with whom the places below it left over."""
     made: list[Match] = []
     homes: defaultdict[tuple[MemberId, NodeId], list[Order]] = defaultdict(list)
     places: defaultdict[NodeId, list[Order]] = defaultdict(list)
-    for order in ranked:
+    for order in taking_part:
         if left[order.order_id]:
             homes[order.member, order.node].append(order)
             places[order.node].append(order)
     for (_, place), at_home in homes.items():
         if place != OUTSIDE:
-            made += _paired(at_home, left, Distance.HOUSE, wants)
+            made += _paired(at_home, left, Distance.HOUSE)
     for node_id in (*reversed(network.parents_first), OUTSIDE):
         here = [order for order in places.pop(node_id, []) if left[order.order_id]]
         node = network.by_id.get(node_id)
-        made += _paired(here, left, Distance.BEYOND if node is None else _OF_KIND[node.kind], wants)
+        made += _paired(here, left, Distance.BEYOND if node is None else _OF_KIND[node.kind])
         if node is not None:
             places[OUTSIDE if node.parent is None else node.parent] += [
                 order for order in here if left[order.order_id]
@@ -121,24 +127,22 @@ def _turn(ranked: Sequence[Order], left: dict[str, int], network: Network, wants
     return made
 
 
-def _paired(orders: Sequence[Order], left: dict[str, int], distance: Distance, wants: _Wants) -> list[Match]:
+def _paired(orders: Sequence[Order], left: dict[str, int], distance: Distance) -> list[Match]:
     """Pairs buyers and sellers of one place, in their given order."""
-    sellers = [order for order in orders if order.side is Side.SELL]
+    buyers = (order.order_id for order in orders if order.side is Side.BUY)
+    sellers = (order.order_id for order in orders if order.side is Side.SELL)
     made: list[Match] = []
-    for buyer in (order for order in orders if order.side is Side.BUY) if sellers else ():
-        for seller in sellers:
-            energy_wh = min(left[buyer.order_id], left[seller.order_id])
-            if energy_wh and wants(buyer, seller):
-                left[buyer.order_id] -= energy_wh
-                left[seller.order_id] -= energy_wh
-                made.append(
-                    Match(
-                        buy_order_id=buyer.order_id,
-                        sell_order_id=seller.order_id,
-                        energy_wh=energy_wh,
-                        distance=distance,
-                    )
-                )
-            if not left[buyer.order_id]:
-                break
+    buyer, seller = next(buyers, None), next(sellers, None)
+    while buyer is not None and seller is not None:
+        energy_wh = min(left[buyer], left[seller])
+        left[buyer] -= energy_wh
+        left[seller] -= energy_wh
+        if energy_wh:
+            made.append(
+                Match(buy_order_id=buyer, sell_order_id=seller, energy_wh=energy_wh, distance=distance)
+            )
+        if not left[buyer]:
+            buyer = next(buyers, None)
+        if not left[seller]:
+            seller = next(sellers, None)
     return made

@@ -114,7 +114,7 @@ def test_supplier_never_pays_more_than_it_asks() -> None:
 
 
 def test_surplus_is_what_roofs_make_beyond_own_use() -> None:
-    """Two roofs of 300 and 500 Wh, a use of 200: 600 are surplus; the first roof's 300, then 300 of the second.
+    """Two roofs of 300 and 500 Wh, a use of 200: 600 are surplus, the first roof's 300, the second's 300.
 
     A neighbour without an instruction, and one without surplus, are forecast as before.
     """
