@@ -97,7 +97,7 @@ def test_recorded_session_is_understood(version: str) -> None:
 @pytest.mark.parametrize(
     ("version", "registers_wh", "codes"),
     [
-        # By hand from the record: 0.15034 and 0.30064 kWh, and a stop at 341 Wh.
+        # By hand from the record: 0.15039 and 0.30058 kWh, and a stop at 341 Wh.
         ("ocpp1.6", [0, 150, 301, 341], []),
         # It says kWh where it counts Wh: 150 kWh cannot flow in 15 s. The last value has no unit, so Wh.
         ("ocpp2.0.1", [0, None, None, 341], [NoticeCode.REGISTER_LEAPS] * 2),
