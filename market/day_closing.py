@@ -47,9 +47,9 @@ class DayPoint:
     given_wh: int
     """Gave to them."""
     bought_wh: int
-    """Bought beforehand and used."""
+    """Bought beforehand, used or not."""
     sold_wh: int
-    """Sold beforehand and fed in."""
+    """Sold beforehand, fed in or not."""
     estimated_quarters: int
     """Quarter-hours that were estimated."""
     unsettled_quarters: int
@@ -113,9 +113,9 @@ def close_day(
         settled, reasons = settle_pool(pool, rules), POOL_REASONS
         received, given, bought, sold = settled.received_wh, settled.given_wh, nothing, nothing
     else:
-        bought = np.minimum(traded.bought_wh, pool.energy.offtake_wh)
-        sold = np.minimum(traded.sold_wh, pool.energy.feed_in_wh)
-        settled, reasons = settle_traded(pool, rules.rates, bought, sold), CHARGES
+        bought, sold = traded.bought_wh, traded.sold_wh
+        used = np.minimum(bought, pool.energy.offtake_wh), np.minimum(sold, pool.energy.feed_in_wh)
+        settled, reasons = settle_traded(pool, rules.rates, *used), CHARGES
         received, given = nothing, nothing
     whole = slice(0, len(pool.starts))
     lines = pool_lines(pool, settled, [whole], reasons)
