@@ -269,7 +269,13 @@ class ChargerCore:
     def _needs(self, now: datetime) -> list[Message]:
         physics = self._physics
         self._told_limits_kw = (physics.car_charge_kw_max(), physics.car_discharge_kw_max())
-        return self.dialect.needs(now, physics, two_way=self.point.discharge_kw_max > 0)
+        messages = self.dialect.needs(now, physics, two_way=self.point.discharge_kw_max > 0)
+        if Fault.DISCHARGE_SIGN in self.faults:
+            for message in messages:
+                parameters = message.payload["chargingNeeds"].get("v2xChargingParameters", {})
+                if "maxDischargePower" in parameters:
+                    parameters["maxDischargePower"] *= -1.0
+        return messages
 
     def _facts(self, now: datetime) -> Facts:
         """What the next message of the transaction repeats; counts it."""

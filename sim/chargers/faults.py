@@ -34,6 +34,8 @@ class Fault(StrEnum):
     """Connects without booting and says nothing of its state (evcc 25069)."""
     CAR_SLEEPS = "car_sleeps"
     """Its car takes nothing any more after a pause, until the pilot line goes off and on (evcc 14348)."""
+    DISCHARGE_SIGN = "discharge_sign"
+    """Its car writes what it can give as a negative number (EVerest PR 1473)."""
     MEGABYTE_FRAME = "megabyte_frame"
     """Begins its first connection with a frame of a megabyte."""
     SILENT = "silent"

@@ -59,6 +59,7 @@ class FaultsSpec:
     meter_backwards: float = _number(0.0, 0, 1)
     no_boot: float = _number(0.0, 0, 1)
     car_sleeps: float = _number(0.0, 0, 1)
+    discharge_sign: float = _number(0.0, 0, 1)
     megabyte_frame: float = _number(0.0, 0, 1)
     silent: float = _number(0.0, 0, 1)
 

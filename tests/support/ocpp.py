@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -139,14 +139,8 @@ class Street:
     def charger(self, socket: FakeSocket, name: str = "cp-001", **options: Any) -> SimulatedCharger:
         """Switches a simulated charger on."""
         point = options.pop("point", charge_point(name))
-        charger = SimulatedCharger(
-            point=point,
-            url=self.endpoint.url,
-            physics=socket,
-            backoff_s=(0.02, 0.05),
-            answer_timeout_s=1.0,
-            **options,
-        )
+        manners = {"backoff_s": (0.02, 0.05), "answer_timeout_s": 1.0, **options}
+        charger = SimulatedCharger(point=point, url=self.endpoint.url, physics=socket, **manners)
         charger.tick(self.clock.now())
         self.tasks.append(asyncio.create_task(charger.run()))
         return charger
@@ -184,21 +178,24 @@ async def until(condition: Callable[[], object], *, within_s: float = 5.0) -> No
 
 @asynccontextmanager
 async def street(
-    *names: str, passwords: Mapping[str, str] | None = None, **options: Any
+    *names: str,
+    passwords: Mapping[str, str] | None = None,
+    points: Iterable[ChargePoint] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Street]:
-    """An endpoint for some chargers on a free port."""
+    """An endpoint for some chargers on a free port: two-way ones by name, or `points`."""
     clock = VirtualDomainClock(START)
     readings: list[Reading] = []
 
     def keep(reading: Reading) -> None:
         readings.append(reading)
 
-    points = {AssetId(name): charge_point(name) for name in names or ("cp-001",)}
+    admitted = points or [charge_point(name) for name in names or ("cp-001",)]
     settings: dict[str, Any] = {"call_timeout_s": 1.0, "boot_grace_s": 0.1, **options}
     endpoint = OcppEndpoint(
         host="127.0.0.1",
         port=0,
-        charge_points=points,
+        charge_points={point.id: point for point in admitted},
         tokens=TOKENS,
         sink=keep,
         clock=clock,
