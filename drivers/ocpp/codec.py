@@ -59,6 +59,8 @@ class NoticeCode(StrEnum):
     """The car takes nothing although its pause is over."""
     DOWNGRADE = "downgrade"
     """It offered only versions older than one that it has spoken: not let in."""
+    CERTIFICATE = "certificate"
+    """A certificate was asked for that is not signed, or refused once signed."""
     PROFILE_REFUSED = "profile_refused"
     """A default profile was refused: what the charger does on its own is its maker's choice."""
 
@@ -109,6 +111,8 @@ class Received:
     requests: tuple[Request, ...] = ()
     """What is to be asked of the charger because of it."""
     malformed: bool = False
+    certificate_request: str = ""
+    """PEM, to be signed and sent back."""
 
 
 class CallInFlightError(WijkstroomError):
@@ -121,6 +125,11 @@ class Session(Protocol):
     @property
     def charge_point(self) -> ChargePoint:
         """The charger."""
+        ...
+
+    @property
+    def schemas(self) -> str:
+        """The folder of the version's schemas (`v21`)."""
         ...
 
     def link_up(self) -> None:
@@ -160,6 +169,14 @@ class Session(Protocol):
         """What makes a charger that came back without booting tell its state."""
         ...
 
+    def password_request(self, password: str) -> Request:
+        """Gives the charger a new password for its next connection."""
+        ...
+
+    def password_taken(self, answer: Answer) -> bool:
+        """Whether it took it."""
+        ...
+
 
 class Codec(Protocol):
     """A version of the protocol."""
@@ -176,6 +193,7 @@ class Codec(Protocol):
         knows_token: Callable[[str], bool],
         template: ChargerTemplate = PLAIN_TEMPLATE,
         floor: FloorHours = NOTHING,
+        signs: bool = False,
     ) -> Session:
         """A fresh session with one charger, which may charge by itself in the hours of its floor."""
         ...

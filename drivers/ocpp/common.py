@@ -30,6 +30,13 @@ def token_verdict(token: str, context: Context) -> tuple[Payload, tuple[Notice, 
     return {"status": "Unknown"}, (context.notice(NoticeCode.UNKNOWN_TOKEN, "a token that is not ours"),)
 
 
+def on_sign_certificate(state: ChargerState, payload: Payload, context: Context) -> Handled:
+    """It wants a certificate; the answer says whether we sign at all, the certificate comes by itself."""
+    if not context.signs:
+        return Handled(state=state, response={"status": "Rejected"})
+    return Handled(state=state, response={"status": "Accepted"}, certificate_request=payload["csr"])
+
+
 def noted(state: ChargerState, _payload: Payload, _context: Context) -> Handled:
     """Taken note of; nothing here acts on it."""
     return Handled(state=state, response={})

@@ -9,43 +9,46 @@ what it did meanwhile (evcc 25069). A connection that breaks the protocol is ans
 from __future__ import annotations
 
 import asyncio
-import hmac
+import contextlib
 import logging
+import ssl
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from http import HTTPStatus
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed, InvalidHeader
-from websockets.headers import parse_authorization_basic
-from websockets.http11 import Request as HttpRequest
-from websockets.http11 import Response
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from controller.domain.assets import ChargePoint
+from controller.domain.charger_tools import ChargerHealth, Direction
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
-from controller.domain.errors import NotFoundError, StartUpError
+from controller.domain.errors import NotFoundError, StartUpError, WijkstroomError
 from controller.domain.floor import NOTHING, Floor
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
 from controller.domain.setpoints import Outcome, Rejected, Setpoint, TimedOut
 from controller.domain.telemetry import LinkReading
 from controller.domain.time import DomainClock
+from drivers.ocpp.authority import Authority, SigningError
 from drivers.ocpp.codec import Answer, Codec, Notice, NoticeCode, Received, Request, Session
 from drivers.ocpp.frames import MAX_FRAME_BYTES
+from drivers.ocpp.gate import PATH, Gate, is_loopback
+from drivers.ocpp.handshake import Handshake, Tls
+from drivers.ocpp.health import HealthRecord
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
+from drivers.ocpp.message_log import MessageLog
 from drivers.ocpp.v16 import Ocpp16
 from drivers.ocpp.v21 import Ocpp21
 from drivers.ocpp.v201 import Ocpp201
 
-_PATH = "/ocpp/"
 _KEPT = 1000
-"""How many notices and unknown ids are kept."""
+"""How many notices are kept."""
+_HOUSEKEEPING_S = 5.0
 _log = structlog.get_logger("drivers.ocpp")
 _socket_log = logging.getLogger("drivers.ocpp.websockets")
 
@@ -75,6 +78,12 @@ class OcppEndpoint:
         codecs: Sequence[Codec] | None = None,
         templates: Mapping[AssetId, ChargerTemplate] | None = None,
         floor: Floor | None = None,
+        log: MessageLog | None = None,
+        plain: bool = True,
+        tls: Tls | None = None,
+        authority: Authority | None = None,
+        remembered: str = "",
+        remember: Callable[[str], Awaitable[None]] | None = None,
         boot_grace_s: float = 10.0,
         ping_interval_s: float = 30.0,
     ) -> None:
@@ -92,72 +101,113 @@ class OcppEndpoint:
             codecs: The versions that are spoken, the newest first.
             templates: The quirks of chargers that do not follow their specification.
             floor: What each charger does on its own; one that is not in it stands still.
+            log: Keeps the messages; None: the newest, in memory.
+            plain: Whether `port` is served: security profiles 0 and 1.
+            tls: Where chargers connect encrypted: profiles 2 and 3.
+            authority: Signs chargers' certificates; None: nobody does.
+            remembered: What `remember` was given last, in an earlier run.
+            remember: Keeps what has to outlive a restart; it is called again if it fails.
             boot_grace_s: How long a new connection may stay silent before it is asked, machine time [s].
             ping_interval_s: Between WebSocket pings, machine time [s]; two without an answer close it.
 
         Raises:
             StartUpError: Without passwords on an address that others can reach.
         """
-        if passwords is None and not _is_loopback(host):
+        if plain and passwords is None and not is_loopback(host):
             raise StartUpError(f"chargers may connect without passwords only on loopback, not on {host}")
         self._host, self._port = host, port
-        self._points = {str(key): point for key, point in charge_points.items()}
         self._knows_token = tokens if callable(tokens) else frozenset(tokens).__contains__
         self._sink, self._clock = sink, clock
         self._call_timeout_s, self._boot_grace_s = call_timeout_s, boot_grace_s
         self._ping_interval_s = ping_interval_s
-        self._passwords = passwords
         self._codecs = {codec.subprotocol: codec for codec in (codecs or (Ocpp21(), Ocpp201(), Ocpp16()))}
+        self.gate = Gate(
+            tuple(charge_points.values()),
+            passwords=passwords,
+            versions=tuple(self._codecs),
+            remembered=remembered,
+        )
+        self._handshake = Handshake(
+            self.gate,
+            may_downgrade=lambda point: self._template(point).may_downgrade,
+            note_downgrade=lambda point, why: self._note(point, NoticeCode.DOWNGRADE, why),
+        )
+        self.log = log or MessageLog()
+        self._tls, self._plain, self._authority, self._remember = tls, plain, authority, remember
+        self._health = {key: HealthRecord() for key in charge_points}
         self._templates = templates or {}
         self._floor = floor or {}
-        self._newest_spoken: dict[str, str] = {}
-        """By charge point id the newest version that it has spoken since we started."""
         self._sessions: dict[tuple[str, str], Session] = {}
         self._links: dict[AssetId, Link] = {}
         self._steerable: frozenset[AssetId] = frozenset()
-        self._server: Server | None = None
+        self._servers: list[Server] = []
+        self._housekeeping: asyncio.Task[None] | None = None
         self.messages = 0
         """Frames in and out since the start."""
         self.malformed = 0
         """Frames that broke the protocol."""
         self.notices: deque[Notice] = deque(maxlen=_KEPT)
         """What chargers did that was not by the book, the newest last."""
-        self.unknown_charge_points: dict[str, int] = {}
-        """Ids that knocked and are not admitted, with how often."""
 
     @property
     def port(self) -> int:
-        """The port it listens on.
+        """The port it listens on: the plain one where there is one.
 
         Raises:
             NotFoundError: If it is not serving.
         """
-        if self._server is None:
-            raise NotFoundError("the OCPP endpoint is not serving")
-        port: int = next(iter(self._server.sockets)).getsockname()[1]
-        return port
+        return self._port_of(0)
+
+    @property
+    def tls_port(self) -> int:
+        """The port for encrypted connections.
+
+        Raises:
+            NotFoundError: If it is not serving.
+        """
+        return self._port_of(-1)
 
     @property
     def url(self) -> str:
         """The address that chargers put their id behind."""
-        return f"ws://{self._host}:{self.port}{_PATH}".removesuffix("/")
+        scheme = "ws" if self._plain else "wss"
+        return f"{scheme}://{self._host}:{self.port}{PATH}".removesuffix("/")
+
+    def _port_of(self, server: int) -> int:
+        if not self._servers:
+            raise NotFoundError("the OCPP endpoint is not serving")
+        port: int = next(iter(self._servers[server].sockets)).getsockname()[1]
+        return port
 
     async def __aenter__(self) -> Self:
         """Starts serving.
 
         Raises:
-            StartUpError: If the port is taken or the address is not ours.
+            StartUpError: If a port is taken or the address is not ours.
         """
         for codec in self._codecs.values():
             codec.prepare()
         try:
-            self._server = await serve(
+            if self._plain:
+                self._servers.append(await self._serve(self._port, None))
+            if self._tls is not None:
+                self._servers.append(await self._serve(self._tls.port, self._tls.context))
+        except BaseException:
+            await self._stop()
+            raise
+        self._housekeeping = asyncio.create_task(self._keep_house())
+        return self
+
+    async def _serve(self, port: int, context: ssl.SSLContext | None) -> Server:
+        try:
+            return await serve(
                 self._serve_charger,
                 self._host,
-                self._port,
+                port,
+                ssl=context,
                 subprotocols=[Subprotocol(name) for name in self._codecs],
-                select_subprotocol=self._select_subprotocol,
-                process_request=self._admit,
+                select_subprotocol=self._handshake.select_subprotocol,
+                process_request=self._handshake.admit,
                 # Compressing frames of some hundred bytes costs more CPU than it saves in bytes.
                 compression=None,
                 # A larger message ends its connection with 1009, so that nobody fills our memory.
@@ -170,8 +220,7 @@ class OcppEndpoint:
                 logger=_socket_log,
             )
         except OSError as error:
-            raise StartUpError(f"cannot listen for chargers on {self._host}:{self._port}: {error}") from error
-        return self
+            raise StartUpError(f"cannot listen for chargers on {self._host}:{port}: {error}") from error
 
     async def __aexit__(
         self,
@@ -180,10 +229,40 @@ class OcppEndpoint:
         trace: TracebackType | None,
     ) -> None:
         """Closes all connections; chargers see 'going away' and come back later."""
-        server, self._server = self._server, None
-        if server is not None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        servers, self._servers = self._servers, []
+        for server in servers:
             server.close()
+        for server in servers:
             await server.wait_closed()
+        task, self._housekeeping = self._housekeeping, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await self._tidy()
+
+    async def _keep_house(self) -> None:
+        """Writes, every few seconds, what is to outlive us."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        """A disk or a database that does not take it is tried again the next time."""
+        try:
+            await self.log.flush()
+        except OSError as error:
+            _log.warning("message_log_not_written", why=str(error))
+        kept = None if self._remember is None else self.gate.changes()
+        if kept is not None and self._remember is not None:
+            try:
+                await self._remember(kept)
+            except WijkstroomError as error:
+                self.gate.keep_again()
+                _log.warning("credentials_not_kept", why=str(error))
 
     def connected(self) -> int:
         """How many chargers are connected."""
@@ -229,6 +308,26 @@ class OcppEndpoint:
             raise NotFoundError(f"{charge_point} is not connected")
         return await link.ask(request)
 
+    def link_of(self, charge_point: AssetId) -> Link | None:
+        """The connection of a charger; None: it is not connected."""
+        return self._links.get(charge_point)
+
+    def health_of(self, charge_point: AssetId) -> ChargerHealth:
+        """How a charger is, by what it did since we started."""
+        link = self._links.get(charge_point)
+        version = "" if link is None else str(link.connection.subprotocol)
+        return self._health[charge_point].health(charge_point, version, self._clock.now())
+
+    async def admit(self, identity: str, charge_point: AssetId) -> str:
+        """Lets a waiting identity in as a charge point in place of who was that before; see `Gate.admit`."""
+        password = self.gate.admit(identity, charge_point)
+        for key in [key for key in self._sessions if key[1] == charge_point]:
+            del self._sessions[key]
+        link = self._links.get(charge_point)
+        if link is not None:
+            await link.connection.close(1000, "another device has its place")
+        return password
+
     async def refresh(self, charge_point: AssetId) -> None:
         """Asks a charger for its state: connector status and transaction, which come as readings.
 
@@ -240,54 +339,19 @@ class OcppEndpoint:
             raise NotFoundError(f"{charge_point} is not connected")
         await self._ask_all(link, link.session.state_requests())
 
-    def _select_subprotocol(
-        self, connection: ServerConnection, offered: Sequence[Subprotocol]
-    ) -> Subprotocol | None:
-        """The newest version among those offered, never one older than the charger has spoken.
-
-        Part 4, section 3.1.2: without a common one the handshake is completed without a subprotocol, and
-        the connection is closed at once.
-        """
-        request = connection.request
-        point = None if request is None else self._points.get(_charge_point_id(request.path))
-        chosen = next((name for name in self._codecs if name in offered), None)
-        if chosen is None or point is None:
-            return None
-        names = list(self._codecs)
-        spoken = self._newest_spoken.get(point.id, chosen)
-        if names.index(chosen) > names.index(spoken) and not self._template(point).may_downgrade:
-            text = f"offered {chosen} at most, and has spoken {spoken} before"
-            self._note(point, NoticeCode.DOWNGRADE, text)
-            return None
-        return Subprotocol(chosen)
-
-    def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
-        """Refuses the handshake of who names no version (400), is unknown (404) or proves nothing (401)."""
-        name = _charge_point_id(request.path)
-        if "Sec-WebSocket-Protocol" not in request.headers:
-            return connection.respond(HTTPStatus.BAD_REQUEST, "offer a version of OCPP as subprotocol\n")
-        if name not in self._points:
-            if name and (name in self.unknown_charge_points or len(self.unknown_charge_points) < _KEPT):
-                self.unknown_charge_points[name] = self.unknown_charge_points.get(name, 0) + 1
-            return connection.respond(HTTPStatus.NOT_FOUND, "no such charge point\n")
-        if self._passwords is not None and not _authenticated(request, name, self._passwords):
-            response = connection.respond(HTTPStatus.UNAUTHORIZED, "name and password, please\n")
-            response.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
-            return response
-        return None
-
     async def _serve_charger(self, connection: ServerConnection) -> None:
         """One admitted connection, from its first message to its end."""
-        if connection.subprotocol is None or connection.request is None:
+        request = connection.request
+        point = None if request is None else self.gate.point_of(request.path)
+        if connection.subprotocol is None or point is None:
             await connection.close(1002, "no common OCPP version that may be spoken")
             return
-        point = self._points[_charge_point_id(connection.request.path)]
-        names = list(self._codecs)
-        spoken = self._newest_spoken.get(point.id, connection.subprotocol)
-        self._newest_spoken[point.id] = min(spoken, connection.subprotocol, key=names.index)
         session = self._session(connection.subprotocol, point)
         session.link_up()
-        link = Link(connection, session, call_timeout_s=self._call_timeout_s, count=self._count)
+        link = Link(
+            connection, session, call_timeout_s=self._call_timeout_s, sent=partial(self._sent, point.id)
+        )
+        self._health[point.id].connected(self._clock.now())
         before = self._links.get(point.id)
         self._links[point.id] = link
         self._steerable = frozenset(self._links)
@@ -319,6 +383,7 @@ class OcppEndpoint:
                 knows_token=self._knows_token,
                 template=self._template(point),
                 floor=self._floor.get(point.id, NOTHING),
+                signs=self._authority is not None,
             )
         return self._sessions[key]
 
@@ -328,15 +393,21 @@ class OcppEndpoint:
     async def _read(self, link: Link) -> None:
         """Takes messages until the connection ends."""
         session, connection = link.session, link.connection
+        point = session.charge_point.id
+        health = self._health[point]
         try:
             while not link.ended:
                 message = await connection.recv()
+                now = self._clock.now()
                 self.messages += 1
-                received = session.receive(message, self._clock.now())
+                if isinstance(message, str):
+                    self.log.add(point, now, Direction.FROM_CHARGER, message)
+                received = session.receive(message, now)
+                health.heard_at = now
                 # Kept first, confirmed after: what a charger got an answer to, it never sends again.
                 self._take(link, received)
                 if received.reply is not None:
-                    self.messages += 1
+                    self._sent(point, received.reply)
                     await connection.send(received.reply)
         except ConnectionClosed:
             return
@@ -345,8 +416,8 @@ class OcppEndpoint:
         """Hands on what a message brought."""
         for reading in received.readings:
             self._sink(reading)
-        if received.notices:
-            self.notices.extend(received.notices)
+        for notice in received.notices:
+            self._keep(notice)
         if received.malformed:
             self.malformed += 1
         if received.answer is not None:
@@ -356,6 +427,8 @@ class OcppEndpoint:
             link.add_errand(link.session.floor_requests(self._clock.now()))
         if received.requests:
             link.add_errand(received.requests)
+        if received.certificate_request:
+            link.add_errand(self._certificate(link, received.certificate_request))
         if not received.malformed and not link.spoke.is_set():
             link.spoke.set()
 
@@ -389,38 +462,29 @@ class OcppEndpoint:
                 purpose = profile["chargingProfilePurpose"]
                 text = f"{purpose} was refused: {answer.error or answer.payload}"
                 self._note(link.session.charge_point, NoticeCode.PROFILE_REFUSED, text)
+            if request.action == "CertificateSigned" and answer.payload.get("status") != "Accepted":
+                text = f"its certificate was refused: {answer.error or answer.payload}"
+                self._note(link.session.charge_point, NoticeCode.CERTIFICATE, text)
+
+    def _certificate(self, link: Link, request_pem: str) -> tuple[Request, ...]:
+        """The signed certificate on its way; a request that is not signed is noted."""
+        point = link.session.charge_point
+        if self._authority is None:
+            return ()
+        try:
+            chain = self._authority.sign(request_pem, self.gate.identity_of(point.id), datetime.now(UTC))
+        except SigningError as error:
+            self._note(point, NoticeCode.CERTIFICATE, f"it asked for a certificate: {error}")
+            return ()
+        return (Request(action="CertificateSigned", payload={"certificateChain": chain}),)
 
     def _note(self, point: ChargePoint, code: NoticeCode, text: str) -> None:
-        self.notices.append(Notice(charge_point=point.id, at=self._clock.now(), code=code, text=text))
+        self._keep(Notice(charge_point=point.id, at=self._clock.now(), code=code, text=text))
 
-    def _count(self) -> None:
+    def _keep(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        self._health[AssetId(notice.charge_point)].noted(notice)
+
+    def _sent(self, point: AssetId, text: str) -> None:
         self.messages += 1
-
-
-def _charge_point_id(path: str) -> str:
-    """The charge point id in a request's path; empty where it is another path."""
-    if not path.startswith(_PATH):
-        return ""
-    return unquote(path.removeprefix(_PATH).partition("?")[0])
-
-
-def _authenticated(request: HttpRequest, name: str, passwords: Mapping[str, str]) -> bool:
-    """Whether the request proves by HTTP Basic that it comes from the charge point `name`."""
-    try:
-        user, password = parse_authorization_basic(request.headers.get("Authorization", ""))
-    except InvalidHeader:
-        return False
-    expected = passwords.get(name)
-    if expected is None or user != name:
-        return False
-    return hmac.compare_digest(expected.encode(), password.encode())
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+        self.log.add(point, self._clock.now(), Direction.TO_CHARGER, text)

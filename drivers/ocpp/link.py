@@ -41,7 +41,7 @@ class Link:
         session: Session,
         *,
         call_timeout_s: float,
-        count: Callable[[], None],
+        sent: Callable[[str], None],
     ) -> None:
         self.connection = connection
         self.session = session
@@ -52,7 +52,7 @@ class Link:
         self._errands: asyncio.Queue[tuple[Request, ...]] = asyncio.Queue(_ERRANDS_MAX)
         self.ended = False
         self._call_timeout_s = call_timeout_s
-        self._count = count
+        self._sent = sent
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._answer: asyncio.Future[Answer] | None = None
@@ -98,7 +98,7 @@ class Link:
         try:
             async with asyncio.timeout(self._call_timeout_s):
                 await self.connection.send(text)
-                self._count()
+                self._sent(text)
                 return await self._answer
         except ConnectionClosed as error:
             raise LinkLostError("the connection went before the answer came") from error

@@ -60,10 +60,12 @@ class BaseSession(ABC):
         knows_token: Callable[[str], bool],
         template: ChargerTemplate = PLAIN_TEMPLATE,
         floor: FloorHours = NOTHING,
+        signs: bool = False,
     ) -> None:
         self.charge_point = charge_point
         self.template = template
         self.floor = floor
+        self.signs = signs
         self.state = ChargerState()
         """Read-only for others."""
         self._knows_token = knows_token
@@ -72,6 +74,11 @@ class BaseSession(ABC):
         """Message id and action of our open request."""
         self._requests_sent = 0
 
+    @property
+    def schemas(self) -> str:
+        """The folder of the version's schemas."""
+        return self.dialect.schemas
+
     def link_up(self) -> None:
         """A new connection: an open request of the old one will never be answered."""
         self._open = None
@@ -79,7 +86,11 @@ class BaseSession(ABC):
     def receive(self, message: str | bytes, now: datetime) -> Received:
         """Takes one message; see `drivers.ocpp.codec.Session.receive`."""
         context = Context(
-            point=self.charge_point, now=now, knows_token=self._knows_token, template=self.template
+            point=self.charge_point,
+            now=now,
+            knows_token=self._knows_token,
+            template=self.template,
+            signs=self.signs,
         )
         try:
             frame = frames.parse(message, newest_kind=self.dialect.newest_kind)
@@ -146,6 +157,14 @@ class BaseSession(ABC):
         """What makes a charger that came back without booting tell its state."""
 
     @abstractmethod
+    def password_request(self, password: str) -> Request:
+        """Gives the charger a new password for its next connection."""
+
+    @abstractmethod
+    def password_taken(self, answer: Answer) -> bool:
+        """Whether it took it."""
+
+    @abstractmethod
     def wake_request(self, step: WakeStep) -> Request:
         """One step of a wake-up sequence."""
 
@@ -200,6 +219,7 @@ class BaseSession(ABC):
             readings=readings,
             notices=notices,
             booted=handled.booted,
+            certificate_request=handled.certificate_request,
             requests=requests,
         )
 
@@ -274,9 +294,12 @@ class Version:
         knows_token: Callable[[str], bool],
         template: ChargerTemplate = PLAIN_TEMPLATE,
         floor: FloorHours = NOTHING,
+        signs: bool = False,
     ) -> BaseSession:
         """A fresh session with one charger."""
-        return self.session_class(charge_point, knows_token=knows_token, template=template, floor=floor)
+        return self.session_class(
+            charge_point, knows_token=knows_token, template=template, floor=floor, signs=signs
+        )
 
     def prepare(self) -> None:
         """Compiles the schemas of every message that a usual day brings."""

@@ -117,6 +117,8 @@ class Context:
     """Domain time, UTC."""
     knows_token: Callable[[str], bool]
     template: ChargerTemplate = PLAIN_TEMPLATE
+    signs: bool = False
+    """Whether we sign certificates."""
 
     def notice(self, code: NoticeCode, text: str) -> Notice:
         """A notice about this charger, now."""
@@ -161,6 +163,8 @@ class Handled:
     readings: tuple[Reading, ...] = ()
     notices: tuple[Notice, ...] = ()
     booted: bool = False
+    certificate_request: str = ""
+    """PEM, to be signed."""
 
 
 type Handler = Callable[[ChargerState, Payload, Context], Handled]

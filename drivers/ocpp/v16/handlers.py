@@ -16,7 +16,14 @@ from typing import Any
 from controller.domain.telemetry import Reading
 from controller.domain.time import utc_text
 from drivers.ocpp.codec import Notice, NoticeCode
-from drivers.ocpp.common import noted, on_boot, on_data_transfer, on_heartbeat, token_verdict
+from drivers.ocpp.common import (
+    noted,
+    on_boot,
+    on_data_transfer,
+    on_heartbeat,
+    on_sign_certificate,
+    token_verdict,
+)
 from drivers.ocpp.frames import Payload
 from drivers.ocpp.samples import take_samples
 from drivers.ocpp.state import (
@@ -212,6 +219,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Heartbeat": on_heartbeat,
     "MeterValues": on_meter_values,
     "StartTransaction": on_start,
+    "SignCertificate": on_sign_certificate,
     "StatusNotification": on_status,
     "StopTransaction": on_stop,
     **dict.fromkeys(_NOTED, noted),

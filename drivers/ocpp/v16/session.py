@@ -61,6 +61,14 @@ class Session16(BaseSession):
         """What makes a charger that came back without booting tell its state."""
         return requests.state_requests()
 
+    def password_request(self, password: str) -> Request:
+        """Gives the charger a new password for its next connection (security whitepaper, A01)."""
+        return requests.change_configuration("AuthorizationKey", password)
+
+    def password_taken(self, answer: Answer) -> bool:
+        """Whether it took it."""
+        return answer.payload.get("status") in {"Accepted", "RebootRequired"}
+
     def wake_request(self, step: WakeStep) -> Request:
         """One step of a wake-up sequence."""
         return requests.wake_request(step)

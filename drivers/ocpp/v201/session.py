@@ -52,6 +52,14 @@ class Session201(BaseSession):
         """What makes a charger that came back without booting tell its state."""
         return requests.state_requests()
 
+    def password_request(self, password: str) -> Request:
+        """Gives the charger a new password for its next connection (use case A01)."""
+        return requests.password_request(password)
+
+    def password_taken(self, answer: Answer) -> bool:
+        """Whether it took it."""
+        return requests.password_taken(answer)
+
     def wake_request(self, step: WakeStep) -> Request:
         """One step of a wake-up sequence."""
         return requests.wake_request(step)

@@ -15,7 +15,14 @@ from typing import Any
 
 from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Notice, NoticeCode
-from drivers.ocpp.common import noted, on_boot, on_data_transfer, on_heartbeat, token_verdict
+from drivers.ocpp.common import (
+    noted,
+    on_boot,
+    on_data_transfer,
+    on_heartbeat,
+    on_sign_certificate,
+    token_verdict,
+)
 from drivers.ocpp.frames import Payload
 from drivers.ocpp.samples import take_samples
 from drivers.ocpp.state import (
@@ -231,6 +238,7 @@ HANDLERS: Mapping[str, Handler] = {
     "MeterValues": on_meter_values,
     "NotifyEVChargingNeeds": on_charging_needs,
     "NotifyEVChargingSchedule": on_charging_schedule,
+    "SignCertificate": on_sign_certificate,
     "StatusNotification": on_status,
     "TransactionEvent": on_transaction_event,
     **dict.fromkeys(_NOTED, noted),

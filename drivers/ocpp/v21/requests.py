@@ -212,6 +212,17 @@ def set_variables(values: Sequence[tuple[str, str, str]]) -> Request:
     return Request(action="SetVariables", payload={"setVariableData": data})
 
 
+def password_request(password: str) -> Request:
+    """A new password for the next connection."""
+    return set_variables([("SecurityCtrlr", "BasicAuthPassword", password)])
+
+
+def password_taken(answer: Answer) -> bool:
+    """Whether the charger took a new password."""
+    results = answer.payload.get("setVariableResult", ())
+    return bool(results) and results[0]["attributeStatus"] in {"Accepted", "RebootRequired"}
+
+
 def read_variables(answer: Answer) -> dict[tuple[str, str], str | None]:
     """The variables in an answer to `get_variables`; None where the charger would not tell."""
     return {

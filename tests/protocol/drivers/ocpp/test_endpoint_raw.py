@@ -78,7 +78,7 @@ async def test_unknown_charge_point_is_refused_and_listed(path: str) -> None:
             async with raw_charger(place, path):
                 pass
         assert caught.value.response.status_code == 404
-        assert place.endpoint.unknown_charge_points == ({path: 1} if path else {})
+        assert place.endpoint.gate.waiting == ({path: 1} if path else {})
 
 
 async def test_connection_without_a_version_is_refused() -> None:

@@ -1,0 +1,184 @@
+"""Every message with every charger, searchable for some days: a file a charger and day.
+
+Frames are kept as they were on the wire, but for secrets. Adding one costs a list's append; once in a while
+they are written, on another thread, and what is older than the retention goes. Days are those of domain time.
+Without a folder the newest are kept in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from controller.domain.charger_tools import Direction, LoggedMessage
+from controller.domain.ids import AssetId
+
+IN_MEMORY = 500
+"""Messages of a charger that are kept where there is no folder."""
+WAITING_MAX = 200_000
+"""Messages that wait to be written; beyond it, with a full disk, the oldest go."""
+_SECRET_WORDS = ("uthorizationKey", "assword", "rivateKey", "reSharedKey", "vpn")
+"""A frame without any of these is kept as it is."""
+_SECRET_VARIABLES = frozenset({"AuthorizationKey", "BasicAuthPassword", "SecurityKey"})
+_SECRET_FIELD = re.compile(r"password|private_?key|pre_?shared_?key", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(\w+://[^/\s\":@]*:)[^@\s\"]+@")
+HIDDEN = "***"
+
+type _Entry = tuple[datetime, Direction, str]
+
+
+def redacted(text: str) -> str:
+    """A frame without its secrets: passwords in variables, in fields and in addresses.
+
+    One that names a secret and is no JSON is hidden whole.
+    """
+    if any(word in text for word in _SECRET_WORDS):
+        try:
+            text = orjson.dumps(_hidden(orjson.loads(text))).decode()
+        except orjson.JSONDecodeError:
+            return HIDDEN
+    return _URL_PASSWORD.sub(rf"\1{HIDDEN}@", text) if "@" in text else text
+
+
+def _hidden(value: Any) -> Any:
+    """The value with its secrets masked, at any depth."""
+    if isinstance(value, list):
+        return [_hidden(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    variable = value.get("variable")
+    name = variable.get("name") if isinstance(variable, dict) else value.get("key")
+    masks = {"value", "attributeValue"} if name in _SECRET_VARIABLES else set()
+    if "user" in value and "server" in value:
+        # The settings of a VPN: its key is as good as a password.
+        masks.add("key")
+    return {
+        key: HIDDEN if key in masks or _SECRET_FIELD.search(key) else _hidden(part)
+        for key, part in value.items()
+    }
+
+
+class MessageLog:
+    """The messages of all chargers."""
+
+    def __init__(self, folder: Path | None = None, *, keep_days: int = 7) -> None:
+        """Opens nothing yet.
+
+        Args:
+            folder: Where the files go; None: in memory.
+            keep_days: Older days are deleted.
+        """
+        self._folder, self._keep_days = folder, keep_days
+        self._newest: Mapping[AssetId, deque[_Entry]] = defaultdict(lambda: deque(maxlen=IN_MEMORY))
+        self._waiting: deque[tuple[AssetId, _Entry]] = deque(maxlen=WAITING_MAX)
+        self._tidied: date | None = None
+        self._writing = asyncio.Lock()
+
+    def add(self, charge_point: AssetId, at: datetime, direction: Direction, text: str) -> None:
+        """Keeps one message."""
+        if self._folder is None:
+            self._newest[charge_point].append((at, direction, text))
+        else:
+            self._waiting.append((charge_point, (at, direction, text)))
+
+    async def flush(self) -> None:
+        """Writes what is waiting; where that fails it stays in line.
+
+        Raises:
+            OSError: If the disk does not take it.
+        """
+        if self._folder is None or not self._waiting:
+            return
+        async with self._writing:
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            try:
+                await asyncio.to_thread(self._write, self._folder, batch)
+            except OSError:
+                self._waiting.extendleft(reversed(batch))
+                raise
+
+    async def search(
+        self, charge_point: AssetId, *, since: datetime, until: datetime, contains: str = "", limit: int
+    ) -> list[LoggedMessage]:
+        """The newest messages of a charger in [since, until) that contain a text, the oldest first."""
+        if self._folder is None:
+            return self._found(charge_point, iter(self._newest[charge_point]), since, until, contains, limit)
+        with contextlib.suppress(OSError):
+            await self.flush()
+        return await asyncio.to_thread(
+            lambda folder: self._found(
+                charge_point,
+                _read(folder / quote(charge_point, safe=""), since, until),
+                since,
+                until,
+                contains,
+                limit,
+            ),
+            self._folder,
+        )
+
+    def _found(
+        self,
+        charge_point: AssetId,
+        entries: Iterator[_Entry],
+        since: datetime,
+        until: datetime,
+        contains: str,
+        limit: int,
+    ) -> list[LoggedMessage]:
+        kept: deque[LoggedMessage] = deque(maxlen=limit)
+        for at, direction, raw in entries:
+            if not since <= at < until:
+                continue
+            text = redacted(raw)
+            # Searched after redaction, so that nobody guesses a secret letter by letter.
+            if contains in text:
+                kept.append(LoggedMessage(charge_point=charge_point, at=at, direction=direction, text=text))
+        return list(kept)
+
+    def _write(self, folder: Path, batch: list[tuple[AssetId, _Entry]]) -> None:
+        lines: dict[tuple[AssetId, date], list[bytes]] = defaultdict(list)
+        for charge_point, (at, direction, text) in batch:
+            line = orjson.dumps([at.isoformat(), direction.value, redacted(text)])
+            lines[charge_point, at.date()].append(line)
+        for (charge_point, day), found in lines.items():
+            path = folder / quote(charge_point, safe="") / f"{day}.jsonl"
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("ab") as stream:
+                stream.write(b"\n".join(found) + b"\n")
+        self._tidy(folder, max(day for _, day in lines))
+
+    def _tidy(self, folder: Path, today: date) -> None:
+        """Deletes the days that are over, once a day."""
+        if today == self._tidied:
+            return
+        self._tidied = today
+        oldest = f"{today - timedelta(days=self._keep_days)}"
+        for charger in folder.iterdir():
+            for path in charger.glob("*.jsonl"):
+                if path.stem < oldest:
+                    path.unlink()
+            if not any(charger.iterdir()):
+                shutil.rmtree(charger)
+
+
+def _read(folder: Path, since: datetime, until: datetime) -> Iterator[_Entry]:
+    """A charger's messages of the days of a span; a line that a power cut broke is left out."""
+    for path in sorted(folder.glob("*.jsonl")):
+        if not f"{since.date()}" <= path.stem <= f"{until.date()}":
+            continue
+        with path.open("rb") as stream:
+            for line in stream:
+                with contextlib.suppress(ValueError):
+                    at, direction, text = orjson.loads(line)
+                    yield datetime.fromisoformat(at), Direction(direction), text
