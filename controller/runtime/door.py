@@ -22,6 +22,7 @@ from controller.domain.network import ImposedLimit
 from controller.domain.plan_reasons import PlanReason
 from controller.domain.reasons import Reason
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, Scope
+from controller.runtime.statement_door import StatementDoor
 from controller.runtime.trading_door import TradingDoor
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
@@ -274,7 +275,7 @@ class AssetView:
     """What the plan wants of a car or battery in the coming hours, and why."""
 
 
-class Door(TradingDoor, Protocol):
+class Door(TradingDoor, StatementDoor, Protocol):
     """The running controller as the doors see it."""
 
     async def authenticate(self, token: str) -> Principal | None:

@@ -34,6 +34,7 @@ from controller.runtime.door import (
 from controller.runtime.market_door import MarketDoor
 from controller.runtime.metrics import metrics_text
 from controller.runtime.ports import EventRecord, Lockout, Role, UnitOfWork
+from controller.runtime.statements import Statements
 from controller.runtime.trading import Trading
 from controller.runtime.views import Views
 
@@ -41,7 +42,7 @@ HORIZON_MAX = timedelta(days=14)
 """How far ahead a departure or a booking may lie."""
 
 
-class Service(MarketDoor):
+class Service(MarketDoor, Statements):
     """The door of a running controller."""
 
     def __init__(

@@ -28,6 +28,7 @@ from controller.runtime.door import (
 )
 from controller.runtime.ports import EventRecord, Lockout, Role
 from tests.support.fake_market import FakeMarket
+from tests.support.fake_statements import FakeStatements
 from tests.support.fake_views import (
     FEEDER,
     RESIDENT,
@@ -59,7 +60,7 @@ _REASONS = (
 )
 
 
-class FakeDoor(FakeMarket):
+class FakeDoor(FakeMarket, FakeStatements):
     """A street in the evening.
 
     Args:

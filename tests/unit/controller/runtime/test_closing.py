@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller.config import MarketSettings, Settings
+from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import QUARTER, VirtualDomainClock
@@ -19,12 +21,14 @@ from controller.runtime.closing import DAY_WAIT
 from controller.runtime.core import Controller
 from controller.runtime.offload import run_inline
 from controller.runtime.ports import RegisterRecord
+from controller.runtime.statements import Statements
 from controller.runtime.trading import METERS_WAIT, Trading
 from controller.sharing_settings import MarketMode, SharingSettings
 from market.day_closing import DayPoint
 from market.ledger import Posting, PostingReason, assert_balanced, balances
 from market.orders import Order, Side
 from market.rates import Rate, RateKind
+from market.statements import LineKind
 from tests.support.running import make_controller
 from tests.support.storage import opened
 
@@ -277,3 +281,30 @@ async def test_days_of_92_and_100_quarter_hours(tmp_path: Path, day: date, quart
         clock.advance_to(begin + quarters * QUARTER + DAY_WAIT)
         await trading.closing.close_due()
         assert (await points(controller, day))["home"].offtake_wh == quarters * 200
+
+
+async def test_the_statement_of_a_closed_day(tmp_path: Path) -> None:
+    """What was booked is what stands on it; a day that is not closed is not there, and says so."""
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, day_registers(home=(200, 0), school=(400, 0), roof=(0, 300)))
+        statements = Statements(controller, asyncio.get_running_loop())
+        with pytest.raises(NotFoundError, match="closed yet"):
+            await statements.statement(member=MemberId("m-home"), first=DAY, last=DAY)
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        view = await statements.statement(member=MemberId("m-home"), first=DAY, last=DAY)
+        made = view.statement
+        assert made.total_nanoeur == balances(await books(controller))["member:m-home"]
+        assert {line.kind: line.energy_wh for line in made.lines} == {
+            LineKind.SHARED_BUY: 9_600,
+            LineKind.SHARED_SELL: 28_800,
+            LineKind.SUPPLY: 9_600,
+            LineKind.ENERGY_TAX: 19_200,
+        }
+        assert (made.used_wh, made.made_wh) == (19_200, 28_800)
+        # Without sharing: 19.2 kWh at 0.12 and the tax, 28.8 kWh sold at 0.09.
+        assert made.without_nanoeur == 19_200 * 220_000 - 28_800 * 90_000
+        assert [rate.source for rate in made.rates] == ["law"]
+        months = await statements.statements(member=MemberId("m-home"), year=2024)
+        assert [month.statement.first for month in months] == [date(2024, 1, 1)]
+        assert months[0].statement.lines == made.lines
