@@ -9,7 +9,7 @@ One iteration:
    (`boxes`), if that lengthens it.
 
 It ends when the rows hold and a lower bound of the cost, valid whatever the iterate is, is within the
-wanted gap of the cost.
+wanted gap of the cost; or before, when the caller can make a good enough plan of an iterate.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Outcome:
     """The largest residual, kW or kWh."""
     iterations: int
     converged: bool
-    """Whether the wanted gap and residual were reached."""
+    """Whether the wanted gap and residual were reached, or the caller was content before."""
 
 
 def run(
@@ -64,6 +64,7 @@ def run(
     gap_eur: float,
     off_max: float = OFF_MAX,
     stop: Callable[[], bool] = lambda: False,
+    settled: Callable[[Point, float], bool] = lambda _point, _gap: False,
 ) -> Outcome:
     """Iterates until the rows hold to `off_max` and the cost is within `gap_eur` of the bound.
 
@@ -73,6 +74,7 @@ def run(
         gap_eur: The wanted gap [EUR].
         off_max: The wanted residual, kW or kWh.
         stop: Asked before each iteration; True ends the run where it is.
+        settled: Asked before each iteration with the point and its gap [EUR] whether that is good enough.
     """
     bound, gap, sound, count = -np.inf, np.inf, True, 0
     room = Workspace(program)
@@ -82,7 +84,7 @@ def run(
         gap, before = cost - bound, gap
         enough = gap <= gap_eur + RELATIVE_GAP * abs(cost) and gap > STILL_WORTH_IT * before
         close = gap <= gap_eur or enough
-        done = off <= off_max and close
+        done = (off <= off_max and close) or settled(point, gap)
         if done or not sound or count == ITERATIONS_MAX or stop():
             break
         try:

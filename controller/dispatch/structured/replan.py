@@ -8,9 +8,10 @@ at a plan (it wants to be far from all bounds), so the last plan is used in anot
 2. At the last plan's prices every store has a gap of its own: what its part of the plan costs at those
    prices, less the least it could cost (`responses`). Stores that do not fit, those with the
    largest gaps and a few more are planned anew; the rest are held and count as fixed load.
-3. The small problem is solved; every store's best answer to its prices gives a bound that is proven for the
-   *whole* problem. If the plan is within the wanted gap of it, that is that;
-   otherwise the caller solves the whole problem.
+3. The small problem is solved; every store's best answer to prices gives a bound that is proven for the
+   *whole* problem. Few stores set the small problem's prices, so those are noisy: the best bound is looked
+   for between the prices so far and the new ones. If the plan is within the wanted gap of it, that is that.
+4. Otherwise once more from 2, with this plan and these prices; then the caller solves the whole problem.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ import numpy as np
 
 from controller.dispatch.evaluate import Powers
 from controller.dispatch.inputs import DispatchInputs, FixedInput
-from controller.dispatch.structured.program import KINK, Point, Program, with_weights
-from controller.dispatch.structured.responses import water_values
+from controller.dispatch.structured.program import Point, Program, with_weights
+from controller.dispatch.structured.responses import answer
 from controller.dispatch.warm import WarmStart
 from controller.domain.ids import AssetId
 from controller.domain.units import BoolArray, FloatArray, IntArray
 
 FITS_KWH = 1e-7
 """How far outside its bounds a store's energy may come out and still fit: rounding."""
-NEW_PRICE_SHARE = 0.4
-"""Weight of the small problem's prices against the last plan's; few stores set the new prices, so they are
-noisy. Measured on 300 and 1000 cars: 0.25 to 0.5 gives a gap about a third smaller than 0 or 1."""
+MIDDLE, LESS, MORE = 0.4, 0.15, (0.7, 1.0)
+"""Weights of the small problem's prices against those so far. The bound is concave in the prices, so where
+`MIDDLE` is not enough and more is no better, less is tried. On streets of 1000 cars 0.15 to 0.4 were best
+where the last plan's prices were still good, 1 where they had moved."""
 LEAST_SHARE = 0.2
 """The share of stores planned anew at least: someone must be able to make room for those that changed."""
 MOST_SHARE = 0.5
@@ -47,7 +49,7 @@ class Carried:
     stage: Program
     """The whole problem."""
     point: Point
-    """Powers and energies of the last plan, its prices and water values."""
+    """Powers and energies of the plan so far, the best prices so far and their water values."""
     anew: BoolArray
     """Which stores are planned anew, shape (S,)."""
 
@@ -61,6 +63,17 @@ def carry_over(
     stage = with_weights(program, (weight_eur, weight_eur, weight_eur, weight_eur), cost=True)
     point = _last_point(stage, inputs, warm)
     fits = _fits(stage, point.x) & np.array([s.id in warm.result.charge_kw for s in inputs.stores], np.bool_)
+    return _with_chosen(inputs, stage, point, fits)
+
+
+def carry_on(inputs: DispatchInputs, carried: Carried, powers: Powers) -> Carried | None:
+    """The plan so far, for another round around it; None where too little of it can be kept."""
+    stage, point = carried.stage, carried.point
+    _set_powers(stage, point.x, powers.charge_kw, powers.discharge_kw)
+    return _with_chosen(inputs, stage, point, _fits(stage, point.x))
+
+
+def _with_chosen(inputs: DispatchInputs, stage: Program, point: Point, fits: BoolArray) -> Carried | None:
     gaps = np.where(fits, _gaps(stage, point), np.inf)
     anew = _chosen(gaps, HELD_GAP * inputs.cost_scale_eur)
     if anew.mean() > MOST_SHARE:
@@ -98,52 +111,61 @@ def joined_powers(carried: Carried, powers: Powers) -> Powers:
     return Powers(charge_kw=charge, discharge_kw=discharge, pv_kw=powers.pv_kw)
 
 
-def whole_bound(carried: Carried, price: FloatArray) -> float:
-    """The bound of the whole problem's cost [EUR].
+def whole_bound(carried: Carried, price: FloatArray, enough_eur: float) -> float:
+    """The best bound of the whole problem's cost that was found [EUR]; the point gets its prices.
 
     Args:
-        carried: The last plan; its prices move towards the new ones, its water values follow.
+        carried: The plan so far.
         price: Node prices times step length of the small problem at every node of the inputs, (N, T).
+        enough_eur: A bound from which on no better one is looked for.
     """
     stage, point = carried.stage, carried.point
-    point.price[:] += NEW_PRICE_SHARE * (price[stage.tree.kept] - point.price)
-    point.lam[:] = water_values(stage, point.price)
-    _fit_hinges(stage, point)
-    return stage.proven_bound(point)
+    before, new = point.price.copy(), price[stage.tree.kept]
+
+    def at(share: float) -> float:
+        point.price[:] = before + share * (new - before)
+        answer(stage, point)
+        return stage.proven_bound(point)
+
+    share, best = MIDDLE, at(MIDDLE)
+    last = share
+    for last in (*MORE, LESS):
+        if best >= enough_eur or (last == LESS and share != MIDDLE):
+            break
+        found = at(last)
+        if found > best:
+            share, best = last, found
+    if last != share:
+        at(share)
+    return best
 
 
 def _last_point(stage: Program, inputs: DispatchInputs, warm: WarmStart) -> Point:
     """The last plan's values at the new problem's steps; nothing happens beyond its end."""
     last = warm.result
     at, inside = warm.steps_at(inputs)
-    c, m = stage.chains, 3 * stage.chain_steps
     x = np.zeros(stage.low.size)
-    for place, series in ((0, last.charge_kw), (1, last.discharge_kw)):
-        power = _matrix([series.get(store.id) for store in inputs.stores], at) * inside
-        x[place:m:3] = np.clip(power[c.store, c.step], 0.0, stage.high[place:m:3])
-    change = c.gain * x[0:m:3] - c.loss * x[1:m:3]
-    energy = np.concatenate([[0.0], np.cumsum(change)])
-    x[2:m:3] = c.initial_kwh[c.store] + energy[1:] - energy[c.first[c.store]]
+    charge, discharge = (
+        _matrix([series.get(store.id) for store in inputs.stores], at) * inside
+        for series in (last.charge_kw, last.discharge_kw)
+    )
+    _set_powers(stage, x, charge, discharge)
     kept = [inputs.nodes[n].id for n in stage.tree.kept.tolist()]
     price = _matrix([last.node_price_eur_per_kwh.get(name) for name in kept], at) * inputs.step_h
     zero = np.zeros_like(x)
     count = stage.target.size
-    point = Point(x=x, zl=zero, zu=zero, lam=water_values(stage, price), price=price, omega=np.zeros(count))
-    _fit_hinges(stage, point)
+    point = Point(x=x, zl=zero, zu=zero, lam=np.zeros(stage.chain_steps), price=price, omega=np.zeros(count))
+    answer(stage, point)
     return point
 
 
-def _fit_hinges(stage: Program, point: Point) -> None:
-    """The slopes of the hinges that give the best bound at given prices and water values."""
-    h, count = stage.hinge_from, stage.target.size
-    point.omega[:] = 0.0
-    slope = stage.survey(point).slope[stage.target]
-    best = -slope
-    point.omega[:] = np.clip(best, -stage.cost[h + count :], stage.cost[h : h + count])
-    # Several wishes on one energy: the first takes what it can, the rest is left to the others.
-    order = np.argsort(stage.target, kind="stable")
-    again = order[1:][np.diff(stage.target[order]) == 0]
-    point.omega[again[stage.kind[again] != KINK]] = 0.0
+def _set_powers(stage: Program, x: FloatArray, charge_kw: FloatArray, discharge_kw: FloatArray) -> None:
+    """Writes the stores' powers (S, T), clipped to their bounds, and the energies that follow."""
+    c, m = stage.chains, 3 * stage.chain_steps
+    for place, power in ((0, charge_kw), (1, discharge_kw)):
+        x[place:m:3] = np.clip(power[c.store, c.step], 0.0, stage.high[place:m:3])
+    energy = np.concatenate([[0.0], np.cumsum(c.gain * x[0:m:3] - c.loss * x[1:m:3])])
+    x[2:m:3] = c.initial_kwh[c.store] + energy[1:] - energy[c.first[c.store]]
 
 
 def _fits(stage: Program, x: FloatArray) -> BoolArray:

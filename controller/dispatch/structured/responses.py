@@ -18,11 +18,17 @@ from __future__ import annotations
 import numpy as np
 
 from controller.dispatch.structured.compiled import compiled
-from controller.dispatch.structured.program import Program
+from controller.dispatch.structured.program import KINK, Point, Program
 from controller.domain.units import FloatArray, IntArray
 
 DUST_KWH = 1e-9
 """Energies this close are the same; shorter segments are the rounding of sums."""
+
+
+def answer(stage: Program, point: Point) -> None:
+    """Gives a point the water values and the slopes of hinges that are best at its node prices."""
+    point.lam[:] = water_values(stage, point.price)
+    _fit_hinges(stage, point)
 
 
 def water_values(program: Program, price: FloatArray) -> FloatArray:
@@ -59,6 +65,19 @@ def water_values(program: Program, price: FloatArray) -> FloatArray:
         lam,
     )
     return lam
+
+
+def _fit_hinges(stage: Program, point: Point) -> None:
+    """The slopes of the hinges that give the best bound at given prices and water values."""
+    h, count = stage.hinge_from, stage.target.size
+    point.omega[:] = 0.0
+    slope = stage.survey(point).slope[stage.target]
+    best = -slope
+    point.omega[:] = np.clip(best, -stage.cost[h + count :], stage.cost[h : h + count])
+    # Several wishes on one energy: the first takes what it can, the rest is left to the others.
+    order = np.argsort(stage.target, kind="stable")
+    again = order[1:][np.diff(stage.target[order]) == 0]
+    point.omega[again[stage.kind[again] != KINK]] = 0.0
 
 
 @compiled

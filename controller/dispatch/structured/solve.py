@@ -33,6 +33,7 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.structured.program import Program, build_program
 from controller.dispatch.structured.replan import (
+    carry_on,
     carry_over,
     held_problem,
     joined_powers,
@@ -160,15 +161,23 @@ def _replanned(
     carried = carry_over(program, inputs, warm, _weight_eur(inputs))
     if carried is None:
         return None
-    part = held_problem(inputs, carried)
-    small = _planned(part, build_program(part), inputs.cost_scale_eur, PART_GAP, stop)
-    if small is None:
-        return None
-    powers = joined_powers(carried, small.powers)
-    figures = evaluate(inputs, powers)
-    bound = whole_bound(carried, small.price)
-    if any(figures.totals.as_tuple()) or figures.cost_eur - bound > REPLAN_GAP * inputs.cost_scale_eur:
-        return None
+    for last_round in (False, True):
+        part = held_problem(inputs, carried)
+        small = _planned(part, build_program(part), inputs.cost_scale_eur, PART_GAP, stop)
+        if small is None:
+            return None
+        powers = joined_powers(carried, small.powers)
+        figures = evaluate(inputs, powers)
+        if any(figures.totals.as_tuple()):
+            return None
+        enough = figures.cost_eur - REPLAN_GAP * inputs.cost_scale_eur
+        bound = whole_bound(carried, small.price, enough)
+        if bound >= enough:
+            break
+        further = None if last_round else carry_on(inputs, carried, powers)
+        if further is None:
+            return None
+        carried = further
     return _Plan(
         method="structured, around the last plan",
         powers=powers,

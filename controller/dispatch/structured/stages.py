@@ -9,6 +9,11 @@ which shows in the totals: where they come out larger than the least ones, price
 
 The bound of a priced stage, less prices times the plan's totals, bounds the cost of every plan whose
 totals are no larger.
+
+An interior point's iterates burn energy (everything charges and discharges a little) and their water values
+lag behind their node prices; most of the gap is only that. So once it is small, the iterate's plan with one
+direction per step is held against the stores' best answers to its prices: that pair is often good enough
+several iterations before the iterate itself is.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ import numpy as np
 from controller.dispatch.structured.directions import fix_directions, netted
 from controller.dispatch.structured.interior import Outcome, run
 from controller.dispatch.structured.program import Point, Program, totals, with_weights
+from controller.dispatch.structured.responses import answer
 from controller.dispatch.structured.rotation import take_turns, with_turns
 from controller.dispatch.structured.start import cold_start
 from controller.domain.units import FloatArray
@@ -36,6 +42,9 @@ NETTED_GAP = 2.0
 """What netting may leave of the wanted gap, as a multiple of it."""
 STAGE_GAP_KWH = 1e-7
 """Gap of a stage that looks for a least total."""
+FIRST_TRY = 2.4
+"""How many times the wanted gap an iterate's own is when its plan is first tried: on streets of 1000 cars the
+iterate's gap was 2.6 times that of its plan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +62,41 @@ class StageResult:
     """Beyond what was unavoidable from the start."""
     weights: Four
     """The prices of the kinds [EUR/kWh]."""
+
+
+@dataclass(kw_only=True)
+class _Settling:
+    """Tries whether an iterate's plan and prices are good enough already."""
+
+    program: Program
+    gap_eur: float
+    """The wanted gap."""
+    plan: FloatArray | None = None
+    """The unknowns of the plan that was, shape (n,)."""
+    bound_eur: float = -np.inf
+    """Its proven bound."""
+    _from_eur: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._from_eur = FIRST_TRY * self.gap_eur
+
+    def __call__(self, point: Point, gap_eur: float) -> bool:
+        """Whether it is; then the point has the water values and hinges of the best answers to its prices."""
+        if gap_eur > self._from_eur:
+            return False
+        self._from_eur = 0.7 * gap_eur
+        plan = netted(self.program, point.x)
+        # What falls short somewhere is left to the run's end: totals are asked for far more exactly.
+        if plan is None or max(totals(self.program, plan)) > SHORT_KWH:
+            return False
+        answered = replace(point, lam=np.empty_like(point.lam), omega=np.empty_like(point.omega))
+        answer(self.program, answered)
+        bound = self.program.proven_bound(answered)
+        if float(self.program.cost @ plan) - bound > self.gap_eur:
+            return False
+        self.plan, self.bound_eur = plan, bound
+        point.lam[:], point.omega[:] = answered.lam, answered.omega
+        return True
 
 
 @dataclass(kw_only=True)
@@ -101,15 +145,18 @@ class Stages:
 
     def _cost_stage(self, weights: Four, *, margin: bool = False) -> StageResult | None:
         program = with_weights(self.base, weights, cost=True, margin=margin)
-        point = cold_start(program, self.price)
-        outcome = self._run(program, point, self.gap * self.scale_eur)
+        point, gap = cold_start(program, self.price), self.gap * self.scale_eur
+        settling = _Settling(program=program, gap_eur=gap)
+        outcome = run(program, point, gap_eur=gap, stop=self.stop, settled=settling)
         if not outcome.converged:
             return None
-        bound = program.proven_bound(point)
-        plan = netted(program, point.x)
-        if plan is None or float(program.cost @ plan) - bound > NETTED_GAP * self.gap * self.scale_eur:
+        plan, bound = settling.plan, settling.bound_eur
+        if plan is None:
+            bound = program.proven_bound(point)
+            plan = netted(program, point.x)
+        if plan is None or float(program.cost @ plan) - bound > NETTED_GAP * gap:
             program = fix_directions(program, point)
-            outcome = self._run(program, point, self.gap * self.scale_eur)
+            outcome = self._run(program, point, gap)
             if not outcome.converged:
                 return None
             bound = max(bound, program.proven_bound(point))

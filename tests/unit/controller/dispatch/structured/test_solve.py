@@ -13,6 +13,7 @@ from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve_exact
 from controller.dispatch.structured.layout import flatten
 from controller.dispatch.structured.network import build_tree
+from controller.dispatch.structured.replan import Carried, held_problem
 from controller.dispatch.structured.solve import solve_structured
 from controller.dispatch.warm import WarmStart
 from controller.domain.ids import NodeId
@@ -59,14 +60,55 @@ def test_two_runs_give_the_same_bits(evening: tuple[DispatchInputs, DispatchResu
     assert all(np.array_equal(again.power_kw[name], plan.power_kw[name]) for name in plan.power_kw)
 
 
-def test_a_replan_holds_most_cars_and_is_still_proven(evening: tuple[DispatchInputs, DispatchResult]) -> None:
-    """One step later with changed cars: a plan within 0.1% of a bound of the whole problem."""
-    inputs, plan = evening
+@pytest.fixture
+def as_if_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Problems of any size are solved as large ones are: to a gap below 0.1%, around the last plan."""
+    monkeypatch.setattr("controller.dispatch.structured.solve.SMALL", 0)
+
+
+@pytest.mark.usefixtures("as_if_large")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_plan_that_is_good_enough_is_taken_with_its_proof(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Its cost and its bound enclose the best cost, which the same way finds to a millionth."""
+    inputs = street(cars=60, feeders=3, seed=seed)
+    plan = solve_structured(inputs)
+    monkeypatch.setattr("controller.dispatch.structured.solve.LARGE_GAP", 1e-6)
+    best = solve_structured(inputs)
+    assert plan is not None
+    assert best is not None
+    assert check(inputs, plan) == []
+    assert plan.totals_kwh == best.totals_kwh
+    assert plan.lower_bound_eur <= best.cost_eur
+    assert best.lower_bound_eur <= plan.cost_eur <= plan.lower_bound_eur + 4e-4 * inputs.cost_scale_eur
+    assert plan.cost_eur > best.cost_eur + 1e-6 * inputs.cost_scale_eur, "meant to stop early"
+
+
+@pytest.mark.usefixtures("as_if_large")
+@pytest.mark.parametrize(("seed", "rounds"), [(1, 2), (6, 1)])
+def test_a_replan_holds_most_cars_and_is_still_proven(
+    monkeypatch: pytest.MonkeyPatch, seed: int, rounds: int
+) -> None:
+    """One step later with changed cars: in one round or two within 0.1% of a bound of the whole problem."""
+    inputs = street(cars=60, feeders=3, seed=seed)
+    plan = solve_structured(inputs)
+    assert plan is not None
     later = one_step_later(inputs, plan)
+    held: list[int] = []
+
+    def noted(inputs: DispatchInputs, carried: Carried) -> DispatchInputs:
+        held.append(int(np.count_nonzero(~carried.anew)))
+        return held_problem(inputs, carried)
+
+    monkeypatch.setattr("controller.dispatch.structured.solve.held_problem", noted)
     warm = solve_structured(later, warm=WarmStart(inputs=inputs, result=plan))
     cold = solve_structured(later)
     assert warm is not None
     assert cold is not None
+    assert len(held) == rounds
+    assert min(held) > 30
+    assert warm.method == "structured, around the last plan"
     assert warm.status == "optimal"
     assert check(later, warm) == []
     assert warm.lower_bound_eur <= cold.cost_eur + 1e-9
