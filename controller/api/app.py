@@ -6,6 +6,7 @@ The routers are put flat into the application's list of routes, so that one walk
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
@@ -25,8 +26,12 @@ from controller.api.models import Out, ProblemDocument
 from controller.api.operator.routes import metrics_router
 from controller.api.operator.routes import router as operator_router
 from controller.api.problems import install
+from controller.api.rate import RateLimiter
+from controller.api.resident.market import router as market_router
 from controller.api.resident.routes import router as resident_router
+from controller.api.resident.standing import router as standing_router
 from controller.api.security import Caller
+from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.door import Door
 
 _SESSION_S = 12 * 3600
@@ -38,6 +43,9 @@ _SAFE_HEADERS = {
     # The ready link carries a token in its query: no other site may learn it.
     "referrer-policy": "no-referrer",
 }
+
+
+_MACHINE_CLOCK = SystemMachineClock()
 
 
 class Health(Out):
@@ -63,13 +71,20 @@ class _SafeHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-def create_app(door: Door, *, console: bool = True, storage_secret: str) -> FastAPI:
+def create_app(
+    door: Door,
+    *,
+    console: bool = True,
+    storage_secret: str,
+    machine_clock: MachineClock = _MACHINE_CLOCK,
+) -> FastAPI:
     """Builds the web application.
 
     Args:
         door: The running controller.
         console: Whether the console's pages are on it; without, the API alone.
         storage_secret: Signs the session cookies.
+        machine_clock: What rate limits go by.
 
     Returns:
         An ASGI application; the console keeps global state of its library, so one with a console a process.
@@ -84,6 +99,9 @@ def create_app(door: Door, *, console: bool = True, storage_secret: str) -> Fast
         strict_content_type=False,
     )
     app.state.door = door
+    app.state.machine_clock = machine_clock
+    app.state.limiter = RateLimiter()
+    app.state.open_streams = Counter()
     install(app)
     app.add_middleware(_SafeHeaders)
     app.add_middleware(SessionMiddleware, secret_key=storage_secret, max_age=_SESSION_S, same_site="lax")
@@ -92,6 +110,8 @@ def create_app(door: Door, *, console: bool = True, storage_secret: str) -> Fast
         metrics_router,
         grid_router,
         resident_router,
+        market_router,
+        standing_router,
         fleet_router,
         ledger_router,
     ):

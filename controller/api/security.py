@@ -7,7 +7,7 @@ role 403.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, cast
 
 from fastapi import Depends, HTTPException, Request
@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from controller.domain.errors import ForbiddenError
 from controller.domain.ids import MemberId
 from controller.runtime.door import Door, Principal
-from controller.runtime.ports import Role
+from controller.runtime.ports import Role, Scope
 
 _BEARER = HTTPBearer(auto_error=False, description="A token from `wijkstroom token create` or the operator.")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="wijkstroom"'}
@@ -52,11 +52,12 @@ Caller = Annotated[Principal, Depends(principal_of)]
 """Who is asking; any role."""
 
 
-def allow(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
+def allow(*roles: Role, scope: Scope | None = None) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that lets the given roles in.
 
     Args:
         roles: Who may use the route.
+        scope: What a token that was made for a program has to be for; None: no such token may.
 
     Returns:
         A dependency that gives the principal, or raises `ForbiddenError`.
@@ -66,9 +67,16 @@ def allow(*roles: Role) -> Callable[[Principal], Awaitable[Principal]]:
     async def check(principal: Caller) -> Principal:
         if principal.role not in roles:
             raise ForbiddenError(f"this needs a token of role {names}; yours is of role {principal.role}")
+        if principal.scopes is not None and scope not in principal.scopes:
+            wanted = "one that is for everything" if scope is None else f"one for {scope}"
+            raise ForbiddenError(f"this needs a token for more than {_named(principal.scopes)}: {wanted}")
         return principal
 
     return check
+
+
+def _named(scopes: Collection[Scope]) -> str:
+    return ", ".join(sorted(scopes)) or "nothing"
 
 
 def own_member(principal: Principal) -> MemberId:

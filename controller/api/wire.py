@@ -18,6 +18,7 @@ import orjson
 from starlette.responses import Response
 
 from controller.domain.assets import Booking, Wishes
+from controller.domain.instructions import GiveSurplus, Instruction, LeaveAt, SellSurplus
 from controller.domain.network import ImposedLimit
 from controller.domain.reasons import Reason
 from controller.domain.units import NANOEUR_PER_EUR
@@ -34,9 +35,9 @@ from controller.runtime.door import (
     SourceView,
     StateView,
     StrainView,
-    TradeView,
 )
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord
+from controller.runtime.trading_door import DepthStep, MatchView, TradeView
 from controller.texts import Translator, alarm_advice, alarm_title, plan_sentence, sentence
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
@@ -271,6 +272,30 @@ def trade(view: TradeView) -> Json:
         "quantity_wh": view.order.quantity_wh,
         **fill(view.fill),
     }
+
+
+def depth_step(step: DepthStep) -> Json:
+    """What was asked, or offered, at one price."""
+    return _plain(step)
+
+
+def match(view: MatchView) -> Json:
+    """Where energy came from or went to."""
+    return _plain(view)
+
+
+def instruction(value: Instruction) -> Json:
+    """A standing instruction, with what it wants under the name of its kind."""
+    wanted: dict[str, Json | None] = dict.fromkeys(("sell_surplus", "give_surplus", "leave_at"))
+    match value.wanted:
+        case SellSurplus():
+            wanted["sell_surplus"] = _plain(value.wanted)
+        case GiveSurplus():
+            wanted["give_surplus"] = {}
+        case LeaveAt():
+            at_local = value.wanted.at_local.isoformat("minutes")
+            wanted["leave_at"] = {**_plain(value.wanted), "at_local": at_local}
+    return {"id": value.id, **wanted, "created_at_utc": value.created_at}
 
 
 def limit(value: ImposedLimit) -> Json:

@@ -40,7 +40,13 @@ def words_of(request: Request) -> Translator:
 async def principal_of(request: Request, door: Door) -> Principal | None:
     """Who is signed in; None where nobody is, or the token is not known any more."""
     token = request.session.get("token")
-    return None if token is None else await door.authenticate(token)
+    return None if token is None else await _person_of(token, door)
+
+
+async def _person_of(token: str, door: Door) -> Principal | None:
+    """Who holds a token that is for everything; one that was made for a program opens no page."""
+    principal = await door.authenticate(token)
+    return None if principal is None or principal.scopes is not None else principal
 
 
 def install(app: FastAPI, door: Door) -> None:
@@ -51,7 +57,7 @@ def install(app: FastAPI, door: Door) -> None:
         token = request.query_params.get("token")
         if token is not None:
             request.session.pop("token", None)
-            if await door.authenticate(token) is None:
+            if await _person_of(token, door) is None:
                 return RedirectResponse("/welcome?unknown=1", 303)
             request.session["token"] = token
         principal = await principal_of(request, door)
@@ -65,7 +71,7 @@ def install(app: FastAPI, door: Door) -> None:
         # A form of the welcome page: the token travels in the body, not in the address.
         form = await request.form(max_files=0, max_fields=4)
         token = str(form.get("token", "")).strip()
-        if await door.authenticate(token) is None:
+        if await _person_of(token, door) is None:
             return RedirectResponse("/welcome?unknown=1", 303)
         request.session["token"] = token
         return RedirectResponse("/", 303)

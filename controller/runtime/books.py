@@ -12,10 +12,11 @@ from datetime import date, datetime
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId
 from controller.domain.time import utc_text
-from controller.runtime.door import LedgerHead, LedgerView, TradeView
+from controller.runtime.door import LedgerHead, LedgerView
 from controller.runtime.on_loop import OnLoop
 from controller.runtime.ports import DayRecord, OrderRecord, UnitOfWork
 from controller.runtime.sealing import SEAL_AFTER
+from controller.runtime.trading_door import TradeView
 from market.ledger import Posting, member_account
 from market.seals import (
     CHUNK_LEAVES,

@@ -23,10 +23,9 @@ from controller.domain.plan_reasons import PlanReason
 from controller.domain.reasons import Reason
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, Scope
 from controller.runtime.statement_door import StatementDoor
-from controller.runtime.trading_door import TradingDoor
-from market.clearing import Fill, IntervalResult
+from controller.runtime.trading_door import TradeView, TradingDoor
+from market.clearing import IntervalResult
 from market.ledger import Posting
-from market.orders import Order
 from market.seals import PostingProof, SealedDay
 
 
@@ -247,14 +246,6 @@ class LedgerHead:
     """Ed25519, 32 bytes."""
     newest: SealedDay | None
     """None until the first day is sealed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeView:
-    """One fill of a member's order."""
-
-    order: Order
-    fill: Fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 from controller.domain.ids import MemberId
 from controller.domain.instructions import Instruction
 from controller.runtime.ports import ClearingRecord, OrderRecord, TokenRecord
-from market.clearing import IntervalResult
+from market.clearing import Fill, IntervalResult
 from market.matching import Distance
 from market.orders import Order, Side
 
@@ -41,6 +41,14 @@ class MatchView:
     """Whether a roof made it."""
     social: bool
     """Whether a public building used it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeView:
+    """One fill of a member's order."""
+
+    order: Order
+    fill: Fill
 
 
 class TradingDoor(Protocol):
@@ -86,6 +94,10 @@ class TradingDoor(Protocol):
         self, *, after: datetime | None, until: datetime | None, limit: int
     ) -> Sequence[ClearingRecord]:
         """The newest clearings between two quarter-hours (neither included), the oldest first."""
+        ...
+
+    async def own_fills(self, interval_start: datetime, member: MemberId) -> Sequence[TradeView]:
+        """What was filled of a member's own orders of a cleared quarter-hour."""
         ...
 
     async def depth(self, interval_start: datetime) -> Sequence[DepthStep]:

@@ -17,6 +17,7 @@ TITLES: Mapping[int, str] = MappingProxyType(
         HTTPStatus.METHOD_NOT_ALLOWED: mark("This cannot be done with it"),
         HTTPStatus.CONFLICT: mark("It does not fit the state of things"),
         HTTPStatus.UNPROCESSABLE_ENTITY: mark("The request has mistakes in it"),
+        HTTPStatus.TOO_MANY_REQUESTS: mark("Too many requests"),
         HTTPStatus.INTERNAL_SERVER_ERROR: mark("Something went wrong on our side"),
     }
 )
@@ -48,6 +49,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "quarter_start": mark("must be the start of a quarter-hour"),
         "clock_form": mark("must be a local time like 07:30"),
         "one_of_two": mark("give exactly one of {first} and {second}"),
+        "one_of_three": mark("give exactly one of {first}, {second} and {third}"),
         "one_at_least": mark("give at least one of {first} and {second}"),
         "order_of_times": mark("{later} must be after {earlier}"),
         "not_above": mark("must not be more than {other}"),

@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId
-from controller.runtime.door import LedgerHead, LedgerView, TradeView
+from controller.runtime.door import LedgerHead, LedgerView
 from controller.runtime.ports import OrderRecord
+from controller.runtime.trading_door import TradeView
 from controller.storage.ledger_key import FileKey
 from market.ledger import Posting, member_account
 from market.seals import (

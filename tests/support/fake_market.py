@@ -14,7 +14,7 @@ from controller.domain.time import QUARTER
 from controller.runtime.desk import OrderRefusedError
 from controller.runtime.door import Principal
 from controller.runtime.ports import ClearingRecord, OrderRecord, Role, Scope, TokenRecord
-from controller.runtime.trading_door import DepthStep, MatchView
+from controller.runtime.trading_door import DepthStep, MatchView, TradeView
 from market.clearing import IntervalResult
 from market.matching import Distance
 from market.orders import Order, Refusal, RefusalCode, Side
@@ -125,6 +125,10 @@ class FakeMarket(FakeBooks):
             if (after is None or result.interval_start > after)
             and (until is None or result.interval_start < until)
         ][-limit:]
+
+    async def own_fills(self, interval_start: datetime, member: MemberId) -> Sequence[TradeView]:
+        """A member's fills of that quarter-hour."""
+        return [view for view in await self.trades(member) if view.order.interval_start == interval_start]
 
     async def depth(self, interval_start: datetime) -> Sequence[DepthStep]:
         """One step a side."""

@@ -17,7 +17,7 @@ from controller.api import wire
 from controller.api.ledger.models import LedgerHeadOut, ProofOut, SealedDayOut
 from controller.api.operator.routes import Operator
 from controller.api.problems import documented
-from controller.api.resident.routes import Resident
+from controller.api.resident.rights import Reader
 from controller.api.security import TheDoor, own_member, principal_of
 from market.seals import SealedDay, proof_file, seal_hash, sealed_document
 
@@ -78,7 +78,7 @@ async def get_ledger_file(door: TheDoor, _who: Operator, day: date) -> Response:
     response_model=ProofOut,
     responses=documented(404, 409),
 )
-async def get_proof(door: TheDoor, who: Resident, posting_id: str) -> Response:
+async def get_proof(door: TheDoor, who: Reader, posting_id: str) -> Response:
     """A small file for `wijkstroom verify`; 409 until the day on which it was booked is sealed."""
     proof = await door.posting_proof(posting_id=posting_id, member=own_member(who))
     return Response(proof_file(proof), media_type="application/json")

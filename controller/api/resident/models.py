@@ -23,13 +23,14 @@ from controller.api.operator.models import ChargerOut
 from market.orders import PPM
 from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX
 
+Price = Annotated[int, Field(ge=-PRICE_MICROEUR_PER_KWH_MAX, le=PRICE_MICROEUR_PER_KWH_MAX)]
+"""Micro-euro per kWh; may be negative."""
+
 
 class LinkIn(In):
     """What ties orders of several quarter-hours together."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "battery", "efficiency_ppm": 900000}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "battery", "efficiency_ppm": 900000}]})
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     """Your own name for the storage."""
@@ -58,9 +59,7 @@ class OrderIn(In):
     """Made and kept by you: it makes sure that an order counts once."""
     side: Literal["buy", "sell"]
     quantity_wh: Annotated[int, Field(gt=0, le=QUANTITY_WH_MAX)]
-    limit_price_microeur_per_kwh: Annotated[
-        int, Field(ge=-PRICE_MICROEUR_PER_KWH_MAX, le=PRICE_MICROEUR_PER_KWH_MAX)
-    ]
+    limit_price_microeur_per_kwh: Price
     """The most you pay, or the least you take; may be negative."""
     interval_start_utc: Quarter
     min_fill_wh: Annotated[int, Field(ge=0)] = 0
@@ -79,6 +78,81 @@ class OrderIn(In):
         if self.min_fill_wh > self.quantity_wh:
             raise PydanticCustomError("not_above", "must not be more than {other}", {"other": "quantity_wh"})
         return self
+
+
+class SellSurplusIn(In):
+    """Sell what your roofs make beyond what you use, at or above a price."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"min_price_microeur_per_kwh": 90000}]})
+
+    min_price_microeur_per_kwh: Price
+
+
+class GiveSurplusIn(In):
+    """Let public buildings have what your roofs make beyond what you use, at any price."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
+
+class LeaveAtIn(In):
+    """Leave at a time of day with so much in the battery."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"vehicle": "car-1", "at_local": "08:00", "soc_fraction": 0.6}]}
+    )
+
+    vehicle: str
+    at_local: ClockTime
+    """In Amsterdam."""
+    soc_fraction: Annotated[float, Field(gt=0.0, le=1.0)]
+    weekdays: Annotated[list[Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)] | None = None
+    """0 is Monday; absent: every day."""
+
+
+class InstructionIn(In):
+    """A standing instruction: exactly one of the three. The same again changes nothing."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"id": "my-roof", "sell_surplus": {"min_price_microeur_per_kwh": 90000}},
+                {"id": "for-the-school", "give_surplus": {}},
+                {
+                    "id": "work",
+                    "leave_at": {"vehicle": "car-1", "at_local": "08:00", "soc_fraction": 0.6},
+                },
+            ]
+        }
+    )
+
+    id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+    """Made and kept by you: letters, digits, point, line and dash."""
+    sell_surplus: SellSurplusIn | None = None
+    give_surplus: GiveSurplusIn | None = None
+    leave_at: LeaveAtIn | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [wanted for wanted in (self.sell_surplus, self.give_surplus, self.leave_at) if wanted]
+        if len(given) != 1:
+            raise PydanticCustomError(
+                "one_of_three",
+                "give exactly one of {first}, {second} and {third}",
+                {"first": "sell_surplus", "second": "give_surplus", "third": "leave_at"},
+            )
+        return self
+
+
+class OwnTokenIn(In):
+    """A token for a program of yours."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"label": "my trading program", "scopes": ["read", "orders"]}]}
+    )
+
+    label: Annotated[str, Field(min_length=1, max_length=80)]
+    scopes: Annotated[list[Literal["read", "orders", "devices"]], Field(min_length=1)]
+    """What it may do: look, trade, press a car's buttons."""
 
 
 class DepartureIn(In):
@@ -198,3 +272,84 @@ class CancelledOut(Out):
     """The order that was cancelled."""
 
     cancelled: str
+
+
+class ClearingOut(Out):
+    """A cleared quarter-hour."""
+
+    interval_start_utc: datetime
+    price_microeur_per_kwh: dict[str, int | None]
+    """By place; "" is the grid outside; null where nothing was filled."""
+    volume_wh: int
+    congestion_rent_nanoeur: int
+
+
+class DepthStepOut(Out):
+    """What was asked (buy) or offered (sell) at one price."""
+
+    side: str
+    limit_price_microeur_per_kwh: int
+    quantity_wh: int
+    filled_wh: int
+
+
+class MatchOut(Out):
+    """Where the energy of one of your orders came from or went to."""
+
+    order_id: str
+    side: str
+    energy_wh: int
+    distance: str
+    """house, street, neighbourhood, region or beyond."""
+    sun: bool
+    """Whether a roof made it."""
+    social: bool
+    """Whether a public building used it."""
+
+
+class SellSurplusOut(Out):
+    """Sold at or above a price."""
+
+    min_price_microeur_per_kwh: int
+
+
+class GiveSurplusOut(Out):
+    """For public buildings."""
+
+
+class LeaveAtOut(Out):
+    """A departure that comes again."""
+
+    vehicle: str
+    at_local: str
+    soc_fraction: float
+    weekdays: list[int]
+
+
+class InstructionOut(Out):
+    """A standing instruction; of the three one is there."""
+
+    id: str
+    sell_surplus: SellSurplusOut | None
+    give_surplus: GiveSurplusOut | None
+    leave_at: LeaveAtOut | None
+    created_at_utc: datetime
+
+
+class OwnTokenOut(Out):
+    """A token that opens your data."""
+
+    token_hash: str
+    """The start of its hash."""
+    label: str
+    scopes: list[str] | None
+    """What it may do; null: everything."""
+    created_at_utc: datetime
+
+
+class OwnTokenMadeOut(Out):
+    """A token, shown this once."""
+
+    token: str
+    label: str
+    scopes: list[str]

@@ -23,33 +23,29 @@ from controller.api.resident.models import (
     TradeOut,
     WishesOut,
 )
-from controller.api.security import TheDoor, allow, own_member
+from controller.api.resident.rights import Driver, Reader, Trader, limited
+from controller.api.security import TheDoor, own_member
 from controller.domain.assets import WishKind
 from controller.domain.errors import InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
-from controller.runtime.door import AssetView, Door, Principal
-from controller.runtime.ports import Role
+from controller.runtime.door import AssetView, Door
 from controller.texts.clocks import next_local
 from market.orders import Label, Link, Order, OrderSource, Side
 
-_resident = allow(Role.RESIDENT)
-Resident = Annotated[Principal, Depends(_resident)]
-"""A resident, a tenant, a public building: the member of the token."""
-
 router = APIRouter(
-    prefix="/api/resident", tags=["resident"], dependencies=[Depends(_resident)], responses=documented()
+    prefix="/api/resident", tags=["resident"], dependencies=[Depends(limited)], responses=documented(429)
 )
 
 
 @router.get("/assets", summary="Your things", response_model=list[AssetOut])
-async def get_assets(request: Request, door: TheDoor, who: Resident) -> Response:
+async def get_assets(request: Request, door: TheDoor, who: Reader) -> Response:
     """Cars, charge points, roofs, batteries and connections of your own, with what they do and why."""
     words = words_of(request)
     return wire.reply([wire.asset(view, words) for view in await door.assets(own_member(who))])
 
 
 @router.get("/reasons", summary="Why your things do what they do", response_model=list[AssetReasonOut])
-async def get_reasons(request: Request, door: TheDoor, who: Resident) -> Response:
+async def get_reasons(request: Request, door: TheDoor, who: Reader) -> Response:
     """The reason of each of your things in plain words, and what will be missing at a departure."""
     words = words_of(request)
     return wire.reply(
@@ -73,7 +69,7 @@ async def get_reasons(request: Request, door: TheDoor, who: Resident) -> Respons
     response_model=WishesOut,
     responses=documented(404, 409, 422),
 )
-async def put_departure(door: TheDoor, who: Resident, asset_id: str, body: DepartureIn) -> Response:
+async def put_departure(door: TheDoor, who: Driver, asset_id: str, body: DepartureIn) -> Response:
     """Asks for energy at a moment; where that cannot be you hear it in time, with the reason."""
     at_utc = body.at_utc
     if at_utc is None:
@@ -95,7 +91,7 @@ async def put_departure(door: TheDoor, who: Resident, asset_id: str, body: Depar
     response_model=WishesOut,
     responses=documented(404, 409, 422),
 )
-async def put_mode(door: TheDoor, who: Resident, asset_id: str, body: ModeIn) -> Response:
+async def put_mode(door: TheDoor, who: Driver, asset_id: str, body: ModeIn) -> Response:
     """The buttons of a car; they stand above the plan."""
     return wire.reply(
         wire.wishes(await door.set_mode(asset=AssetId(asset_id), mode=WishKind(body.mode), who=who))
@@ -108,16 +104,14 @@ async def put_mode(door: TheDoor, who: Resident, asset_id: str, body: ModeIn) ->
     response_model=WishesOut,
     responses=documented(404, 409, 422),
 )
-async def put_never_discharge(
-    door: TheDoor, who: Resident, asset_id: str, body: NeverDischargeIn
-) -> Response:
+async def put_never_discharge(door: TheDoor, who: Driver, asset_id: str, body: NeverDischargeIn) -> Response:
     """No car is discharged without its owner's opt-in, and the owner can take it back at any time."""
     wishes = await door.set_never_discharge(asset=AssetId(asset_id), never=body.never, who=who)
     return wire.reply(wire.wishes(wishes))
 
 
 @router.get("/orders", summary="Your orders", response_model=list[OrderOut])
-async def get_orders(door: TheDoor, who: Resident) -> Response:
+async def get_orders(door: TheDoor, who: Reader) -> Response:
     """Your orders and what became of them, the newest interval first."""
     return wire.reply([wire.order(record) for record in await door.orders(own_member(who))])
 
@@ -129,7 +123,7 @@ async def get_orders(door: TheDoor, who: Resident) -> Response:
     response_model=OrderOut,
     responses=documented(404, 409, 422),
 )
-async def post_order(door: TheDoor, who: Resident, body: OrderIn) -> Response:
+async def post_order(door: TheDoor, who: Trader, body: OrderIn) -> Response:
     """Buys or sells energy of one quarter-hour; its gate closes before the quarter-hour starts."""
     member = own_member(who)
     order = await _order_of(door, member, body)
@@ -143,7 +137,7 @@ async def post_order(door: TheDoor, who: Resident, body: OrderIn) -> Response:
     response_model=OrderOut,
     responses=documented(404, 409, 422),
 )
-async def put_order(door: TheDoor, who: Resident, order_id: str, body: OrderIn) -> Response:
+async def put_order(door: TheDoor, who: Trader, order_id: str, body: OrderIn) -> Response:
     """Puts a new order with an id of its own in the place of one whose gate is open; both or neither."""
     member = own_member(who)
     order = await _order_of(door, member, body)
@@ -195,7 +189,7 @@ def own_node(assets: Sequence[AssetView]) -> NodeId | None:
 @router.get(
     "/orders/{order_id}", summary="One of your orders", response_model=OrderOut, responses=documented(404)
 )
-async def get_order(door: TheDoor, who: Resident, order_id: str) -> Response:
+async def get_order(door: TheDoor, who: Reader, order_id: str) -> Response:
     """One order and what became of it."""
     for record in await door.orders(own_member(who)):
         if record.order.order_id == order_id:
@@ -209,7 +203,7 @@ async def get_order(door: TheDoor, who: Resident, order_id: str) -> Response:
     response_model=CancelledOut,
     responses=documented(404, 409),
 )
-async def delete_order(door: TheDoor, who: Resident, order_id: str) -> Response:
+async def delete_order(door: TheDoor, who: Trader, order_id: str) -> Response:
     """Cancels an order whose gate has not closed."""
     await door.cancel_order(order_id=order_id, member=own_member(who))
     return wire.reply({"cancelled": order_id})
@@ -222,20 +216,20 @@ async def delete_order(door: TheDoor, who: Resident, order_id: str) -> Response:
     responses=documented(404, 409, 422),
 )
 async def delete_order_by_query(
-    door: TheDoor, who: Resident, order_id: Annotated[str, Query(min_length=1)]
+    door: TheDoor, who: Trader, order_id: Annotated[str, Query(min_length=1)]
 ) -> Response:
     """The same as DELETE on the order itself, for ids that do not fit into a path."""
     return await delete_order(door, who, order_id)
 
 
 @router.get("/trades", summary="Your trades", response_model=list[TradeOut])
-async def get_trades(door: TheDoor, who: Resident) -> Response:
+async def get_trades(door: TheDoor, who: Reader) -> Response:
     """What your orders got, at which price."""
     return wire.reply([wire.trade(view) for view in await door.trades(own_member(who))])
 
 
 @router.get("/balance", summary="Your balance", response_model=MemberBalanceOut)
-async def get_balance(door: TheDoor, who: Resident) -> Response:
+async def get_balance(door: TheDoor, who: Reader) -> Response:
     """What you have to receive (positive) or to pay (negative)."""
     member = own_member(who)
     amount = await door.balance_nanoeur(member)
@@ -243,6 +237,6 @@ async def get_balance(door: TheDoor, who: Resident) -> Response:
 
 
 @router.get("/postings", summary="Your postings", response_model=list[PostingOut])
-async def get_postings(door: TheDoor, who: Resident) -> Response:
+async def get_postings(door: TheDoor, who: Reader) -> Response:
     """Every posting that made your balance."""
     return wire.reply([wire.posting(row, value) for row, value in await door.postings(own_member(who))])

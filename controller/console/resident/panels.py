@@ -9,8 +9,9 @@ from controller.console.live import text
 from controller.console.operator.chargers import departure_html, soc_html, state_html
 from controller.console.operator.panels import press_html, table_html
 from controller.domain.assets import WishKind
-from controller.runtime.door import AssetView, TradeView
+from controller.runtime.door import AssetView
 from controller.runtime.ports import OrderRecord
+from controller.runtime.trading_door import TradeView
 from controller.texts import Translator, mark, plan_sentence, sentence
 from market.orders import Side
 

@@ -72,8 +72,26 @@ def _fits(api: Api, answer: Response, method: str, path: str) -> None:
         ("resident-token", "/api/resident/orders", ""),
         ("resident-token", "/api/resident/orders/{order_id}", "/api/resident/orders/evening-1"),
         ("resident-token", "/api/resident/trades", ""),
+        ("resident-token", "/api/resident/prices", "/api/resident/prices?limit=5"),
+        (
+            "resident-token",
+            "/api/resident/depth",
+            "/api/resident/depth?interval_start_utc=2024-01-15T16:15:00Z",
+        ),
+        (
+            "resident-token",
+            "/api/resident/matches",
+            "/api/resident/matches?interval_start_utc=2024-01-15T16:15:00Z",
+        ),
+        ("resident-token", "/api/resident/tokens", ""),
         ("resident-token", "/api/resident/balance", ""),
         ("resident-token", "/api/resident/postings", ""),
+        (
+            "resident-token",
+            "/api/resident/statements/{year}-{month}",
+            "/api/resident/statements/2024-01",
+        ),
+        ("resident-token", "/api/resident/taxes/{year}", "/api/resident/taxes/2024"),
         (
             "resident-token",
             "/api/resident/postings/{posting_id}/proof",
