@@ -30,6 +30,7 @@ from controller.api.rate import RateLimiter
 from controller.api.resident.market import router as market_router
 from controller.api.resident.routes import router as resident_router
 from controller.api.resident.standing import router as standing_router
+from controller.api.resident.statements import router as statements_router
 from controller.api.security import Caller
 from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.door import Door
@@ -110,6 +111,7 @@ def create_app(
         metrics_router,
         grid_router,
         resident_router,
+        statements_router,
         market_router,
         standing_router,
         fleet_router,

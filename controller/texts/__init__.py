@@ -9,6 +9,7 @@ from controller.texts.alarms import alarm_advice, alarm_title
 from controller.texts.language import Language, negotiate
 from controller.texts.plan_reasons import plan_sentence
 from controller.texts.reasons import sentence
+from controller.texts.statements import line_title
 from controller.texts.translator import Translator, mark, translator
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Translator",
     "alarm_advice",
     "alarm_title",
+    "line_title",
     "mark",
     "negotiate",
     "plan_sentence",
