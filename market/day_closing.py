@@ -21,6 +21,7 @@ from market.rebooking import about, rebooked
 from market.sharing.pool import (
     CHARGES,
     POOL_REASONS,
+    Amounts,
     PoolInputs,
     PoolRules,
     block_amounts,
@@ -56,6 +57,8 @@ class DayPoint:
     """Quarter-hours of which nothing is known; they are in no sum."""
     without_nanoeur: int
     """What the day would have cost without sharing or trading, by the same prices, rates and VAT."""
+    sharing_nanoeur: int
+    """What it costs, or would have cost, by sharing after the fact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ def close_day(
         received, given = nothing, nothing
     whole = slice(0, len(pool.starts))
     lines = pool_lines(pool, settled, [whole], reasons)
-    without = np.sum(list(block_amounts(settled.without, settled.vat_ppm, whole).values()), axis=0)
+    shared = settled if traded is None else settle_pool(pool, rules)
     columns = {
         "offtake_wh": pool.energy.offtake_wh.sum(axis=0),
         "feed_in_wh": pool.energy.feed_in_wh.sum(axis=0),
@@ -129,7 +132,8 @@ def close_day(
         "sold_wh": sold.sum(axis=0),
         "estimated_quarters": (inputs.estimated & inputs.known).sum(axis=0),
         "unsettled_quarters": (~inputs.known).sum(axis=0),
-        "without_nanoeur": without,
+        "without_nanoeur": _total(settled.without, settled.vat_ppm),
+        "sharing_nanoeur": _total(shared.amounts, shared.vat_ppm),
     }
     return ClosedDay(
         postings=tuple(rebooked(about(previous, POOL_REASONS), lines, booked_at=booked_at)),
@@ -143,3 +147,10 @@ def close_day(
             for i, point in enumerate(pool.points)
         ),
     )
+
+
+def _total(amounts: Amounts, vat_ppm: IntArray) -> IntArray:
+    """What each point pays over the day, VAT included [nano-euro], shape (N,)."""
+    day = block_amounts(amounts, vat_ppm, slice(0, len(vat_ppm)))
+    total: IntArray = np.sum(list(day.values()), axis=0)
+    return total

@@ -179,6 +179,7 @@ closed_days = Table(
     Column("estimated_quarters", BigInteger, nullable=False),
     Column("unsettled_quarters", BigInteger, nullable=False),
     Column("without_nanoeur", BigInteger, nullable=False),
+    Column("sharing_nanoeur", BigInteger, nullable=False),
     # A member's statement.
     Index(None, "member", "day"),
     sqlite_with_rowid=False,

@@ -84,6 +84,8 @@ def test_trades_made_beforehand_get_taxes_and_fees_only() -> None:
     assert {entry.reason for entry in closed.postings} == {PostingReason.ENERGY_TAX, PostingReason.VAT}
     assert balances(closed.postings) == {"member:ann": 60_000 + 9_000, "tax": -69_000}
     ann, cor = closed.points
+    # By sharing: 400 x 180, 200 x 300 of the supplier, the tax, and VAT on the last two.
+    assert (ann.sharing_nanoeur, cor.sharing_nanoeur) == (72_000 + 60_000 + 60_000 + 12_000, -72_000)
     assert (ann.bought_wh, cor.sold_wh, ann.received_wh) == (500, 900, 0)
 
 

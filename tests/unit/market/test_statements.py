@@ -46,6 +46,7 @@ def point(day: int = 1, **wh: int) -> DayPoint:
         "estimated_quarters",
         "unsettled_quarters",
         "without_nanoeur",
+        "sharing_nanoeur",
     ]
     return DayPoint(
         day=date(2024, 6, day), ean=Ean("e"), member=ANN, **{name: wh.get(name, 0) for name in names}

@@ -24,6 +24,7 @@ _FIGURES = (
     "estimated_quarters",
     "unsettled_quarters",
     "without_nanoeur",
+    "sharing_nanoeur",
 )
 
 

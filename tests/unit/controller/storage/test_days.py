@@ -30,6 +30,7 @@ POINT = DayPoint(
     estimated_quarters=0,
     unsettled_quarters=0,
     without_nanoeur=-5,
+    sharing_nanoeur=-6,
 )
 
 
