@@ -191,12 +191,11 @@ async def street(
         readings.append(reading)
 
     admitted = points or [charge_point(name) for name in names or ("cp-001",)]
-    settings: dict[str, Any] = {"call_timeout_s": 1.0, "boot_grace_s": 0.1, **options}
+    settings: dict[str, Any] = {"tokens": TOKENS, "call_timeout_s": 1.0, "boot_grace_s": 0.1, **options}
     endpoint = OcppEndpoint(
         host="127.0.0.1",
         port=0,
         charge_points={point.id: point for point in admitted},
-        tokens=TOKENS,
         sink=keep,
         clock=clock,
         passwords=passwords,
