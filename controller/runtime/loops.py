@@ -136,20 +136,19 @@ class Loops:
     async def _market(self) -> None:
         clock = self.controller.clock
         lead = timedelta(seconds=self.controller.settings.market.gate_lead_s)
-        await self._guarded("market", self.trading.catch_up)
-        interval = quarter_start(clock.now() + lead) + QUARTER
         while True:
-            await sleep_until(clock, interval - lead)
-            if clock.now() < interval - lead:
-                continue
-            cleared = await self._guarded("market", self.trading.clear_interval, interval)
-            if not cleared and clock.now() < interval + QUARTER:
+            due = self.trading.due()
+            failed = [
+                start
+                for start in due
+                if not await self._guarded("market", self.trading.clear_interval, start)
+            ]
+            if set(self.trading.due()) - set(failed):
+                continue  # Meanwhile another gate has closed.
+            if any(clock.now() < start + QUARTER for start in failed):
                 await asyncio.sleep(RETRY_MACHINE_S)
-                continue
-            if clock.now() >= interval + QUARTER:
-                # Time has jumped: the quarter-hours in between have orders too.
-                await self._guarded("market", self.trading.catch_up)
-            interval = max(interval + QUARTER, quarter_start(clock.now() + lead) + QUARTER)
+            else:
+                await sleep_until(clock, quarter_start(clock.now() + lead) + QUARTER - lead)
 
     async def _settlement(self) -> None:
         clock = self.controller.clock

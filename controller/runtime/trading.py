@@ -21,7 +21,7 @@ import structlog
 from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
-from controller.domain.time import QUARTER, QUARTER_H, quarter_start, utc_text
+from controller.domain.time import QUARTER, QUARTER_H, parse_utc, quarter_start, utc_text
 from controller.domain.units import kwh_to_wh, microeur_per_kwh
 from controller.runtime.closing import Closing
 from controller.runtime.core import Controller
@@ -50,6 +50,8 @@ METERS_WAIT = timedelta(minutes=8)
 """How long after a quarter-hour missing meters are waited for before they are estimated."""
 CATCH_UP_MAX = timedelta(days=7)
 """How far back quarter-hours are cleared that nobody cleared in time; no order was placed before it."""
+MARKET_SINCE_KEY = "market_since"
+"""The named value with the first quarter-hour of a site's market."""
 METERS_FIRST = timedelta(seconds=90)
 """How long after a quarter-hour the meters are first looked at."""
 
@@ -67,11 +69,17 @@ class Trading:
         self.closing = Closing(controller, prices=self.quarter_prices, offload=offload)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload
+        self._from: datetime | None = None
+        """The first quarter-hour that is not cleared; None where there is no market."""
+        self._done: set[datetime] = set()
+        """Those after it that are."""
 
     async def load(self) -> None:
         """Reads where the market stands."""
         async with self.controller.store.unit() as unit:
             self.latest = await unit.latest_result()
+            if self.controller.settings.market.is_auction:
+                self._from = await self._first_uncleared(unit)
             self.controller.planner.discharged = await load_tally(unit)
             await self.desk.load(unit)
 
@@ -80,6 +88,7 @@ class Trading:
         controller = self.controller
         async with controller.store.unit() as unit:
             if await unit.result(interval) is not None:
+                self._note_cleared(interval)
                 return
             own = list(await unit.orders_of_interval(interval))
             links = {order.link.name for order in own if order.link is not None}
@@ -98,20 +107,39 @@ class Trading:
             # An order cancelled while we computed stays in: the gate had closed before it.
             await unit.add_orders(orders)
             await unit.add_result(result, controller.clock.now())
-        self.latest = result
+        self._note_cleared(interval)
+        if self.latest is None or self.latest.interval_start < interval:
+            self.latest = result
 
-    async def catch_up(self) -> None:
-        """Clears the quarter-hours whose gate closed while nobody was there to do it.
+    def due(self) -> list[datetime]:
+        """The quarter-hours whose gate has closed and that are not cleared, the oldest first.
 
-        Their orders had been accepted, and what was used in them has to be settled by somebody's price.
+        Also those whose gate closed while nobody was there: their orders had been accepted, and what was
+        used in them has to be settled by somebody's price.
         """
-        if self.latest is None:
-            return
+        if self._from is None:
+            return []
         closed = quarter_start(self.controller.clock.now() + self.desk.gate_lead())
-        start = max(self.latest.interval_start + QUARTER, closed - CATCH_UP_MAX)
-        while start <= closed:
-            await self.clear_interval(start)
-            start += QUARTER
+        first = max(self._from, closed - CATCH_UP_MAX)
+        starts = [first + number * QUARTER for number in range((closed - first) // QUARTER + 1)]
+        return [start for start in starts if start not in self._done]
+
+    async def _first_uncleared(self, unit: UnitOfWork) -> datetime:
+        """Where the market goes on, or begins: then it is kept, as orders are accepted from now on."""
+        if self.latest is not None:
+            return self.latest.interval_start + QUARTER
+        kept = await unit.value(MARKET_SINCE_KEY)
+        if kept is not None:
+            return parse_utc(kept)
+        begins = quarter_start(self.controller.clock.now() + self.desk.gate_lead()) + QUARTER
+        await unit.put_value(MARKET_SINCE_KEY, utc_text(begins))
+        return begins
+
+    def _note_cleared(self, interval: datetime) -> None:
+        self._done.add(interval)
+        while self._from is not None and self._from in self._done:
+            self._done.remove(self._from)
+            self._from += QUARTER
 
     async def _cleared(
         self, interval: datetime, orders: Sequence[Order], caps_wh: Mapping[str, int]

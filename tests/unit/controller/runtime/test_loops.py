@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,7 +20,7 @@ from controller.domain.errors import WijkstroomError
 from controller.domain.ids import AssetId
 from controller.domain.setpoints import Outcome, Setpoint
 from controller.domain.telemetry import ConnectorReading
-from controller.domain.time import DomainClock, ScaledDomainClock, SystemMachineClock
+from controller.domain.time import QUARTER, DomainClock, ScaledDomainClock, SystemMachineClock
 from controller.runtime.core import Controller
 from controller.runtime.loops import Loops
 from controller.runtime.offload import run_inline
@@ -118,6 +118,7 @@ async def test_a_store_in_trouble_does_not_end_the_safety_loop(tmp_path: Path) -
         controller.drivers = (driver,)
         plug_all(controller)
         trading = Trading(controller, offload=run_inline)
+        await trading.load()
 
         def no_unit() -> NoReturn:
             raise WijkstroomError("the database is held by another process")
@@ -129,6 +130,32 @@ async def test_a_store_in_trouble_does_not_end_the_safety_loop(tmp_path: Path) -
             await until(lambda: controller.counters.safety_cycles > cycles + 2)
             assert driver.sent
             assert not task.done()
+
+
+async def test_no_quarter_hour_is_left_out_where_clearing_takes_long_or_fails(tmp_path: Path) -> None:
+    """The first clearing outlasts the next gate, the third one never works: all others are cleared."""
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, fast_clock(3000.0))
+        trading = Trading(controller, offload=run_inline)
+        await trading.load()
+        clear, tried = trading.clear_interval, list[datetime]()
+
+        async def slow(interval: datetime) -> None:
+            if not tried:
+                await asyncio.sleep(controller.clock.machine_s(1.5 * QUARTER))
+            if interval not in tried:
+                tried.append(interval)
+            if [interval] == tried[2:3]:
+                boom()
+            await clear(interval)
+
+        trading.clear_interval = slow  # type: ignore[method-assign]  # as a slow machine would
+        async with looping(controller, trading):
+            await until(lambda: len(tried) >= 6)
+        async with store.unit() as unit:
+            cleared = [start for start in tried[:5] if await unit.result(start) is not None]
+        assert tried == [tried[0] + number * QUARTER for number in range(len(tried))]
+        assert cleared == [*tried[:2], *tried[3:5]]
 
 
 async def test_a_solver_that_throws_does_not_end_the_loops(tmp_path: Path) -> None:

@@ -226,12 +226,29 @@ async def test_what_nobody_cleared_in_time_is_cleared_after_a_restart(tmp_path: 
         await trading.clear_interval(INTERVAL)
         await trading.desk.place(order("later", interval_start=INTERVAL + 2 * QUARTER), HOME)
     async with running(tmp_path, INTERVAL + 2 * QUARTER + MINUTE) as (controller, trading, _):
-        await trading.catch_up()
+        assert trading.due() == [INTERVAL + QUARTER, INTERVAL + 2 * QUARTER]
+        for start in reversed(trading.due()):
+            await trading.clear_interval(start)
+        assert trading.due() == []
         assert trading.latest is not None
         assert trading.latest.interval_start == INTERVAL + 2 * QUARTER
         assert next(f for f in trading.latest.fills if f.order_id == "later").filled_wh == 500
         async with controller.store.unit() as unit:
             assert len(await unit.intervals_to_settle()) == 3
+
+
+async def test_an_order_of_a_market_that_died_before_its_first_clearing_is_cleared(tmp_path: Path) -> None:
+    """Nothing was ever cleared; the next life knows from when on orders had been taken."""
+    async with running(tmp_path) as (_, trading, clock):
+        assert trading.due() == []
+        await trading.desk.place(order(), HOME)
+        clock.advance_to(INTERVAL - MINUTE)
+        assert trading.due() == [INTERVAL]
+    async with running(tmp_path, INTERVAL + QUARTER) as (_, trading, _clock):
+        assert trading.due() == [INTERVAL, INTERVAL + QUARTER]
+        await trading.clear_interval(INTERVAL)
+        assert trading.latest is not None
+        assert next(f for f in trading.latest.fills if f.order_id == "one").filled_wh == 500
 
 
 async def test_one_quarter_hour_that_cannot_be_settled_does_not_stop_the_next(
