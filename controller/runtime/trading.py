@@ -21,21 +21,19 @@ import structlog
 from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
-from controller.domain.time import QUARTER, QUARTER_H, parse_utc, quarter_start, utc_text
-from controller.domain.units import kwh_to_wh, microeur_per_kwh
+from controller.domain.time import QUARTER, parse_utc, quarter_start, utc_text
+from controller.domain.units import microeur_per_kwh
 from controller.runtime.closing import Closing
 from controller.runtime.core import Controller
 from controller.runtime.desk import OrderDesk
 from controller.runtime.discharged import Tally, keep_tally, load_tally
+from controller.runtime.expected import forecast_energy, planned_energy
 from controller.runtime.offload import Offload
-from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.sealing import Sealing
 from market.caps import share_caps_wh, tightest
 from market.clearing import IntervalResult, clear_by, envelope_of
 from market.from_plan import (
-    ForecastEnergy,
-    PlannedEnergy,
     QuarterPrices,
     SurplusRule,
     backstop_orders,
@@ -230,10 +228,12 @@ class Trading:
         if plan is None or plan.step_at(quarter.interval_start) is None:
             return []
         forecast = [
-            one for one in self._forecast(plan, quarter.interval_start) if one.member not in on_their_own
+            one
+            for one in forecast_energy(plan, self.controller.site, quarter.interval_start)
+            if one.member not in on_their_own
         ]
         instructed, forecast = surplus_orders(quarter, forecast, self._surplus_rules())
-        planned = list(self._planned(plan, quarter.interval_start))
+        planned = list(planned_energy(plan, self.controller.site, quarter.interval_start))
         return [*orders_from_plan(quarter, planned, forecast), *instructed]
 
     def _surplus_rules(self) -> dict[MemberId, SurplusRule]:
@@ -251,64 +251,6 @@ class Trading:
             rule = SurplusRule(id=instruction.id, min_price_microeur_per_kwh=least, label=label)
             rules.setdefault(instruction.member, rule)
         return rules
-
-    def _planned(self, plan: ActivePlan, interval: datetime) -> Iterator[PlannedEnergy]:
-        """What the plan wants of chargers and batteries, at what it is worth to them."""
-        step, site = plan.step_at(interval), self.controller.site
-        if step is None:
-            return
-        batteries = {battery.id: battery for battery in site.batteries}
-        for store in plan.horizon.inputs.stores:
-            power_kw = float(plan.result.power_kw[store.id][step])
-            asset, member, node = store.id, None, store.node
-            if store.id in batteries:
-                member = batteries[store.id].member
-            elif store.id in plan.horizon.charge_point_of:
-                point = site.charge_point_by_id[plan.horizon.charge_point_of[store.id]]
-                asset, member, node = point.id, point.member, point.node
-            if member is None:
-                continue
-            water = plan.result.water_value_eur_per_kwh.get(store.id)
-            value = None if water is None else float(water[step])
-            if value is not None:
-                value = (
-                    value * store.efficiency_charge - store.charge_adder_eur_per_kwh
-                    if power_kw > 0.0
-                    else value / store.efficiency_discharge + store.wear_eur_per_kwh_discharged
-                )
-            yield PlannedEnergy(
-                asset=asset,
-                member=member,
-                node=node,
-                energy_wh=kwh_to_wh(power_kw * QUARTER_H),
-                value_eur_per_kwh=value,
-            )
-
-    def _forecast(self, plan: ActivePlan, interval: datetime) -> Iterator[ForecastEnergy]:
-        """What homes and buildings are expected to use and roofs to make: their share of their node's."""
-        step, site = plan.step_at(interval), self.controller.site
-        if step is None:
-            return
-        yearly: dict[NodeId, float] = {}
-        rated: dict[NodeId, float] = {}
-        for load in site.loads:
-            yearly[load.node] = yearly.get(load.node, 0.0) + load.yearly_kwh
-        for roof in site.pv:
-            rated[roof.node] = rated.get(roof.node, 0.0) + roof.rated_kw
-        for load in site.loads:
-            series = plan.horizon.base_kw.get(load.node)
-            if series is not None and yearly[load.node] > 0.0:
-                energy_kwh = max(float(series[step]), 0.0) * QUARTER_H * load.yearly_kwh / yearly[load.node]
-                yield ForecastEnergy(
-                    asset=load.id, member=load.member, node=load.node, energy_wh=kwh_to_wh(energy_kwh)
-                )
-        for roof in site.pv:
-            used = plan.result.power_kw.get(AssetId(f"sun:{roof.node}"))
-            if used is not None and rated[roof.node] > 0.0:
-                energy_kwh = min(float(used[step]), 0.0) * QUARTER_H * roof.rated_kw / rated[roof.node]
-                yield ForecastEnergy(
-                    asset=roof.id, member=roof.member, node=roof.node, energy_wh=kwh_to_wh(energy_kwh)
-                )
 
     async def _settle(self, unit: UnitOfWork, start: datetime, now: datetime) -> None:
         end = start + QUARTER
