@@ -7,7 +7,11 @@ safety loop's decision (1 to 4) stand in tests/integration/controller/test_field
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -17,8 +21,11 @@ from controller.domain.ids import AssetId
 from controller.domain.setpoints import Applied, Rejected
 from controller.domain.telemetry import CarReading, ConnectorReading, LinkReading, MeterReading
 from drivers.ocpp.codec import NoticeCode
+from drivers.ocpp.handshake import Tls
+from drivers.ocpp.security import server_context
 from sim.chargers.client import DIALECTS, SimulatedCharger
 from sim.chargers.faults import Fault
+from tests.support.certificates import TestAuthority
 from tests.support.ocpp import (
     START,
     FakeSocket,
@@ -323,3 +330,50 @@ async def test_frame_of_a_megabyte_ends_its_connection_and_the_charger_comes_bac
         await until(lambda: charger.connections == 2 and len(charger.core.profiles) == 2)
         assert place.endpoint.connected() == 2
         assert neighbour.connections == 1
+
+
+# TLS.
+
+
+@asynccontextmanager
+async def _tls_street(
+    files: TestAuthority, names: list[str], **options: Any
+) -> AsyncIterator[tuple[Street, str]]:
+    """A street with an encrypted port, and its address; the password is the charger's own name."""
+    context = server_context(*files.issue("server"), client_authority=files.certificate_file)
+    passwords = {name: name for name in names}
+    settings = {"tls": Tls(port=0, context=context), **options}
+    async with street(*names, passwords=passwords, **settings) as place:
+        yield place, f"wss://127.0.0.1:{place.endpoint.tls_port}/ocpp"
+
+
+async def test_22_a_thousand_chargers_that_connect_at_once_over_tls_are_all_there(tmp_path: Path) -> None:
+    """Libwebsockets 3247: of 1000 simultaneous TLS connects 400 succeeded. Here all have their floor.
+
+    The goal is two minutes; this waits less, with both ends of every connection in one process.
+    """
+    files, names = TestAuthority(tmp_path), [f"cp-{number:04d}" for number in range(1000)]
+    patient = {"call_timeout_s": 30.0, "boot_grace_s": 30.0}
+    async with _tls_street(files, names, **patient) as (place, url):
+        tls = files.client()
+        chargers = [
+            place.charger(FakeSocket(), name, url=url, tls=tls, password=name, answer_timeout_s=30.0)
+            for name in names
+        ]
+        await until(lambda: all(len(charger.core.profiles) == 2 for charger in chargers), within_s=60.0)
+        assert place.endpoint.connected() == len(names)
+        assert {charger.connections for charger in chargers} == {1}
+
+
+async def test_charger_with_a_certificate_of_a_stranger_does_not_get_in(tmp_path: Path) -> None:
+    """The wrong certificate: its handshakes fail, again and again, and with its own it is let in."""
+    files, stranger = TestAuthority(tmp_path), TestAuthority(tmp_path, "stranger")
+    async with _tls_street(files, ["cp-001"]) as (place, url):
+        wrong = files.client(*stranger.issue("cp-001"))
+        charger = place.charger(FakeSocket(token=CAR), url=url, tls=wrong)
+        await asyncio.sleep(0.3)
+        assert charger.connections == 0
+        assert place.endpoint.connected() == 0
+        own = place.charger(FakeSocket(token=CAR), url=url, tls=files.client(*files.issue("cp-001")))
+        await _ready(place, own)
+        assert isinstance(await place.endpoint.set_power(setpoint(5.0)), Applied)
