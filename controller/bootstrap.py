@@ -22,7 +22,6 @@ from pathlib import Path
 import structlog
 
 from controller.config import Settings, read_site_file
-from controller.domain.chargers import ChargerTemplate
 from controller.domain.errors import StartUpError
 from controller.domain.ids import AssetId, MemberId
 from controller.domain.ports import SetsPower
@@ -30,6 +29,7 @@ from controller.domain.site import Site
 from controller.domain.time import DomainClock, SystemDomainClock, SystemMachineClock
 from controller.forecast.prices import PriceBook
 from controller.price_file import read_price_file
+from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.core import Controller
 from controller.runtime.loops import Loops
 from controller.runtime.ports import Role, TokenRecord
@@ -43,7 +43,12 @@ from controller.storage import SqlStore, open_store
 from controller.template_file import templates_of
 from drivers.mqtt.clock import FollowedClock, announced_clock
 from drivers.mqtt.meters import MqttMeters
+from drivers.ocpp.authority import Authority
+from drivers.ocpp.desk import OcppDesk
 from drivers.ocpp.endpoint import OcppEndpoint
+from drivers.ocpp.handshake import Tls
+from drivers.ocpp.message_log import MessageLog
+from drivers.ocpp.security import server_context
 from drivers.sunspec.device import SunSpecBattery, SunSpecInverter
 
 CLOCK_TIMEOUT_S = 600.0
@@ -51,6 +56,8 @@ CLOCK_TIMEOUT_S = 600.0
 PRIORITY = -5
 """The controller's niceness; its safety process goes before it, its solver stays behind everything else."""
 STORAGE_SECRET_KEY = "storage_secret"  # noqa: S105  # the name under which it is kept, not the secret
+GATE_KEY = "ocpp_gate"
+"""The name under which it is kept how each charger may connect."""
 DEFAULT_UNIT = 1
 
 _LOG = structlog.get_logger(__name__)
@@ -144,8 +151,9 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
     """
     site, settings = read_site_file(site_path)
     prices = price_book(settings, site_path.parent)
-    passwords = read_passwords(settings, site_path.parent)
-    templates = templates_of(site.charge_points, settings.ocpp.templates_file, site_path.parent)
+    # Before anything is opened: what is wrong in these files is told first.
+    read_passwords(settings, site_path.parent)
+    templates_of(site.charge_points, settings.ocpp.templates_file, site_path.parent)
     store = await open_store(database_path(settings, site_path.parent), folder=site_path.parent)
     with contextlib.suppress(PermissionError):
         # Where the operating system lets us: what keeps the cables safe comes before what reports on it.
@@ -165,9 +173,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         safety = await stack.enter_async_context(
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
         )
-        drivers = await stack.enter_async_context(
-            _drivers(site, settings, controller, clock, passwords, templates)
-        )
+        ocpp = await _ocpp(site, settings, controller, site_path.parent)
+        drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, ocpp))
         controller.drivers = drivers.steer()
         trading = Trading(controller, offload=asyncio.to_thread)
         await trading.load()
@@ -180,7 +187,9 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             speed=speed,
             messages=drivers.messages,
         )
-        stop_web = await _start_web(service, settings, store)
+        desk = OcppDesk(ocpp, [point.id for point in site.charge_points])
+        chargers = ChargersDoor(controller, desk, asyncio.get_running_loop())
+        stop_web = await _start_web(service, chargers, settings, store)
         stack.push_async_callback(asyncio.to_thread, stop_web)
         if report is not None:
             pid_file = report.with_suffix(".pid")
@@ -196,14 +205,18 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
                 await asyncio.to_thread(report.write_text, figures, encoding="utf-8")
 
 
-async def _start_web(service: Service, settings: Settings, store: SqlStore) -> Callable[[], None]:
+async def _start_web(
+    service: Service, chargers: ChargersDoor, settings: Settings, store: SqlStore
+) -> Callable[[], None]:
     """Starts the web server on its thread; gives what stops it."""
     from controller.api.app import create_app
     from controller.api.server import WebServer
 
     secret = await _storage_secret(store)
     server = WebServer(
-        lambda: create_app(service, console=True, storage_secret=secret), settings.web.host, settings.web.port
+        lambda: create_app(service, chargers=chargers, console=True, storage_secret=secret),
+        settings.web.host,
+        settings.web.port,
     )
     await asyncio.to_thread(server.start)
     return server.stop
@@ -228,28 +241,53 @@ async def _clock(settings: Settings) -> tuple[DomainClock, float]:
     return FollowedClock(announced), announced.clock.speed
 
 
+async def _ocpp(site: Site, settings: Settings, controller: Controller, folder: Path) -> OcppEndpoint:
+    """The chargers' endpoint; `folder` is the site file's."""
+    ocpp = settings.ocpp
+    async with controller.store.unit() as unit:
+        remembered = await unit.value(GATE_KEY)
+
+    async def remember(text: str) -> None:
+        async with controller.store.unit() as unit:
+            await unit.put_value(GATE_KEY, text)
+
+    tls = authority = None
+    clients = folder / ocpp.client_authority_file if ocpp.client_authority_file else None
+    if ocpp.tls_port:
+        context = server_context(
+            folder / ocpp.certificate_file, folder / ocpp.key_file, client_authority=clients
+        )
+        tls = Tls(port=ocpp.tls_port, context=context)
+    if clients is not None and ocpp.client_authority_key_file:
+        authority = Authority.read(clients, folder / ocpp.client_authority_key_file)
+    return OcppEndpoint(
+        host=ocpp.host,
+        port=ocpp.port,
+        charge_points=site.charge_point_by_id,
+        tokens=frozenset(site.vehicle_by_token),
+        sink=controller.receive,
+        clock=controller.clock,
+        call_timeout_s=ocpp.call_timeout_s,
+        passwords=read_passwords(settings, folder),
+        templates=templates_of(site.charge_points, ocpp.templates_file, folder),
+        floor=controller.guard.floor.hours,
+        log=MessageLog(
+            folder / ocpp.message_log_folder if ocpp.message_log_folder else None,
+            keep_days=ocpp.message_log_days,
+        ),
+        plain=ocpp.plain,
+        tls=tls,
+        authority=authority,
+        remembered=remembered or "",
+        remember=remember,
+    )
+
+
 @asynccontextmanager
 async def _drivers(
-    site: Site,
-    settings: Settings,
-    controller: Controller,
-    clock: DomainClock,
-    passwords: Mapping[str, str] | None,
-    templates: Mapping[AssetId, ChargerTemplate],
+    site: Site, settings: Settings, controller: Controller, clock: DomainClock, ocpp: OcppEndpoint
 ) -> AsyncIterator[Drivers]:
     async with AsyncExitStack() as stack:
-        ocpp = OcppEndpoint(
-            host=settings.ocpp.host,
-            port=settings.ocpp.port,
-            charge_points=site.charge_point_by_id,
-            tokens=frozenset(site.vehicle_by_token),
-            sink=controller.receive,
-            clock=clock,
-            call_timeout_s=settings.ocpp.call_timeout_s,
-            passwords=passwords,
-            templates=templates,
-            floor=controller.guard.floor.hours,
-        )
         await stack.enter_async_context(ocpp)
         mqtt = None
         if settings.mqtt.host:

@@ -52,6 +52,21 @@ class OcppSettings:
     can reach `host` (OCPP security profile 1)."""
     templates_file: str = ""
     """TOML beside the site file with the templates that charge points name."""
+    plain: bool = True
+    """Whether `port` is open: security profiles 0 and 1."""
+    tls_port: int = 0
+    """For encrypted connections, security profiles 2 and 3; 0: there are none."""
+    certificate_file: str = ""
+    """What we show on `tls_port`, with its chain; PEM beside the site file."""
+    key_file: str = ""
+    client_authority_file: str = ""
+    """Signs the chargers' own certificates; without it security profile 3 is not offered."""
+    client_authority_key_file: str = ""
+    """With it we sign what chargers ask for."""
+    message_log_folder: str = ""
+    """Beside the site file: every message with every charger goes there; empty: the newest stay in memory."""
+    message_log_days: int = 7
+    """How long they are kept."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,7 +336,8 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
         yield Problem(place="settings.clock", rule="must be 'system' or 'mqtt'")
     if settings.clock == "mqtt" and not settings.mqtt.host:
         yield Problem(place="settings.clock", rule="'mqtt' needs settings.mqtt.host")
-    if settings.ocpp.host not in LOOPBACK and not settings.ocpp.passwords_file:
+    yield from _tls_problems(settings.ocpp)
+    if settings.ocpp.plain and settings.ocpp.host not in LOOPBACK and not settings.ocpp.passwords_file:
         yield Problem(
             place="settings.ocpp.passwords_file",
             rule=f"is needed to listen on {settings.ocpp.host}: without passwords only loopback will do",
@@ -359,6 +375,21 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
     yield from sharing_problems(settings.sharing)
 
 
+def _tls_problems(ocpp: OcppSettings) -> Iterator[Problem]:
+    """What is wrong with how chargers connect encrypted."""
+    place = "settings.ocpp"
+    if ocpp.tls_port and not (ocpp.certificate_file and ocpp.key_file):
+        yield Problem(place=f"{place}.certificate_file", rule="tls_port needs certificate_file and key_file")
+    if not ocpp.plain and not ocpp.tls_port:
+        yield Problem(place=f"{place}.plain", rule="without it tls_port is needed: no charger could connect")
+    if ocpp.client_authority_key_file and not ocpp.client_authority_file:
+        rule = "belongs to client_authority_file, which is missing"
+        yield Problem(place=f"{place}.client_authority_key_file", rule=rule)
+    if ocpp.message_log_days < 1:
+        rule = f"must be at least 1, is {ocpp.message_log_days}"
+        yield Problem(place=f"{place}.message_log_days", rule=rule)
+
+
 def _range_problems(settings: Settings) -> Iterator[Problem]:
     fractions = [
         ("settings.safety.margin_fraction", settings.safety.margin_fraction),
@@ -388,6 +419,7 @@ def _range_problems(settings: Settings) -> Iterator[Problem]:
     ports = [
         ("settings.web.port", settings.web.port),
         ("settings.ocpp.port", settings.ocpp.port),
+        ("settings.ocpp.tls_port", settings.ocpp.tls_port),
         ("settings.mqtt.port", settings.mqtt.port),
     ]
     for place, port in ports:

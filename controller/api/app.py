@@ -19,6 +19,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.api import wire
+from controller.api.chargers.routes import router as chargers_router
 from controller.api.fleet.routes import router as fleet_router
 from controller.api.grid.routes import router as grid_router
 from controller.api.ledger.routes import router as ledger_router
@@ -33,6 +34,7 @@ from controller.api.resident.standing import router as standing_router
 from controller.api.resident.statements import router as statements_router
 from controller.api.security import Caller
 from controller.domain.time import MachineClock, SystemMachineClock
+from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import Door
 
 _SESSION_S = 12 * 3600
@@ -75,6 +77,7 @@ class _SafeHeaders:
 def create_app(
     door: Door,
     *,
+    chargers: ChargersDoor | None = None,
     console: bool = True,
     storage_secret: str,
     machine_clock: MachineClock = _MACHINE_CLOCK,
@@ -83,6 +86,7 @@ def create_app(
 
     Args:
         door: The running controller.
+        chargers: The operator's tools for chargers; None: there are none.
         console: Whether the console's pages are on it; without, the API alone.
         storage_secret: Signs the session cookies.
         machine_clock: What rate limits go by.
@@ -100,6 +104,7 @@ def create_app(
         strict_content_type=False,
     )
     app.state.door = door
+    app.state.chargers = chargers
     app.state.machine_clock = machine_clock
     app.state.limiter = RateLimiter()
     app.state.open_streams = Counter()
@@ -109,6 +114,7 @@ def create_app(
     for router in (
         operator_router,
         metrics_router,
+        chargers_router,
         grid_router,
         resident_router,
         statements_router,

@@ -175,6 +175,30 @@ def test_chargers_from_elsewhere_need_passwords(tmp_path: Path) -> None:
         read_site_file(path)
 
 
+def test_encrypted_connections_need_their_files(tmp_path: Path) -> None:
+    """A port without a certificate, a key without its authority, no port at all, and a log of no day."""
+    ocpp = OcppSettings(tls_port=9443, client_authority_key_file="ca.key", message_log_days=0)
+    told = problems_of(tmp_path, site(), Settings(ocpp=ocpp))
+    for name in ("certificate_file", "client_authority_key_file", "message_log_days"):
+        assert f"settings.ocpp.{name}:" in told
+    assert "settings.ocpp.plain:" in problems_of(tmp_path, site(), Settings(ocpp=OcppSettings(plain=False)))
+
+
+def test_an_encrypted_port_alone_needs_no_passwords_file(tmp_path: Path) -> None:
+    """Chargers with certificates on all addresses, and no open door beside it."""
+    ocpp = OcppSettings(
+        host="0.0.0.0",  # noqa: S104  # the case itself
+        plain=False,
+        tls_port=9443,
+        certificate_file="server.pem",
+        key_file="server.key",
+        client_authority_file="ca.pem",
+    )
+    path = tmp_path / "site.toml"
+    path.write_text(site_file_text(site(), Settings(ocpp=ocpp)), encoding="utf-8")
+    assert read_site_file(path)[1].ocpp == ocpp
+
+
 def test_a_passwords_file_is_a_table_of_texts(tmp_path: Path) -> None:
     """One charger has a number for a password: the line names it."""
     settings = Settings(ocpp=OcppSettings(passwords_file="passwords.toml"))

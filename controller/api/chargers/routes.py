@@ -1,0 +1,148 @@
+"""The operator's routes to the chargers themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from controller.api import wire
+from controller.api.chargers.models import (
+    AdmitIn,
+    AdmitOut,
+    CommandIn,
+    CommandOut,
+    HealthOut,
+    MessageOut,
+    PasswordOut,
+    WaitingOut,
+)
+from controller.api.models import Instant
+from controller.api.operator.routes import Operator
+from controller.api.problems import documented
+from controller.domain.charger_tools import ChargerHealth, LoggedMessage
+from controller.domain.errors import NotFoundError
+from controller.domain.ids import AssetId
+from controller.runtime.chargers_door import ChargersDoor
+
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+router = APIRouter(prefix="/api/operator", tags=["chargers"], responses=documented())
+
+
+def chargers_of(request: Request, _who: Operator) -> ChargersDoor:
+    """The tools for chargers.
+
+    Raises:
+        NotFoundError: If the application was made without them.
+    """
+    door = request.app.state.chargers
+    if door is None:
+        raise NotFoundError("no chargers can be reached from here")
+    return cast("ChargersDoor", door)
+
+
+Chargers = Annotated[ChargersDoor, Depends(chargers_of)]
+"""The tools for chargers; only operators get them."""
+
+
+@router.post(
+    "/chargers/{charger_id}/ocpp",
+    summary="Send a charger any request of OCPP",
+    response_model=CommandOut,
+    responses=documented(404, 409, 422),
+)
+async def post_command(chargers: Chargers, who: Operator, charger_id: str, body: CommandIn) -> Response:
+    """Checked against the schema of the charger's version; what does more than ask needs `confirm`."""
+    reply = await chargers.command(
+        AssetId(charger_id), body.action, body.payload, confirm=body.confirm, who=who
+    )
+    return wire.reply(asdict(reply))
+
+
+@router.get(
+    "/chargers/{charger_id}/messages",
+    summary="Search the messages with a charger",
+    response_model=list[MessageOut],
+    responses=documented(404, 422),
+)
+async def get_messages(
+    chargers: Chargers,
+    charger_id: str,
+    since: Instant = _FIRST,
+    until: Instant = _LAST,
+    contains: Annotated[str, Query(max_length=200)] = "",
+    limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+) -> Response:
+    """The newest in [since, until) that contain a text, the oldest of them first; secrets are hidden."""
+    found = await chargers.messages(
+        AssetId(charger_id), since=since, until=until, contains=contains, limit=limit
+    )
+    return wire.reply(_messages(found))
+
+
+@router.get(
+    "/chargers/{charger_id}/transactions/{transaction_id}",
+    summary="A transaction's timeline",
+    response_model=list[MessageOut],
+    responses=documented(404),
+)
+async def get_timeline(chargers: Chargers, charger_id: str, transaction_id: str) -> Response:
+    """Every message that speaks of it, each with its answer, the oldest first."""
+    return wire.reply(_messages(await chargers.timeline(AssetId(charger_id), transaction_id)))
+
+
+@router.post(
+    "/chargers/{charger_id}/password",
+    summary="Give a charger a new password",
+    response_model=PasswordOut,
+    responses=documented(404, 409),
+)
+async def post_password(chargers: Chargers, who: Operator, charger_id: str) -> Response:
+    """By the charger's own protocol; nobody sees it, and the old one counts until the new one is used."""
+    await chargers.rotate_password(AssetId(charger_id), who)
+    return wire.reply({"charger": charger_id})
+
+
+@router.get("/charger-health", summary="How the chargers are", response_model=list[HealthOut])
+async def get_health(chargers: Chargers) -> Response:
+    """Silent, ignoring their profiles, with a wrong clock, connecting again and again."""
+    return wire.reply([_health(each) for each in await chargers.health()])
+
+
+@router.get("/charger-admissions", summary="Chargers that wait to be let in", response_model=list[WaitingOut])
+async def get_waiting(chargers: Chargers) -> Response:
+    """Who knocked under a name that the site does not know, the most eager first."""
+    waiting = sorted((await chargers.waiting()).items(), key=lambda pair: (-pair[1], pair[0]))
+    return wire.reply([{"identity": identity, "knocks": knocks} for identity, knocks in waiting])
+
+
+@router.put(
+    "/charger-admissions/{identity}",
+    summary="Let a waiting charger in",
+    response_model=AdmitOut,
+    responses=documented(404, 409, 422),
+)
+async def put_admission(chargers: Chargers, who: Operator, identity: str, body: AdmitIn) -> Response:
+    """As one of the site's charge points; its password is in the answer, this once."""
+    password = await chargers.admit(identity, AssetId(body.charger), who)
+    return wire.reply({"identity": identity, "charger": body.charger, "password": password})
+
+
+def _messages(found: Iterable[LoggedMessage]) -> list[dict[str, object]]:
+    return [{"at": each.at, "direction": each.direction, "text": each.text} for each in found]
+
+
+def _health(found: ChargerHealth) -> dict[str, object]:
+    return {
+        "charger": found.charge_point,
+        "version": found.version,
+        "heard_at": found.heard_at,
+        "connects": found.connects,
+        "ailments": found.ailments,
+        "why": found.why,
+    }
