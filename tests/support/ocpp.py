@@ -139,7 +139,7 @@ class Street:
     def charger(self, socket: FakeSocket, name: str = "cp-001", **options: Any) -> SimulatedCharger:
         """Switches a simulated charger on."""
         point = options.pop("point", charge_point(name))
-        usual = {"url": self.endpoint.url, "backoff_s": (0.02, 0.05), "answer_timeout_s": 1.0}
+        usual: dict[str, Any] = {"url": self.endpoint.url, "backoff_s": (0.02, 0.05), "answer_timeout_s": 1.0}
         charger = SimulatedCharger(point=point, physics=socket, **usual | options)
         charger.tick(self.clock.now())
         self.tasks.append(asyncio.create_task(charger.run()))
