@@ -176,7 +176,7 @@ def verify(
 @token_app.command("create")
 def token_create(
     site: Annotated[Path, typer.Argument(help="The site file (TOML).")],
-    role: Annotated[str, typer.Option(help="operator, grid, resident or fleet.")],
+    role: Annotated[str, typer.Option(help="operator, grid, resident, fleet or supplier.")],
     member: Annotated[str | None, typer.Option(help="Whose data a resident's token opens.")] = None,
     label: Annotated[
         str, typer.Option(help="What the token is for, for the log.")

@@ -61,6 +61,8 @@ class PostingReason(StrEnum):
     """What feeding in costs."""
     VAT = "vat"
     """Value added tax."""
+    IMBALANCE = "imbalance"
+    """A part of what the supplier's imbalance cost, by who caused it."""
     REVERSAL = "reversal"
     """Takes another posting back; `ref` is that posting's id."""
 

@@ -39,6 +39,8 @@ class LineKind(StrEnum):
     """Sold to the supplier."""
     RENT = "rent"
     """Congestion rent returned."""
+    IMBALANCE = "imbalance"
+    """A part of what imbalance cost."""
     ENERGY_TAX = "energy_tax"
     NETWORK = "network"
     FEED_IN_FEE = "feed_in_fee"
@@ -55,6 +57,7 @@ _KINDS = {
     PostingReason.FEED_IN: LineKind.FEED_IN,
     PostingReason.IMBALANCE_SELL: LineKind.FEED_IN,
     PostingReason.RENT: LineKind.RENT,
+    PostingReason.IMBALANCE: LineKind.IMBALANCE,
     PostingReason.ENERGY_TAX: LineKind.ENERGY_TAX,
     PostingReason.NETWORK: LineKind.NETWORK,
     PostingReason.FEED_IN_FEE: LineKind.FEED_IN_FEE,
@@ -201,9 +204,11 @@ def _amounts(postings: Iterable[Posting], account: str) -> dict[LineKind, int]:
     amounts: dict[LineKind, int] = {}
     for entry in standing(postings):
         paid = entry.amount_nanoeur if entry.debit_account == account else -entry.amount_nanoeur
-        kind = _KINDS.get(entry.reason)
-        if kind is None:  # a trade: what was bought at a negative price counts with what was sold
+        if entry.reason is PostingReason.TRADE:
+            # What was bought at a negative price counts with what was sold.
             kind = LineKind.BOUGHT if paid >= 0 else LineKind.SOLD
+        else:
+            kind = _KINDS[entry.reason]
         amounts[kind] = amounts.get(kind, 0) + paid
     return amounts
 

@@ -220,7 +220,8 @@ def _announce(options: DemoOptions, ready: dict[str, Any]) -> None:
     url, tokens = ready["url"], ready["tokens"]
     OUT.print(f"\nThe neighbourhood runs at {options.speed:g} times real time. Console: {url}")
     for role, token in tokens.items():
-        OUT.print(f"  as {role:9} {url}/?token={token}")
+        if role != Role.SUPPLIER:  # it has no page, only its API
+            OUT.print(f"  as {role:9} {url}/?token={token}")
     OUT.print(f"Chargers connect to {ready['ocpp_url']}/ID")
     OUT.print(f"Restart the controller with: {ready['restart_command']}")
     OUT.print(

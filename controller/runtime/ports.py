@@ -19,6 +19,7 @@ from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
 from market.clearing import Fill, IntervalResult
 from market.day_closing import DayPoint
+from market.imbalance import ImbalanceCost
 from market.ledger import Posting
 from market.orders import Order
 from market.seals import LedgerKey, PostingProof, SealedDay
@@ -31,6 +32,8 @@ class Role(StrEnum):
     GRID = "grid"
     RESIDENT = "resident"
     FLEET = "fleet"
+    SUPPLIER = "supplier"
+    """The supplier and its balance responsible party."""
 
 
 class Scope(StrEnum):
@@ -131,6 +134,41 @@ class SealedChunk:
     """The row number of its last posting."""
     root: bytes
     """Over its postings."""
+
+
+class NominationKind(StrEnum):
+    """Which announcement to the supplier it is."""
+
+    DAY_AHEAD = "day_ahead"
+    """Of the day before; it stays as it was."""
+    INTRADAY = "intraday"
+    """The newest before the quarter-hour began: what imbalance is held against."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nomination:
+    """What the supplier was told of a quarter-hour."""
+
+    interval_start: datetime
+    kind: NominationKind
+    made_at: datetime
+    import_wh: int
+    """What the points that take energy will take together."""
+    export_wh: int
+    """What those that feed in will feed in, a magnitude."""
+    net_wh: Mapping[MemberId, int]
+    """By member, positive = taken; not told to anybody outside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppliedQuarter:
+    """What all points took and fed in, as far as is known."""
+
+    interval_start: datetime
+    import_wh: int
+    export_wh: int
+    complete: bool
+    """Whether it was all metered: nothing estimated, no point unknown."""
 
 
 class UnitOfWork(Protocol):
@@ -277,6 +315,36 @@ class UnitOfWork(Protocol):
 
     async def unfinished_days(self, *, since: date) -> Sequence[date]:
         """The closed days from `since` on that have estimates or miss a meter, by day."""
+        ...
+
+    async def put_nominations(self, nominations: Iterable[Nomination]) -> None:
+        """Keeps nominations; of one kind the newer one replaces the older."""
+        ...
+
+    async def nominations(
+        self, first: datetime, after: datetime, kind: NominationKind
+    ) -> Sequence[Nomination]:
+        """The nominations of the quarter-hours from `first` to before `after`, in order."""
+        ...
+
+    async def put_supplied(self, quarters: Iterable[SuppliedQuarter]) -> None:
+        """Keeps what was taken and fed in; known better, it replaces the old."""
+        ...
+
+    async def supplied(self, first: datetime, after: datetime) -> Sequence[SuppliedQuarter]:
+        """The quarter-hours of closed days from `first` to before `after`, in order."""
+        ...
+
+    async def put_imbalance_costs(self, costs: Mapping[datetime, ImbalanceCost]) -> None:
+        """Keeps what imbalance cost, by quarter-hour; a correction replaces the old."""
+        ...
+
+    async def imbalance_costs(self, first: datetime, after: datetime) -> Mapping[datetime, ImbalanceCost]:
+        """What imbalance cost in the quarter-hours from `first` to before `after`."""
+        ...
+
+    async def balances_between(self, first: datetime, after: datetime) -> Mapping[str, int]:
+        """What each account paid for the quarter-hours from `first` to before `after` [nano-euro]."""
         ...
 
     async def postings_between(

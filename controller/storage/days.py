@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 
@@ -112,3 +113,14 @@ def postings_between(
     if account is not None:
         query = query.where(or_(table.c.debit_account == account, table.c.credit_account == account))
     return [ledger.numbered(row)[1] for row in connection.execute(query.order_by(table.c.number))]
+
+
+def balances_between(connection: Connection, first: datetime, after: datetime) -> Mapping[str, int]:
+    """What each account paid for the quarter-hours from `first` to before `after`, less what it received."""
+    table = tables.postings
+    about = (table.c.interval_start >= first, table.c.interval_start < after)
+    totals: Counter[str] = Counter()
+    for side, sign in ((table.c.debit_account, 1), (table.c.credit_account, -1)):
+        for account, amount in ledger.sums(connection, side, *about):
+            totals[account] += sign * amount
+    return dict(totals)

@@ -42,7 +42,7 @@ _NEWEST = select(
 _SIDES = (tables.accounts.c.debit_nanoeur, tables.accounts.c.credit_nanoeur)
 _WHOLE = select(
     *(func.max(side) for side in _SIDES),
-    # Euros and the rest apart, as in `_sums`.
+    # Euros and the rest apart, as in `sums`.
     *(func.sum(part) for side in _SIDES for part in (side // NANOEUR_PER_EUR, side % NANOEUR_PER_EUR)),
 )
 """The largest totals, and all of them added up."""
@@ -131,7 +131,7 @@ def verify(connection: Connection, database: str) -> None:
     booked: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     table = tables.postings
     for place, side in enumerate((table.c.debit_account, table.c.credit_account)):
-        for account, total in _sums(connection, side):
+        for account, total in sums(connection, side):
             booked[account][place] += total
     totals = {account: list(both) for account, both in _totals(connection).items()}
     for account in sorted(booked.keys() | totals.keys()):
@@ -179,14 +179,18 @@ def numbered(row: Row[Any]) -> tuple[int, Posting]:
     )
 
 
-def _sums(connection: Connection, side: ColumnElement[str]) -> list[tuple[str, int]]:
-    """The amounts [nano-euro] on one side of all postings, by account.
+def sums(
+    connection: Connection, side: ColumnElement[str], *where: ColumnElement[bool]
+) -> list[tuple[str, int]]:
+    """The amounts [nano-euro] on one side of the postings of which all conditions hold, by account.
 
     Euros and the rest are added up apart, so that no sum inside the database leaves 64 bits.
     """
     amount = tables.postings.c.amount_nanoeur
     found = connection.execute(
-        select(side, func.sum(amount // NANOEUR_PER_EUR), func.sum(amount % NANOEUR_PER_EUR)).group_by(side)
+        select(side, func.sum(amount // NANOEUR_PER_EUR), func.sum(amount % NANOEUR_PER_EUR))
+        .where(*where)
+        .group_by(side)
     )
     # PostgreSQL adds 64-bit integers up to a decimal number.
     return [(account, int(euros) * NANOEUR_PER_EUR + int(rest)) for account, euros, rest in found]

@@ -185,6 +185,35 @@ closed_days = Table(
     sqlite_with_rowid=False,
 )
 
+nominations = Table(
+    "nominations",
+    metadata,
+    Column("interval_start", UtcMicros, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("made_at", UtcMicros, nullable=False),
+    Column("import_wh", BigInteger, nullable=False),
+    Column("export_wh", BigInteger, nullable=False),
+    # By member, JSON: always read and written whole.
+    Column("net_wh", Text, nullable=False),
+)
+
+supplied_quarters = Table(
+    "supplied_quarters",
+    metadata,
+    Column("interval_start", UtcMicros, primary_key=True),
+    Column("import_wh", BigInteger, nullable=False),
+    Column("export_wh", BigInteger, nullable=False),
+    Column("complete", Boolean, nullable=False),
+)
+
+imbalance_costs = Table(
+    "imbalance_costs",
+    metadata,
+    Column("interval_start", UtcMicros, primary_key=True),
+    Column("short_microeur_per_kwh", BigInteger, nullable=False),
+    Column("long_microeur_per_kwh", BigInteger, nullable=False),
+)
+
 limits = Table(
     "limits",
     metadata,

@@ -18,15 +18,19 @@ from controller.runtime.ports import (
     DayRecord,
     EventRecord,
     Lockout,
+    Nomination,
+    NominationKind,
     OrderRecord,
     RegisterRecord,
     SealedChunk,
+    SuppliedQuarter,
     TokenRecord,
 )
-from controller.storage import days, grid, ledger, people, seals, trading
+from controller.storage import days, grid, ledger, people, seals, supply, trading
 from controller.storage.database import Transaction
 from market.clearing import IntervalResult
 from market.day_closing import DayPoint
+from market.imbalance import ImbalanceCost
 from market.ledger import Posting
 from market.orders import Order
 from market.seals import PostingProof, SealedDay
@@ -177,6 +181,36 @@ class SqlUnit:
     async def unfinished_days(self, *, since: date) -> Sequence[date]:
         """The closed days from `since` on that have estimates or miss a meter, by day."""
         return await self._transaction.run(days.unfinished_days, since)
+
+    async def put_nominations(self, nominations: Iterable[Nomination]) -> None:
+        """Keeps nominations; of one kind the newer one replaces the older."""
+        await self._transaction.run(supply.put_nominations, list(nominations))
+
+    async def nominations(
+        self, first: datetime, after: datetime, kind: NominationKind
+    ) -> Sequence[Nomination]:
+        """The nominations of the quarter-hours from `first` to before `after`, in order."""
+        return await self._transaction.run(supply.nominations, first, after, kind)
+
+    async def put_supplied(self, quarters: Iterable[SuppliedQuarter]) -> None:
+        """Keeps what was taken and fed in; known better, it replaces the old."""
+        await self._transaction.run(supply.put_supplied, list(quarters))
+
+    async def supplied(self, first: datetime, after: datetime) -> Sequence[SuppliedQuarter]:
+        """The quarter-hours of closed days from `first` to before `after`, in order."""
+        return await self._transaction.run(supply.supplied, first, after)
+
+    async def put_imbalance_costs(self, costs: Mapping[datetime, ImbalanceCost]) -> None:
+        """Keeps what imbalance cost, by quarter-hour; a correction replaces the old."""
+        await self._transaction.run(supply.put_imbalance_costs, dict(costs))
+
+    async def imbalance_costs(self, first: datetime, after: datetime) -> Mapping[datetime, ImbalanceCost]:
+        """What imbalance cost in the quarter-hours from `first` to before `after`."""
+        return await self._transaction.run(supply.imbalance_costs, first, after)
+
+    async def balances_between(self, first: datetime, after: datetime) -> Mapping[str, int]:
+        """What each account paid for the quarter-hours from `first` to before `after` [nano-euro]."""
+        return await self._transaction.run(days.balances_between, first, after)
 
     async def postings_between(
         self, first: datetime, after: datetime, *, account: str | None = None

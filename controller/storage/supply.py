@@ -1,0 +1,98 @@
+"""What the supplier is told and tells: nominations, what was supplied, what imbalance cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select
+
+from controller.domain.ids import MemberId
+from controller.runtime.ports import Nomination, NominationKind, SuppliedQuarter
+from controller.storage import rows, tables
+from market.imbalance import ImbalanceCost
+
+
+def put_nominations(connection: Connection, nominations: Sequence[Nomination]) -> None:
+    """Keeps nominations; of one kind the newer one replaces the older."""
+    rows.upsert(
+        connection,
+        tables.nominations,
+        [
+            {
+                "interval_start": nomination.interval_start,
+                "kind": nomination.kind.value,
+                "made_at": nomination.made_at,
+                "import_wh": nomination.import_wh,
+                "export_wh": nomination.export_wh,
+                "net_wh": json.dumps(nomination.net_wh, separators=(",", ":"), sort_keys=True),
+            }
+            for nomination in nominations
+        ],
+    )
+
+
+def nominations(
+    connection: Connection, first: datetime, after: datetime, kind: NominationKind
+) -> Sequence[Nomination]:
+    """The nominations of the quarter-hours from `first` to before `after`, in order."""
+    table = tables.nominations
+    query = select(table).where(
+        table.c.interval_start >= first, table.c.interval_start < after, table.c.kind == kind.value
+    )
+    return [
+        Nomination(
+            interval_start=row.interval_start,
+            kind=NominationKind(row.kind),
+            made_at=row.made_at,
+            import_wh=row.import_wh,
+            export_wh=row.export_wh,
+            net_wh={MemberId(member): wh for member, wh in json.loads(row.net_wh).items()},
+        )
+        for row in connection.execute(query.order_by(table.c.interval_start))
+    ]
+
+
+def put_supplied(connection: Connection, quarters: Sequence[SuppliedQuarter]) -> None:
+    """Keeps what was taken and fed in; known better, it replaces the old."""
+    rows.upsert(connection, tables.supplied_quarters, [asdict(quarter) for quarter in quarters])
+
+
+def supplied(connection: Connection, first: datetime, after: datetime) -> Sequence[SuppliedQuarter]:
+    """The quarter-hours from `first` to before `after`, in order."""
+    return [
+        SuppliedQuarter(
+            interval_start=row.interval_start,
+            import_wh=row.import_wh,
+            export_wh=row.export_wh,
+            complete=row.complete,
+        )
+        for row in _between(connection, tables.supplied_quarters, first, after)
+    ]
+
+
+def put_imbalance_costs(connection: Connection, costs: Mapping[datetime, ImbalanceCost]) -> None:
+    """Keeps what imbalance cost; a correction replaces the old."""
+    table = tables.imbalance_costs
+    rows.upsert(connection, table, [{"interval_start": at, **asdict(cost)} for at, cost in costs.items()])
+
+
+def imbalance_costs(
+    connection: Connection, first: datetime, after: datetime
+) -> Mapping[datetime, ImbalanceCost]:
+    """What imbalance cost in the quarter-hours from `first` to before `after`."""
+    return {
+        row.interval_start: ImbalanceCost(
+            short_microeur_per_kwh=row.short_microeur_per_kwh,
+            long_microeur_per_kwh=row.long_microeur_per_kwh,
+        )
+        for row in _between(connection, tables.imbalance_costs, first, after)
+    }
+
+
+def _between(connection: Connection, table: Table, first: datetime, after: datetime) -> Sequence[Row[Any]]:
+    at = table.c.interval_start
+    return connection.execute(select(table).where(at >= first, at < after).order_by(at)).all()

@@ -1,0 +1,88 @@
+"""What the supplier is told and tells."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.domain.ids import MemberId
+from controller.runtime.ports import Nomination, NominationKind, SuppliedQuarter
+from controller.storage import SqlStore
+from market.imbalance import ImbalanceCost
+from market.ledger import PostingReason, posting, reverse
+from tests.support.storage import QUARTER, START, opened
+
+NOMINATION = Nomination(
+    interval_start=START,
+    kind=NominationKind.DAY_AHEAD,
+    made_at=START - 96 * QUARTER,
+    import_wh=900,
+    export_wh=200,
+    net_wh={MemberId("ann"): 900, MemberId("bob"): -200},
+)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
+    """An open store on a fresh file."""
+    async with opened(tmp_path / "wijk.sqlite3") as store:
+        yield store
+
+
+async def test_the_day_ahead_stays_beside_the_newer(store: SqlStore) -> None:
+    """Of one kind the newer replaces the older; the kinds do not mix."""
+    intraday = replace(NOMINATION, kind=NominationKind.INTRADAY, made_at=START - QUARTER, import_wh=950)
+    newer = replace(intraday, import_wh=970, net_wh={MemberId("ann"): 770})
+    later = replace(NOMINATION, interval_start=START + QUARTER)
+    async with store.unit() as unit:
+        await unit.put_nominations([later, NOMINATION, intraday])
+        await unit.put_nominations([newer])
+        after = START + 2 * QUARTER
+        assert await unit.nominations(START, after, NominationKind.DAY_AHEAD) == [NOMINATION, later]
+        assert await unit.nominations(START, after, NominationKind.INTRADAY) == [newer]
+        assert await unit.nominations(START, START + QUARTER, NominationKind.DAY_AHEAD) == [NOMINATION]
+
+
+async def test_what_was_supplied_is_replaced_when_known_better(store: SqlStore) -> None:
+    """A late reading makes a quarter-hour complete."""
+    first = SuppliedQuarter(interval_start=START, import_wh=5, export_wh=1, complete=False)
+    async with store.unit() as unit:
+        await unit.put_supplied([first])
+        await unit.put_supplied([replace(first, import_wh=6, complete=True)])
+        assert await unit.supplied(START, START + QUARTER) == [replace(first, import_wh=6, complete=True)]
+        assert await unit.supplied(START - QUARTER, START) == []
+
+
+async def test_costs_of_imbalance_can_be_corrected(store: SqlStore) -> None:
+    """The last word counts."""
+    cost = ImbalanceCost(short_microeur_per_kwh=50, long_microeur_per_kwh=-20)
+    async with store.unit() as unit:
+        await unit.put_imbalance_costs({START: cost, START + QUARTER: cost})
+        better = replace(cost, short_microeur_per_kwh=60)
+        await unit.put_imbalance_costs({START: better})
+        assert await unit.imbalance_costs(START, START + QUARTER) == {START: better}
+
+
+async def test_balances_of_a_time(store: SqlStore) -> None:
+    """Debits less credits of the quarter-hours asked for; what was taken back counts with its reversal."""
+    made = [
+        posting(
+            payer="member:a",
+            receiver="supplier",
+            amount_nanoeur=amount,
+            reason=PostingReason.SUPPLY,
+            interval_start=START + i * QUARTER,
+            ref="point",
+            booked_at=START,
+        )
+        for i, amount in enumerate((3 * 10**18, 3 * 10**18, 7))
+    ]
+    async with store.unit() as unit:
+        await unit.add_postings([*made, reverse(made[0], booked_at=START)])
+        assert await unit.balances_between(START, START + 2 * QUARTER) == {
+            "member:a": 3 * 10**18,
+            "supplier": -3 * 10**18,
+        }
