@@ -35,6 +35,8 @@ class SimConfig:
     """Where the ports are written once they are bound."""
     start_when_file: Path
     """The time begins when this file is there."""
+    ocpp_authority_file: Path | None = None
+    """For `wss`: the certificates (PEM) that the chargers trust."""
     prices: Path | None = None
     weather: Path | None = None
     quarters: int | None = None

@@ -20,13 +20,16 @@ import math
 import os
 import resource
 import signal
+import ssl
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import structlog
 
 from controller.domain.ids import AssetId
@@ -152,6 +155,8 @@ class Simulator:
         self._told_per_step = math.ceil(len(self._meters.ids) * config.step_s / REGISTERS_TOLD_WITHIN_S)
         self._servers = _modbus_servers(self.world, self.clock)
         spread_s = len(scenario.site.charge_points) / CONNECT_RATE_PER_S
+        authority = config.ocpp_authority_file
+        tls = None if authority is None else ssl.create_default_context(cafile=authority)
         self._chargers = [
             SimulatedCharger(
                 point=point,
@@ -159,6 +164,7 @@ class Simulator:
                 physics=Socket(self.world, i),
                 version=truth.version,
                 faults=truth.faults,
+                tls=tls,
                 seed=config.seed,
                 meter_interval_s=scenario.publish.charger_s,
                 start_spread_s=spread_s,
@@ -324,7 +330,25 @@ class Simulator:
             imposed=grid.imposed,
             speed=self._config.speed,
         )
-        return {**summary, "memory_mib_max": {"simulator": memory_mib_max()}}
+        return {
+            **summary,
+            "ocpp_answers": _answer_times(self._chargers),
+            "memory_mib_max": {"simulator": memory_mib_max()},
+        }
+
+
+def _answer_times(chargers: Sequence[SimulatedCharger]) -> dict[str, float]:
+    """How long the chargers waited for answers to their calls, machine time."""
+    waited_ms = 1000.0 * np.concatenate([charger.core.outbox.waited_s for charger in chargers])
+    if not waited_ms.size:
+        return {"count": 0}
+    p50, p99 = np.percentile(waited_ms, [50, 99]).round(1).tolist()
+    return {
+        "count": waited_ms.size,
+        "ms_median": p50,
+        "ms_p99": p99,
+        "ms_max": round(float(waited_ms.max()), 1),
+    }
 
 
 def _modbus_servers(world: World, clock: DomainClock) -> dict[AssetId, SunSpecServer]:

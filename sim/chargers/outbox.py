@@ -6,6 +6,8 @@ answered; after five attempts one is given up. Anything else is told anew later,
 
 from __future__ import annotations
 
+import time
+from array import array
 from collections import deque
 from collections.abc import Iterable
 
@@ -34,11 +36,14 @@ class Outbox:
         """Whether the CSMS took the boot; before that nothing else is said."""
         self.numbers: dict[str, int] = {}
         """1.6: the CSMS's number of each transaction, by the charger's own name."""
+        self.waited_s = array("f")
+        """How long each answer took, machine time [s]."""
         self._dialect = dialect
         self._twice = twice
         self._queue: deque[Message] = deque()
         self._open: tuple[str, Message] | None = None
         self._calls = 0
+        self._sent_s = 0.0
 
     def say(self, messages: Iterable[Message]) -> None:
         """Queues messages; off line only those that are kept. A full queue drops its oldest."""
@@ -88,6 +93,7 @@ class Outbox:
         message.attempts += 1
         message_id = f"c{self._calls}"
         self._open = (message_id, message)
+        self._sent_s = time.perf_counter()
         payload = self._dialect.addressed(message, self.numbers)
         return frames.call_text(message_id, message.action, payload)
 
@@ -106,6 +112,7 @@ class Outbox:
             return None
         message = self._open[1]
         self._open = None
+        self.waited_s.append(time.perf_counter() - self._sent_s)
         if self._twice and message.kept and not message.repeated:
             message.repeated, message.attempts = True, 0
             self._queue.appendleft(message)

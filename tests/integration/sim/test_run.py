@@ -154,6 +154,9 @@ async def test_a_quarter_hour_on_real_sockets(tmp_path: Path) -> None:
         "fixed_cap",
     }
     assert summary["memory_mib_max"]["simulator"] > 0
+    answers = summary["ocpp_answers"]
+    assert answers["count"] >= len(site.charge_points)
+    assert 0.0 < answers["ms_median"] <= answers["ms_p99"] <= answers["ms_max"]
 
 
 def assert_everything_spoke(sink: Readings, config: SimConfig, site: Site) -> None:
