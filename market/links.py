@@ -6,17 +6,22 @@ quarter-hours have really brought, times the efficiency there and back, less wha
 The watt-hours that come out are rounded down once, over all purchases together: nothing is sold that was
 not stored.
 
-What such a round trip must earn follows from the same figures (`least_sale_price_microeur_per_kwh`).
+What such a round trip must earn follows from the same figures, so that its orders can be made from what the
+storage costs (`round_trip_orders`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
+from controller.domain.errors import Problem
 from controller.domain.ids import MemberId, NodeId
+from controller.domain.time import utc_text
 from market.caps import handed_out
-from market.orders import PPM, Order, Side
+from market.orders import PPM, Link, Order, Side
 
 type LinkKey = tuple[MemberId, NodeId, str]
 """Whose storage, where, and the member's name for it."""
@@ -71,6 +76,77 @@ def link_caps_wh(orders: Sequence[Order], stored: Mapping[LinkKey, int]) -> dict
     for key, group in sales.items():
         caps |= handed_out(group, stored.get(key, 0))
     return caps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrip:
+    """A storage's trade over several quarter-hours: charge in some, give in others, lose nothing."""
+
+    id: str
+    """The ids of its orders begin so."""
+    member: MemberId
+    node: NodeId
+    link: Link
+    charge_in: Sequence[datetime]
+    charge_wh: int
+    """In each of them, at most."""
+    buy_at_most_microeur_per_kwh: int
+    sell_in: Sequence[datetime]
+    sell_wh: int
+    """In each of them, at most."""
+    charge_adder_microeur_per_kwh: int = 0
+    """Taxes and fees on a kWh bought."""
+    sale_adder_microeur_per_kwh: int = 0
+    """Fees and wear on a kWh sold."""
+    least_gain_microeur_per_kwh: int = 0
+    """On a kWh sold, beyond all costs."""
+
+
+def round_trip_problems(trip: RoundTrip) -> list[Problem]:
+    """What keeps its sales from ever having anything to give."""
+    if not trip.charge_in or not trip.sell_in:
+        return [Problem(place="charge_in", rule="a round trip needs quarter-hours to charge and to sell in")]
+    first = min(trip.charge_in)
+    return [
+        Problem(place=f"sell_in[{place}]", rule=f"must be after the first charging, {utc_text(first)}")
+        for place, start in enumerate(trip.sell_in)
+        if start <= first
+    ]
+
+
+def round_trip_orders(trip: RoundTrip) -> list[Order]:
+    """The linked orders of a round trip that loses nothing, whatever is filled of it.
+
+    Args:
+        trip: Which quarter-hours, how much, and what it costs; without problems.
+
+    Returns:
+        Purchases at the most that is paid, sales at the least that covers losses, taxes, wear and gain.
+    """
+    least = least_sale_price_microeur_per_kwh(
+        trip.buy_at_most_microeur_per_kwh,
+        efficiency_ppm=trip.link.efficiency_ppm,
+        charge_adder=trip.charge_adder_microeur_per_kwh,
+        sale_adder=trip.sale_adder_microeur_per_kwh + trip.least_gain_microeur_per_kwh,
+    )
+    sides = (
+        (Side.BUY, trip.charge_in, trip.charge_wh, trip.buy_at_most_microeur_per_kwh),
+        (Side.SELL, trip.sell_in, trip.sell_wh, least),
+    )
+    return [
+        Order(
+            order_id=f"{trip.id}-{side.value}-{place}",
+            member=trip.member,
+            node=trip.node,
+            side=side,
+            quantity_wh=quantity_wh,
+            limit_price_microeur_per_kwh=limit,
+            interval_start=start,
+            link=trip.link,
+        )
+        for side, starts, quantity_wh, limit in sides
+        for place, start in enumerate(starts)
+    ]
 
 
 def least_sale_price_microeur_per_kwh(

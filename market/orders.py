@@ -179,6 +179,8 @@ class RefusalCode(StrEnum):
     BAD_ORDER = "bad_order"
     """Something else about it is malformed."""
     NOT_YOURS = "not_yours"
+    NO_AUCTION = "no_auction"
+    """This neighbourhood shares after the fact: there is nothing to order."""
     CREDIT = "credit"
     DUPLICATE = "duplicate"
     """Its id stands for another order."""

@@ -66,6 +66,21 @@ class OrderDesk:
         async with self.controller.store.unit() as unit:
             return await self._known(unit, order, own) or await self._placed(unit, order, own)
 
+    async def place_all(self, orders: Sequence[Order], member: MemberId | None) -> Sequence[OrderRecord]:
+        """Places several orders of a member, all or none; each that is there already stays as it is.
+
+        Raises:
+            ForbiddenError: For somebody else.
+            OrderRefusedError: Where one may not stand, or its id stands for another order.
+        """
+        async with self.controller.store.unit() as unit:
+            records = []
+            for order in orders:
+                own = _own(order, member)
+                known = await self._known(unit, order, own)
+                records.append(known or await self._placed(unit, order, own))
+        return records
+
     async def change(self, order_id: str, order: Order, member: MemberId | None) -> OrderRecord:
         """Puts an order in the place of another; both or neither. Asked again, it changes nothing.
 
@@ -103,10 +118,13 @@ class OrderDesk:
 
         Raises:
             NotFoundError: Where it is about a car that is not the member's.
-            ConflictError: Where the id stands for another instruction, or there are too many.
+            ConflictError: Where the id stands for another instruction, there are too many, or it is about
+                selling and there is no auction.
         """
         if isinstance(instruction.wanted, LeaveAt):
             self._vehicle(instruction.wanted, instruction.member)
+        elif not self.controller.settings.market.is_auction:
+            raise ConflictError("this neighbourhood shares its energy after the fact: nothing is sold before")
         async with self.controller.store.unit() as unit:
             own = [one for one in self.instructions.values() if one.member == instruction.member]
             known = self.instructions.get(instruction.id)
@@ -141,7 +159,9 @@ class OrderDesk:
         for instruction in sorted(self.instructions.values(), key=lambda one: one.id):
             if not isinstance(instruction.wanted, LeaveAt):
                 continue
-            vehicle = self._vehicle(instruction.wanted, instruction.member)
+            vehicle = self.controller.site.vehicle_by_id.get(instruction.wanted.vehicle)
+            if vehicle is None:
+                continue  # the site file has lost the car since
             departure = Departure(
                 vehicle=vehicle.id,
                 at_utc=instruction.wanted.next_departure(now),
@@ -189,6 +209,9 @@ class OrderDesk:
         if any(order.order_id.startswith(prefix) for prefix in reserved):
             sentence = f"order_id must not begin with {', '.join(reserved)}: those are the controller's own"
             found.append(Refusal(code=RefusalCode.BAD_ORDER, sentence=sentence))
+        if not self.controller.settings.market.is_auction:
+            sentence = "this neighbourhood shares its energy after the fact: there is nothing to order"
+            found.append(Refusal(code=RefusalCode.NO_AUCTION, sentence=sentence))
         if found:
             raise OrderRefusedError(found)
         placed = replace(order, placed_at=now)

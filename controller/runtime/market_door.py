@@ -33,6 +33,10 @@ class MarketDoor(Tokens):
         """Places a member's order; the same `order_id` with the same content again changes nothing."""
         return await self._on_loop(self.trading.desk.place(order, member))
 
+    async def place_orders(self, orders: Sequence[Order], member: MemberId) -> Sequence[OrderRecord]:
+        """Places several, all or none."""
+        return await self._on_loop(self.trading.desk.place_all(orders, member))
+
     async def change_order(self, *, order_id: str, order: Order, member: MemberId) -> OrderRecord:
         """Puts an order in the place of one whose gate has not closed."""
         return await self._on_loop(self.trading.desk.change(order_id, order, member))

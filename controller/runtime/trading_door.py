@@ -58,6 +58,10 @@ class TradingDoor(Protocol):
         """Places a member's order; the same `order_id` with the same content again changes nothing."""
         ...
 
+    async def place_orders(self, orders: Sequence[Order], member: MemberId) -> Sequence[OrderRecord]:
+        """Places several, all or none."""
+        ...
+
     async def change_order(self, *, order_id: str, order: Order, member: MemberId) -> OrderRecord:
         """Puts an order in the place of one whose gate has not closed; both or neither."""
         ...

@@ -78,6 +78,10 @@ class FakeMarket(FakeBooks):
         self.kept_orders[order.order_id] = record
         return record
 
+    async def place_orders(self, orders: Sequence[Order], member: MemberId) -> Sequence[OrderRecord]:
+        """Places several, all or none."""
+        return [await self.place_order(order, member) for order in orders]
+
     async def change_order(self, *, order_id: str, order: Order, member: MemberId) -> OrderRecord:
         """Cancels the one and keeps the other."""
         await self.cancel_order(order_id=order_id, member=member)

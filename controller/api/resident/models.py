@@ -25,6 +25,8 @@ from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX
 
 Price = Annotated[int, Field(ge=-PRICE_MICROEUR_PER_KWH_MAX, le=PRICE_MICROEUR_PER_KWH_MAX)]
 """Micro-euro per kWh; may be negative."""
+Quantity = Annotated[int, Field(gt=0, le=QUANTITY_WH_MAX)]
+"""Watt-hours."""
 
 
 class LinkIn(In):
@@ -58,7 +60,7 @@ class OrderIn(In):
     order_id: Identifier
     """Made and kept by you: it makes sure that an order counts once."""
     side: Literal["buy", "sell"]
-    quantity_wh: Annotated[int, Field(gt=0, le=QUANTITY_WH_MAX)]
+    quantity_wh: Quantity
     limit_price_microeur_per_kwh: Price
     """The most you pay, or the least you take; may be negative."""
     interval_start_utc: Quarter
@@ -78,6 +80,46 @@ class OrderIn(In):
         if self.min_fill_wh > self.quantity_wh:
             raise PydanticCustomError("not_above", "must not be more than {other}", {"other": "quantity_wh"})
         return self
+
+
+class RoundTripIn(In):
+    """Charge in some quarter-hours and sell in later ones, at prices that cover losses, taxes and wear."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "tonight",
+                    "link": {"name": "battery", "efficiency_ppm": 900000},
+                    "charge_in_utc": ["2026-01-16T02:00:00Z", "2026-01-16T02:15:00Z"],
+                    "charge_wh": 1000,
+                    "buy_at_most_microeur_per_kwh": 80000,
+                    "sell_in_utc": ["2026-01-16T17:00:00Z"],
+                    "sell_wh": 1800,
+                    "sale_adder_microeur_per_kwh": 30000,
+                }
+            ]
+        }
+    )
+
+    id: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+    """Made and kept by you; the orders' ids begin so, and the same again changes nothing."""
+    link: LinkIn
+    charge_in_utc: Annotated[list[Quarter], Field(min_length=1, max_length=96)]
+    charge_wh: Quantity
+    """In each of them, at most."""
+    buy_at_most_microeur_per_kwh: Price
+    sell_in_utc: Annotated[list[Quarter], Field(min_length=1, max_length=96)]
+    sell_wh: Quantity
+    """In each of them, at most."""
+    charge_adder_microeur_per_kwh: Price = 0
+    """Taxes and fees on a kWh bought."""
+    sale_adder_microeur_per_kwh: Price = 0
+    """Fees and wear on a kWh sold."""
+    least_gain_microeur_per_kwh: Price = 0
+    """On a kWh sold, beyond all costs."""
+    node: str | None = None
+    """Where in the network; absent: your own connection."""
 
 
 class SellSurplusIn(In):

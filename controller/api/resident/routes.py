@@ -20,6 +20,7 @@ from controller.api.resident.models import (
     ModeIn,
     NeverDischargeIn,
     OrderIn,
+    RoundTripIn,
     TradeOut,
     WishesOut,
 )
@@ -30,6 +31,7 @@ from controller.domain.errors import InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.runtime.door import AssetView, Door
 from controller.texts.clocks import next_local
+from market.links import RoundTrip, round_trip_orders, round_trip_problems
 from market.orders import Label, Link, Order, OrderSource, Side
 
 router = APIRouter(
@@ -145,13 +147,43 @@ async def put_order(door: TheDoor, who: Trader, order_id: str, body: OrderIn) ->
     return wire.reply(wire.order(record))
 
 
+@router.post(
+    "/round-trips",
+    summary="Charge low and sell high",
+    status_code=201,
+    response_model=list[OrderOut],
+    responses=documented(409, 422),
+)
+async def post_round_trip(door: TheDoor, who: Trader, body: RoundTripIn) -> Response:
+    """Linked orders of a storage, all or none: what is sold is at most what was charged, less losses."""
+    member = own_member(who)
+    trip = RoundTrip(
+        id=body.id,
+        member=member,
+        node=await _node_of(door, member, body.node),
+        link=Link(name=body.link.name, efficiency_ppm=body.link.efficiency_ppm),
+        charge_in=body.charge_in_utc,
+        charge_wh=body.charge_wh,
+        buy_at_most_microeur_per_kwh=body.buy_at_most_microeur_per_kwh,
+        sell_in=body.sell_in_utc,
+        sell_wh=body.sell_wh,
+        charge_adder_microeur_per_kwh=body.charge_adder_microeur_per_kwh,
+        sale_adder_microeur_per_kwh=body.sale_adder_microeur_per_kwh,
+        least_gain_microeur_per_kwh=body.least_gain_microeur_per_kwh,
+    )
+    if problems := round_trip_problems(trip):
+        raise InputProblemsError("round trip", problems)
+    records = await door.place_orders(round_trip_orders(trip), member)
+    return wire.reply([wire.order(record) for record in records], 201)
+
+
 async def _order_of(door: Door, member: MemberId, body: OrderIn) -> Order:
     """The order that a body describes."""
     link = body.link
     return Order(
         order_id=body.order_id,
         member=member,
-        node=NodeId(body.node) if body.node is not None else await _own_node(door, member),
+        node=await _node_of(door, member, body.node),
         side=Side(body.side),
         quantity_wh=body.quantity_wh,
         limit_price_microeur_per_kwh=body.limit_price_microeur_per_kwh,
@@ -164,12 +196,14 @@ async def _order_of(door: Door, member: MemberId, body: OrderIn) -> Order:
     )
 
 
-async def _own_node(door: Door, member: MemberId) -> NodeId:
-    """Where a member's own connection hangs.
+async def _node_of(door: Door, member: MemberId, named: str | None) -> NodeId:
+    """The node that is named, else where the member's own connection hangs.
 
     Raises:
         InputProblemsError: If the member has none, so that the order has to name a node.
     """
+    if named is not None:
+        return NodeId(named)
     node = own_node(await door.assets(member))
     if node is None:
         raise InputProblemsError(

@@ -9,8 +9,16 @@ import pytest
 
 from controller.domain.ids import MemberId, NodeId
 from market.clearing import clear
-from market.links import least_sale_price_microeur_per_kwh, link_caps_wh, link_key, stored_wh
-from market.orders import Link, Order
+from market.links import (
+    RoundTrip,
+    least_sale_price_microeur_per_kwh,
+    link_caps_wh,
+    link_key,
+    round_trip_orders,
+    round_trip_problems,
+    stored_wh,
+)
+from market.orders import Link, Order, validate
 from tests.support.market import QUARTER_AT_NOON, an_order
 
 BATTERY = Link(name="battery", efficiency_ppm=900_000)
@@ -84,3 +92,38 @@ def test_least_sale_price_covers_losses_tax_and_wear(
     assert least == least_sale_price_microeur_per_kwh(
         bought_at, efficiency_ppm=900_000, charge_adder=charge_adder, sale_adder=sale_adder
     )
+
+
+TRIP = RoundTrip(
+    id="night",
+    member=MemberId("home-1"),
+    node=NodeId("pole"),
+    link=BATTERY,
+    charge_in=[QUARTER_AT_NOON, QUARTER_AT_NOON + timedelta(minutes=15)],
+    charge_wh=1000,
+    buy_at_most_microeur_per_kwh=80_000,
+    sell_in=[QUARTER_AT_NOON + timedelta(hours=6)],
+    sell_wh=1500,
+    charge_adder_microeur_per_kwh=10_000,
+    sale_adder_microeur_per_kwh=30_000,
+    least_gain_microeur_per_kwh=5_000,
+)
+
+
+def test_round_trip_sells_at_what_it_costs_and_gains() -> None:
+    """(80 000 + 10 000) / 0.9 + 30 000 + 5 000 = 135 000; every leg is linked, valid and has its own id."""
+    orders = round_trip_orders(TRIP)
+    assert round_trip_problems(TRIP) == []
+    assert [(o.order_id, o.quantity_wh, o.limit_price_microeur_per_kwh) for o in orders] == [
+        ("night-buy-0", 1000, 80_000),
+        ("night-buy-1", 1000, 80_000),
+        ("night-sell-0", 1500, 135_000),
+    ]
+    assert all(order.link == BATTERY and validate(order) == [] for order in orders)
+
+
+def test_round_trip_charges_before_it_sells() -> None:
+    """A sale at or before the first charging could never give anything; nor could none at all."""
+    early = replace(TRIP, sell_in=[QUARTER_AT_NOON, QUARTER_AT_NOON + timedelta(minutes=15)])
+    assert [problem.place for problem in round_trip_problems(early)] == ["sell_in[0]"]
+    assert round_trip_problems(replace(TRIP, sell_in=[]))

@@ -71,6 +71,30 @@ async def test_an_order_carries_label_end_and_link() -> None:
     assert places == {"label", "link.name", "link.efficiency_ppm"}
 
 
+async def test_a_round_trip_is_linked_orders() -> None:
+    """Charged at up to 0.08 EUR, sold at 0.08 / 0.9 + 0.03 EUR at least; to sell before is a mistake."""
+    api = make_api()
+    trip = {
+        "id": "tonight",
+        "link": {"name": "battery", "efficiency_ppm": 900_000},
+        "charge_in_utc": ["2024-01-15T18:00:00Z"],
+        "charge_wh": 1000,
+        "buy_at_most_microeur_per_kwh": 80_000,
+        "sell_in_utc": ["2024-01-15T20:00:00Z"],
+        "sell_wh": 900,
+        "sale_adder_microeur_per_kwh": 30_000,
+    }
+    placed = await call(api, "POST", "round-trips", trip)
+    assert placed.status_code == 201
+    rows = [
+        (order["order_id"], order["side"], order["limit_price_microeur_per_kwh"]) for order in placed.json()
+    ]
+    assert rows == [("tonight-buy-0", "buy", 80_000), ("tonight-sell-0", "sell", 118_889)]
+    early = await call(api, "POST", "round-trips", {**trip, "sell_in_utc": ["2024-01-15T18:00:00Z"]})
+    assert early.status_code == 422
+    assert early.json()["problems"][0]["place"] == "sell_in[0]"
+
+
 async def test_an_order_is_changed_by_another() -> None:
     """The new one stands, the old one is cancelled; a stranger's is not found."""
     api = make_api()

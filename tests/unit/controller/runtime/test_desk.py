@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from controller.config import MarketSettings
 from controller.domain.assets import Departure, Wishes
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
@@ -17,6 +16,7 @@ from controller.runtime.core import Controller
 from controller.runtime.desk import INSTRUCTIONS_MAX, OrderRefusedError
 from controller.runtime.offload import run_inline
 from controller.runtime.trading import Trading
+from controller.sharing_settings import MarketMode
 from market.clearing import Fill, MarketRules, Pricing
 from market.ledger import PostingReason
 from market.orders import Label, Link, Order, OrderSource, RefusalCode, Side
@@ -45,7 +45,7 @@ def order(order_id: str, **changes: object) -> Order:
 
 def declare(controller: Controller, **market: object) -> None:
     """Changes the market's settings."""
-    settings = replace(MarketSettings(), **market)  # type: ignore[arg-type]
+    settings = replace(controller.settings.market, **market)  # type: ignore[arg-type]
     controller.settings = replace(controller.settings, market=settings)
 
 
@@ -145,6 +145,30 @@ async def test_no_member_is_the_market(tmp_path: Path) -> None:
         await trading.clear_interval(INTERVAL)
         found = fills(trading)
         assert (found["big"].filled_wh, found["small"].filled_wh) == (600, 300)
+
+
+async def test_where_energy_is_shared_after_the_fact_nothing_is_ordered(tmp_path: Path) -> None:
+    """Orders and sales are refused with the reason; a standing departure is as good as ever."""
+    async with running(tmp_path) as (controller, trading, _clock):
+        declare(controller, mode=MarketMode.SHARING)
+        with pytest.raises(OrderRefusedError) as refused:
+            await trading.desk.place(order("one"), HOME)
+        assert codes(refused) == [RefusalCode.NO_AUCTION]
+        with pytest.raises(ConflictError, match="after the fact"):
+            await trading.desk.instruct(instruction("i1", GiveSurplus()))
+        leave = LeaveAt(vehicle=AssetId("car-1"), at_local=time(8, 0), soc_fraction=0.6)
+        await trading.desk.instruct(instruction("i2", leave, MemberId("fleet")))
+
+
+async def test_several_orders_are_placed_all_or_none(tmp_path: Path) -> None:
+    """One that may not stand takes the others with it; sent again they are the same."""
+    async with running(tmp_path) as (controller, trading, _clock):
+        with pytest.raises(OrderRefusedError):
+            await trading.desk.place_all([order("one"), order("two", node=NodeId("f2"))], HOME)
+        async with controller.store.unit() as unit:
+            assert await unit.order("one") is None
+        placed = await trading.desk.place_all([order("one"), order("two")], HOME)
+        assert await trading.desk.place_all([order("one"), order("two")], HOME) == placed
 
 
 def instruction(name: str, wanted: Wanted, member: MemberId = HOME) -> Instruction:
