@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tomllib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,8 @@ class SimConfig:
     """The time begins when this file is there."""
     ocpp_authority_file: Path | None = None
     """For `wss`: the certificates (PEM) that the chargers trust."""
+    ocpp_passwords_file: Path | None = None
+    """The chargers' passwords, `charge-point-id = "password"` (TOML); None: they have none."""
     prices: Path | None = None
     weather: Path | None = None
     quarters: int | None = None
@@ -77,6 +80,28 @@ def read_config(path: Path) -> SimConfig:
     if problems:
         raise InputProblemsError(str(path), problems)
     return SimConfig(**values)
+
+
+def read_passwords(path: Path) -> dict[str, str]:
+    """The chargers' passwords by charge point id.
+
+    Raises:
+        InputProblemsError: If the file cannot be read or has something else in it.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputProblemsError(
+            str(path), [Problem(place="file", rule=f"cannot be read: {error}")]
+        ) from error
+    wrong = [
+        Problem(place=name, rule=f"must be {_WORDS['str']}, not {value!r}")
+        for name, value in table.items()
+        if not isinstance(value, str)
+    ]
+    if wrong:
+        raise InputProblemsError(str(path), wrong)
+    return table
 
 
 def _value(kind: str, given: object) -> object:

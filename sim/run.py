@@ -37,7 +37,7 @@ from controller.domain.time import QUARTER, DomainClock, ScaledDomainClock, quar
 from drivers.mqtt.codec import AnnouncedClock
 from sim.baseline_process import BaselineJob, BaselineProcess
 from sim.chargers.client import SimulatedCharger
-from sim.config import SimConfig
+from sim.config import SimConfig, read_passwords
 from sim.endpoints.api_client import ApiClient
 from sim.endpoints.fleet import Fleet
 from sim.endpoints.grid import GridOperator, congestion_node
@@ -157,6 +157,7 @@ class Simulator:
         spread_s = len(scenario.site.charge_points) / CONNECT_RATE_PER_S
         authority = config.ocpp_authority_file
         tls = None if authority is None else ssl.create_default_context(cafile=authority)
+        passwords = {} if config.ocpp_passwords_file is None else read_passwords(config.ocpp_passwords_file)
         self._chargers = [
             SimulatedCharger(
                 point=point,
@@ -165,6 +166,7 @@ class Simulator:
                 version=truth.version,
                 faults=truth.faults,
                 tls=tls,
+                password=passwords.get(point.id),
                 seed=config.seed,
                 meter_interval_s=scenario.publish.charger_s,
                 start_spread_s=spread_s,

@@ -12,6 +12,7 @@ import contextlib
 import json
 import math
 import os
+import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -142,6 +143,10 @@ class District:
         authority = TestAuthority(folder)
         self.authority = authority.certificate_file
         certificate, key = authority.issue("controller")
+        self.passwords = folder / "passwords.toml"
+        points = self.simulated.scenario.site.charge_points
+        lines = [f'"{point.id}" = "{secrets.token_urlsafe(24)}"\n' for point in points]
+        self.passwords.write_text("".join(lines), encoding="utf-8")
         write_price_file(folder / "prices.csv", self.simulated.price_table())
         self.settings = replace(
             self.simulated.settings(),
@@ -153,6 +158,7 @@ class District:
                 tls_port=self.ocpp_port,
                 certificate_file=certificate.name,
                 key_file=key.name,
+                passwords_file=self.passwords.name,
                 message_log_folder="messages",
             ),
             prices=PriceSettings(file="prices.csv"),
@@ -188,6 +194,7 @@ class District:
             "speed": 1.0,
             "ocpp_url": f"wss://{HOST}:{relay_port}/ocpp",
             "ocpp_authority_file": str(self.authority),
+            "ocpp_passwords_file": str(self.passwords),
             "api_url": self.url,
             "fleet_token": fleet,
             "grid_token": grid,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.domain.errors import InputProblemsError
-from sim.config import read_config
+from sim.config import read_config, read_passwords
 from tests.support.devices import START
 
 _GOOD: dict[str, Any] = {
@@ -40,6 +40,19 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
     assert (config.start_utc, config.speed, config.quarters) == (START, 600.0, 4)
     assert (config.prices, config.summary_file, config.step_s) == (None, None, 10.0)
     assert config.ready_file == Path("ready.json")
+
+
+def test_passwords_are_texts(tmp_path: Path) -> None:
+    """A table of texts is read; anything else is told with its place."""
+    path = tmp_path / "passwords.toml"
+    path.write_text('cp-1 = "secret"\ncp-2 = "other"\n', encoding="utf-8")
+    assert read_passwords(path) == {"cp-1": "secret", "cp-2": "other"}
+    path.write_text("cp-1 = 12\n[cp-2]\n", encoding="utf-8")
+    with pytest.raises(InputProblemsError) as error:
+        read_passwords(path)
+    assert {problem.place for problem in error.value.problems} == {"cp-1", "cp-2"}
+    with pytest.raises(InputProblemsError):
+        read_passwords(tmp_path / "absent.toml")
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
