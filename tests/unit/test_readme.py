@@ -82,9 +82,10 @@ def test_files_that_readme_shows_are_what_the_commands_write(
 
 
 @pytest.mark.usefixtures("folder")
-def test_check_prints_what_readme_shows() -> None:
-    """The first site file is accepted in the words that README prints."""
-    (line,) = commands("check ")
+@pytest.mark.parametrize("command", ["check ", "verify "])
+def test_commands_print_what_readme_shows(command: str) -> None:
+    """The first site file is accepted, and the proof of a demo verified, in the words that README prints."""
+    (line,) = commands(command)
     done = run(line)
     assert done.exit_code == 0
     assert f"$ {PROGRAM}{line}\n{done.output}" in README
