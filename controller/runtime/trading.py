@@ -49,7 +49,7 @@ METERS_WAIT = timedelta(minutes=8)
 CATCH_UP_MAX = timedelta(days=7)
 """How far back quarter-hours are cleared that nobody cleared in time; no order was placed before it."""
 MARKET_SINCE_KEY = "market_since"
-"""The named value with the first quarter-hour of a site's market."""
+"""The named value with the first quarter-hour of a site's market; empty while there is none."""
 METERS_FIRST = timedelta(seconds=90)
 """How long after a quarter-hour the meters are first looked at."""
 
@@ -78,6 +78,9 @@ class Trading:
             self.latest = await unit.latest_result()
             if self.controller.settings.market.is_auction:
                 self._from = await self._first_uncleared(unit)
+            else:
+                # What is settled otherwise from now on must never be cleared later.
+                await unit.put_value(MARKET_SINCE_KEY, "")
             self.controller.planner.discharged = await load_tally(unit)
             await self.desk.load(unit)
 
@@ -124,12 +127,13 @@ class Trading:
 
     async def _first_uncleared(self, unit: UnitOfWork) -> datetime:
         """Where the market goes on, or begins: then it is kept, as orders are accepted from now on."""
-        if self.latest is not None:
-            return self.latest.interval_start + QUARTER
+        after = [] if self.latest is None else [self.latest.interval_start + QUARTER]
         kept = await unit.value(MARKET_SINCE_KEY)
-        if kept is not None:
-            return parse_utc(kept)
-        begins = quarter_start(self.controller.clock.now() + self.desk.gate_lead()) + QUARTER
+        if kept:
+            return max([parse_utc(kept), *after])
+        coming = quarter_start(self.controller.clock.now() + self.desk.gate_lead()) + QUARTER
+        # A database from before this was kept goes on where it was.
+        begins = after[0] if kept is None and after else coming
         await unit.put_value(MARKET_SINCE_KEY, utc_text(begins))
         return begins
 

@@ -8,17 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from controller.config import Settings
 from controller.domain.errors import ConflictError, ForbiddenError, NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.telemetry import MeterReading
+from controller.domain.time import VirtualDomainClock
 from controller.runtime.core import Controller
 from controller.runtime.desk import OrderRefusedError
+from controller.runtime.offload import run_inline
 from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.trading import METERS_WAIT, Trading
 from market.ledger import PostingReason
 from market.orders import Order, RefusalCode, Side
 from tests.support.neighbourhood import START
-from tests.support.running import QUARTER, registers, running
+from tests.support.running import AUCTION, QUARTER, make_controller, registers, running
+from tests.support.storage import opened
 
 HOME = MemberId("m-home")
 INTERVAL = START + QUARTER
@@ -249,6 +253,21 @@ async def test_an_order_of_a_market_that_died_before_its_first_clearing_is_clear
         await trading.clear_interval(INTERVAL)
         assert trading.latest is not None
         assert next(f for f in trading.latest.fills if f.order_id == "one").filled_wh == 500
+
+
+async def test_days_that_were_settled_without_a_market_are_never_cleared(tmp_path: Path) -> None:
+    """A site trades, shares for a day, and trades again: the market begins anew."""
+    for hours, settings in ((0, AUCTION), (1, Settings()), (25, AUCTION)):
+        clock = VirtualDomainClock(START + timedelta(hours=hours))
+        async with opened(tmp_path / "s.sqlite3") as store:
+            trading = Trading(make_controller(store, clock, settings=settings), offload=run_inline)
+            await trading.load()
+            assert trading.due() == []
+            clock.advance_to(clock.now() + QUARTER)
+            if settings is AUCTION:
+                assert trading.due() == [clock.now()]
+                await trading.clear_interval(clock.now())
+            assert trading.due() == []
 
 
 async def test_one_quarter_hour_that_cannot_be_settled_does_not_stop_the_next(
