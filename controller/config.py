@@ -164,6 +164,8 @@ class MarketSettings:
     """The most that one member's own orders may be of all that is asked, or offered, in a quarter-hour."""
     credit_limit_eur: float | None = None
     """How far a member's open orders and debts may go; absent: there is no limit."""
+    auction_fee_eur_per_year: float = 0.0
+    """What taking part in the auction costs a member, for the report of what it brings."""
 
     @property
     def is_auction(self) -> bool:
@@ -413,6 +415,9 @@ def _range_problems(settings: Settings) -> Iterator[Problem]:
     if market.credit_limit_eur is not None and not 0 <= market.credit_limit_eur <= CREDIT_LIMIT_EUR_MAX:
         rule = f"must lie in [0, {CREDIT_LIMIT_EUR_MAX}], is {market.credit_limit_eur}"
         yield Problem(place="settings.market.credit_limit_eur", rule=rule)
+    if not 0 <= market.auction_fee_eur_per_year < float("inf"):
+        rule = f"must be a finite number of at least 0, is {market.auction_fee_eur_per_year}"
+        yield Problem(place="settings.market.auction_fee_eur_per_year", rule=rule)
     if not 0 < market.rules.unit_wh <= QUANTITY_WH_MAX:
         rule = f"must lie in [1, {QUANTITY_WH_MAX}], is {market.rules.unit_wh}"
         yield Problem(place="settings.market.rules.unit_wh", rule=rule)

@@ -10,9 +10,16 @@ for what others did.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+import numpy as np
+
+from controller.domain.ids import MemberId
 from controller.domain.units import IntArray
+from market.ledger import SUPPLIER_ACCOUNT, PostingReason, member_account
+from market.rebooking import Line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,12 @@ class ImbalanceCost:
     """For what was taken beyond what was announced; negative where it earned something."""
     long_microeur_per_kwh: int
     """For what was announced and not taken."""
+
+    def of(self, deviation_wh: int) -> int:
+        """What the whole pool's deviation cost [nano-euro]; positive = taken beyond what was announced."""
+        if deviation_wh >= 0:
+            return deviation_wh * self.short_microeur_per_kwh
+        return -deviation_wh * self.long_microeur_per_kwh
 
 
 def caused_nanoeur(nominated_wh: IntArray, metered_wh: IntArray, cost: ImbalanceCost) -> IntArray:
@@ -40,3 +53,36 @@ def caused_nanoeur(nominated_wh: IntArray, metered_wh: IntArray, cost: Imbalance
     if int(deviation.sum()) >= 0:
         return deviation * cost.short_microeur_per_kwh
     return -deviation * cost.long_microeur_per_kwh
+
+
+def imbalance_lines(
+    start: datetime,
+    nominated_wh: Mapping[MemberId, int],
+    metered_wh: Mapping[MemberId, int],
+    cost: ImbalanceCost,
+) -> list[Line]:
+    """What should stand in the ledger for the imbalance of a quarter-hour.
+
+    Args:
+        start: The quarter-hour.
+        nominated_wh: What was announced by member, positive = taken; of others nothing was.
+        metered_wh: What all members took by their meters.
+        cost: What a kilowatt-hour cost.
+    """
+    members = sorted(nominated_wh.keys() | metered_wh.keys())
+    paid = caused_nanoeur(
+        np.array([nominated_wh.get(member, 0) for member in members], dtype=np.int64),
+        np.array([metered_wh.get(member, 0) for member in members], dtype=np.int64),
+        cost,
+    )
+    return [
+        Line(
+            payer=member_account(member),
+            receiver=SUPPLIER_ACCOUNT,
+            amount_nanoeur=amount,
+            reason=PostingReason.IMBALANCE,
+            interval_start=start,
+            ref=member,
+        )
+        for member, amount in zip(members, paid.tolist(), strict=True)
+    ]

@@ -24,6 +24,7 @@ from controller.api.fleet.routes import router as fleet_router
 from controller.api.grid.routes import router as grid_router
 from controller.api.ledger.routes import router as ledger_router
 from controller.api.models import Out, ProblemDocument
+from controller.api.operator.benefit import router as benefit_router
 from controller.api.operator.routes import metrics_router
 from controller.api.operator.routes import router as operator_router
 from controller.api.problems import install
@@ -33,6 +34,7 @@ from controller.api.resident.routes import router as resident_router
 from controller.api.resident.standing import router as standing_router
 from controller.api.resident.statements import router as statements_router
 from controller.api.security import Caller
+from controller.api.supplier.routes import router as supplier_router
 from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import Door
@@ -118,6 +120,8 @@ def create_app(
         grid_router,
         resident_router,
         statements_router,
+        benefit_router,
+        supplier_router,
         market_router,
         standing_router,
         fleet_router,

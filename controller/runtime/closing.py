@@ -12,6 +12,8 @@ twice.
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,13 +28,15 @@ from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
 from controller.runtime.metering import DayMeters, SitePoint, irregular, read_day, site_points
 from controller.runtime.offload import Offload
-from controller.runtime.ports import RegisterRecord, UnitOfWork
+from controller.runtime.ports import NominationKind, RegisterRecord, SuppliedQuarter, UnitOfWork
 from market.clearing import IntervalResult
 from market.day_closing import ClosedDay, DayInputs, Traded, close_day
 from market.from_plan import QuarterPrices
-from market.ledger import Posting
+from market.imbalance import imbalance_lines
+from market.ledger import Posting, PostingReason
 from market.orders import Order, Side
 from market.rates import rate_problems
+from market.rebooking import about, rebooked
 from market.settlement import (
     MeteredEnergy,
     SettlementInputs,
@@ -74,6 +78,7 @@ class Closing:
         self._prices = prices
         self._offload = offload
         self._points = site_points(controller.site)
+        self._one_at_a_time = asyncio.Lock()
         self._read: dict[date, int] = {}
         """How many registers there were when a day that is not finished was last closed."""
 
@@ -97,6 +102,15 @@ class Closing:
             await self._guarded(each, first_at, now)
         self._read = {each: count for each, count in self._read.items() if each >= since}
 
+    async def close_again(self, days: Sequence[date]) -> None:
+        """Closes those of the days again that are closed: something else about them has become known."""
+        now = self.controller.clock.now()
+        async with self.controller.store.unit() as unit:
+            newest, first_at = await unit.latest_closed_day(), await unit.first_register_at()
+        for day in days:
+            if newest is not None and first_at is not None and day <= newest:
+                await self._close(day, first_at, now)
+
     async def _has_more(self, unit: UnitOfWork, day: date) -> bool:
         starts = quarters_of_local_day(day)
         return await unit.count_registers(starts[0], starts[-1] + QUARTER) != self._read.get(day)
@@ -110,6 +124,10 @@ class Closing:
             self.controller.counters.count_failure("closing")
 
     async def _close(self, day: date, first_at: datetime, now: datetime) -> None:
+        async with self._one_at_a_time:
+            await self._close_whole(day, first_at, now)
+
+    async def _close_whole(self, day: date, first_at: datetime, now: datetime) -> None:
         starts = tuple(start for start in quarters_of_local_day(day) if start >= first_at)
         if not starts:
             return
@@ -122,9 +140,11 @@ class Closing:
             booked = await unit.postings_between(starts[0], starts[0] + QUARTER)
         closed: ClosedDay = await self._offload(_closed, inputs, rules, booked, now)
         again = [] if quarters is None else await self._corrections(starts, meters, quarters, now)
+        again += await self._imbalance(starts, meters, now)
         async with self.controller.store.unit() as unit:
             await unit.add_postings([*closed.postings, *again])
             await unit.put_closed_day(closed.points)
+            await unit.put_supplied(_supplied(starts, meters))
         self._read[day] = len(registers)
         _LOG.info("closed a day", day=day.isoformat(), postings=len(closed.postings), corrected=len(again))
 
@@ -260,6 +280,28 @@ class Closing:
             found += await self._offload(_corrected, booked, inputs, now)
         return found
 
+    async def _imbalance(self, starts: Sequence[datetime], meters: DayMeters, now: datetime) -> list[Posting]:
+        """What imbalance cost, by who caused it, where the supplier has told it and every point is known."""
+        first, after = starts[0], starts[-1] + QUARTER
+        async with self.controller.store.unit() as unit:
+            costs = await unit.imbalance_costs(first, after)
+            told = await unit.nominations(first, after, NominationKind.INTRADAY) if costs else ()
+        found: list[Posting] = []
+        for nomination in told:
+            start = nomination.interval_start
+            row = (start - first) // QUARTER
+            if start not in costs or not meters.known[row].all():
+                continue
+            metered: Counter[MemberId] = Counter()
+            net = (meters.offtake_wh[row] - meters.feed_in_wh[row]).tolist()
+            for point, energy_wh in zip(self._points, net, strict=True):
+                metered[point.member] += energy_wh
+            async with self.controller.store.unit() as unit:
+                booked = await unit.postings_between(start, start + QUARTER)
+            lines = imbalance_lines(start, nomination.net_wh, metered, costs[start])
+            found += rebooked(about(booked, {PostingReason.IMBALANCE}), lines, booked_at=now)
+        return found
+
     def _quarter_inputs(
         self, start: datetime, quarter: _Quarter, meters: DayMeters, row: int, owners: dict[Ean, MemberId]
     ) -> SettlementInputs:
@@ -275,6 +317,17 @@ class Closing:
             expected=frozenset(owners),
             members_of=owners,
         )
+
+
+def _supplied(starts: Sequence[datetime], meters: DayMeters) -> list[SuppliedQuarter]:
+    taken, fed = meters.offtake_wh.sum(axis=1).tolist(), meters.feed_in_wh.sum(axis=1).tolist()
+    complete = (~meters.estimated & meters.known).all(axis=1).tolist()
+    return [
+        SuppliedQuarter(
+            interval_start=start, import_wh=taken[row], export_wh=fed[row], complete=complete[row]
+        )
+        for row, start in enumerate(starts)
+    ]
 
 
 def _closed(inputs: DayInputs, rules: PoolRules, booked: Sequence[Posting], now: datetime) -> ClosedDay:

@@ -23,6 +23,7 @@ from controller.domain.plan_reasons import PlanReason
 from controller.domain.reasons import Reason
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, Scope
 from controller.runtime.statement_door import StatementDoor
+from controller.runtime.supplier_door import SupplierDoor
 from controller.runtime.trading_door import TradeView, TradingDoor
 from market.clearing import IntervalResult
 from market.ledger import Posting
@@ -266,7 +267,7 @@ class AssetView:
     """What the plan wants of a car or battery in the coming hours, and why."""
 
 
-class Door(TradingDoor, StatementDoor, Protocol):
+class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
     """The running controller as the doors see it."""
 
     async def authenticate(self, token: str) -> Principal | None:

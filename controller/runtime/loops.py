@@ -31,6 +31,8 @@ TIDY_EVERY = timedelta(seconds=30)
 """How often registers are written down and what is over is forgotten."""
 SETTLE_EVERY = timedelta(minutes=1)
 """How often is looked whether the meters of a quarter-hour are in."""
+NOMINATE_EVERY = timedelta(minutes=1)
+"""How often is looked whether the supplier is to be told something."""
 CLOSE_EVERY = timedelta(minutes=5)
 """How often is looked whether a day can be closed, or closed again with readings that came late."""
 SEAL_EVERY = timedelta(minutes=5)
@@ -67,6 +69,7 @@ class Loops:
                 group.create_task(self._market(), name="market")
                 group.create_task(self._settlement(), name="settlement")
             if self.controller.settings.market.enabled:
+                group.create_task(self._nominating(), name="nominating")
                 group.create_task(self._closing(), name="closing")
                 group.create_task(self._sealing(), name="sealing")
 
@@ -155,6 +158,12 @@ class Loops:
         while True:
             await sleep_until(clock, clock.now() + SETTLE_EVERY)
             await self._guarded("settlement", self.trading.settle_due)
+
+    async def _nominating(self) -> None:
+        clock = self.controller.clock
+        while True:
+            await sleep_until(clock, clock.now() + NOMINATE_EVERY)
+            await self._guarded("nominating", self.trading.nominating.nominate_due)
 
     async def _closing(self) -> None:
         clock = self.controller.clock

@@ -35,6 +35,7 @@ from controller.runtime.market_door import MarketDoor
 from controller.runtime.metrics import metrics_text
 from controller.runtime.ports import EventRecord, Lockout, Role, UnitOfWork
 from controller.runtime.statements import Statements
+from controller.runtime.supply import Supply
 from controller.runtime.trading import Trading
 from controller.runtime.views import Views
 
@@ -42,7 +43,7 @@ HORIZON_MAX = timedelta(days=14)
 """How far ahead a departure or a booking may lie."""
 
 
-class Service(MarketDoor, Statements):
+class Service(MarketDoor, Statements, Supply):
     """The door of a running controller."""
 
     def __init__(

@@ -28,6 +28,7 @@ from controller.runtime.core import Controller
 from controller.runtime.desk import OrderDesk
 from controller.runtime.discharged import Tally, keep_tally, load_tally
 from controller.runtime.expected import forecast_energy, planned_energy
+from controller.runtime.nominating import Nominating
 from controller.runtime.offload import Offload
 from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.sealing import Sealing
@@ -65,6 +66,7 @@ class Trading:
         """The newest clearing."""
         self.desk = OrderDesk(controller)
         self.closing = Closing(controller, prices=self.quarter_prices, offload=offload)
+        self.nominating = Nominating(controller, offload=offload)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload
         self._from: datetime | None = None

@@ -31,6 +31,7 @@ class FakeBooks:
     """The part of a door that reads the books."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.kept_orders: dict[str, OrderRecord] = {"evening-1": cleared_order()}
         self.key = FileKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
         self.sealed = True

@@ -29,6 +29,7 @@ from controller.runtime.door import (
 from controller.runtime.ports import EventRecord, Lockout, Role
 from tests.support.fake_market import FakeMarket
 from tests.support.fake_statements import FakeStatements
+from tests.support.fake_supply import FakeSupply
 from tests.support.fake_views import (
     FEEDER,
     RESIDENT,
@@ -46,6 +47,7 @@ TOKENS: Mapping[str, Principal] = {
     "resident-token": Principal(role=Role.RESIDENT, member=RESIDENT, label="Home 7"),
     "neighbour-token": Principal(role=Role.RESIDENT, member=NEIGHBOUR, label="Home 8"),
     "fleet-token": Principal(role=Role.FLEET, member=FLEET, label="Shared cars"),
+    "supplier-token": Principal(role=Role.SUPPLIER, member=None, label="Supplier"),
     "stray-token": Principal(role=Role.RESIDENT, member=None, label="A token for nobody"),
 }
 CAR = AssetId("car-1")
@@ -60,7 +62,7 @@ _REASONS = (
 )
 
 
-class FakeDoor(FakeMarket, FakeStatements):
+class FakeDoor(FakeMarket, FakeStatements, FakeSupply):
     """A street in the evening.
 
     Args:

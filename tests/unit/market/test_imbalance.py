@@ -42,5 +42,5 @@ def test_the_parts_are_the_whole_and_who_kept_to_it_pays_nothing(
     cost = ImbalanceCost(short_microeur_per_kwh=short, long_microeur_per_kwh=long)
     paid = caused_nanoeur(nominated, metered, cost)
     total = int((metered - nominated).sum())
-    assert paid.sum() == (total * short if total >= 0 else -total * long)
+    assert paid.sum() == cost.of(total) == (total * short if total >= 0 else -total * long)
     assert (paid[nominated == metered] == 0).all()

@@ -62,6 +62,17 @@ def _fits(api: Api, answer: Response, method: str, path: str) -> None:
             "/api/operator/ledger?account=supplier&after_row=1&limit=5",
         ),
         ("operator-token", "/api/operator/events", "/api/operator/events?limit=3"),
+        (
+            "operator-token",
+            "/api/operator/benefit",
+            "/api/operator/benefit?first=2024-01-01&last=2024-01-31",
+        ),
+        (
+            "supplier-token",
+            "/api/supplier/nominations",
+            "/api/supplier/nominations?day=2024-01-15&kind=intraday",
+        ),
+        ("supplier-token", "/api/supplier/imbalance", "/api/supplier/imbalance?day=2024-01-15"),
         ("grid-token", "/api/grid/nodes", ""),
         ("grid-token", "/api/grid/nodes/{node_id}", "/api/grid/nodes/feeder-1"),
         ("grid-token", "/api/grid/nodes/{node_id}/flexibility", "/api/grid/nodes/feeder-1/flexibility"),

@@ -14,6 +14,7 @@ _TOKENS = {
     "grid": "grid-token",
     "resident": "resident-token",
     "fleet": "fleet-token",
+    "supplier": "supplier-token",
 }
 _OPEN = {"/api/health"}
 _ENDLESS = {"/api/resident/stream"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller.config import MarketSettings, Settings
-from controller.domain.errors import NotFoundError
+from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import QUARTER, VirtualDomainClock
@@ -20,11 +20,19 @@ from controller.forecast.prices import PriceBook
 from controller.runtime.closing import DAY_WAIT
 from controller.runtime.core import Controller
 from controller.runtime.offload import run_inline
-from controller.runtime.ports import RegisterRecord
+from controller.runtime.ports import (
+    EventRecord,
+    Nomination,
+    NominationKind,
+    RegisterRecord,
+    SuppliedQuarter,
+)
+from controller.runtime.service import Service
 from controller.runtime.statements import Statements
 from controller.runtime.trading import METERS_WAIT, Trading
 from controller.sharing_settings import MarketMode, SharingSettings
 from market.day_closing import DayPoint
+from market.imbalance import ImbalanceCost
 from market.ledger import Posting, PostingReason, assert_balanced, balances
 from market.orders import Order, Side
 from market.rates import Rate, RateKind
@@ -308,3 +316,84 @@ async def test_the_statement_of_a_closed_day(tmp_path: Path) -> None:
         months = await statements.statements(member=MemberId("m-home"), year=2024)
         assert [month.statement.first for month in months] == [date(2024, 1, 1)]
         assert months[0].statement.lines == made.lines
+
+
+async def test_imbalance_is_paid_by_who_caused_it(tmp_path: Path) -> None:
+    """School and home were announced 500 and 200 Wh and took 700 and 150: the pool is 150 Wh short.
+
+    A kWh short cost 0.04 EUR beyond the energy: 150 x 40,000 = 6,000,000 nano-euro. The school pays for 200
+    Wh, the home is paid for the 50 that it left. Told again with another cost, the difference is booked.
+    """
+    start = MIDNIGHT + QUARTER
+    told = Nomination(
+        interval_start=start,
+        kind=NominationKind.INTRADAY,
+        made_at=MIDNIGHT,
+        import_wh=700,
+        export_wh=0,
+        net_wh={MemberId("m-school"): 500, MemberId("m-home"): 200},
+    )
+    cost = ImbalanceCost(short_microeur_per_kwh=40_000, long_microeur_per_kwh=0)
+    async with running(tmp_path, Settings()) as (controller, trading, clock):
+        service = Service(
+            controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict[str, int]
+        )
+        async with controller.store.unit() as unit:
+            await unit.put_nominations([told])
+        await keep(controller, day_registers(school=(700, 0), home=(150, 0)))
+        with pytest.raises(ConflictError, match="not over"):
+            await service.put_imbalance_costs(costs={start: cost}, who="supplier")
+        clock.advance_to(END)
+        await service.put_imbalance_costs(costs={start: cost}, who="supplier")
+        assert await books(controller) == []
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        booked = [entry for entry in await books(controller) if entry.reason is PostingReason.IMBALANCE]
+        assert balances(booked) == {
+            "member:m-home": -50 * 40_000,
+            "member:m-school": 200 * 40_000,
+            "supplier": -6_000_000,
+        }
+        dearer = replace(cost, short_microeur_per_kwh=50_000)
+        await service.put_imbalance_costs(costs={start: dearer}, who="supplier")
+        postings = await books(controller)
+        assert_balanced(postings)
+        fresh = [entry for entry in postings if entry.reason is PostingReason.IMBALANCE][len(booked) :]
+        assert balances(fresh)["supplier"] == -150 * 50_000
+        seen = await service.imbalance(day=DAY)
+        assert (seen[1].nominated_wh, seen[1].cost) == (700, dearer)
+        assert seen[1].supplied == SuppliedQuarter(
+            interval_start=start, import_wh=850, export_wh=0, complete=True
+        )
+        assert (seen[0].nominated_wh, seen[0].cost, len(seen)) == (None, None, 96)
+        events = [event.what async for event in _events(controller)]
+        assert events == ["told what imbalance cost"] * 2
+
+
+async def _events(controller: Controller) -> AsyncIterator[EventRecord]:
+    async with controller.store.unit() as unit:
+        for event in await unit.events():
+            yield event
+
+
+async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None:
+    """A day on which nobody traded: everybody paid the supplier's prices, by sharing the home had paid less.
+
+    The roof's 300 Wh go half to the home, half to the school; a shared kWh costs 0.105 instead of 0.12, and
+    earns that instead of 0.09. The home's member, who has the roof too, loses on both.
+    """
+    settings = Settings(market=MarketSettings(mode=MarketMode.AUCTION, auction_fee_eur_per_year=10.0))
+    async with running(tmp_path, settings) as (controller, trading, clock):
+        service = Service(
+            controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict[str, int]
+        )
+        await keep(controller, day_registers(home=(200, 0), school=(200, 0), roof=(0, 300)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        found = {each.member: each for each in await service.benefit(first=DAY, last=DAY)}
+        home = found[MemberId("m-home")]
+        assert home.sharing_nanoeur == 96 * (150 * 105_000 + 50 * 120_000 - 300 * 105_000)
+        assert home.without_nanoeur == 96 * (200 * 120_000 - 300 * 90_000)
+        assert (home.days, home.paid_nanoeur) == (1, 0)
+        assert home.gain_nanoeur_per_year == home.sharing_nanoeur * 365 - 10 * 10**9
+        assert await service.benefit(first=DAY + timedelta(days=1), last=DAY + timedelta(days=2)) == []

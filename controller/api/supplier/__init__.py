@@ -1,0 +1,1 @@
+"""The door of the supplier and its balance responsible party: nominations, and what imbalance cost."""
