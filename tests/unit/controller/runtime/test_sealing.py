@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from controller.api.app import create_app
 from controller.domain.errors import ConflictError
 from controller.domain.ids import MemberId, NodeId
+from controller.domain.time import quarters_of_local_day
 from controller.runtime.core import Controller
 from controller.runtime.offload import run_inline
 from controller.runtime.ports import Role
@@ -124,6 +125,30 @@ async def test_days_are_sealed_one_after_the_other_and_once(tmp_path: Path) -> N
     async with running(tmp_path, clock.now()) as (controller, trading, _):
         await trading.sealing.seal_due()
         assert len(await sealed_days(controller)) == 3
+
+
+@pytest.mark.parametrize(("day", "count"), [(date(2024, 3, 31), 92), (date(2024, 10, 27), 100)])
+async def test_a_local_day_of_92_or_100_quarter_hours_is_sealed_whole(
+    tmp_path: Path, day: date, count: int
+) -> None:
+    """Summer time comes or goes: every quarter-hour's posting is in one of the UTC days, once."""
+    quarters = quarters_of_local_day(day)
+    assert len(quarters) == count
+    ends = [start + QUARTER for start in quarters]
+    async with running(tmp_path, ends[0]) as (controller, trading, clock):
+        for start, end in zip(quarters, ends, strict=True):
+            clock.advance_to(end)
+            await book(controller, a_day_of_postings(1, start - timedelta(hours=2)))
+        clock.advance_to(ends[-1] + 2 * DAY)
+        await trading.sealing.seal_due()
+        days = await sealed_days(controller)
+        assert sum(number for _, number in days) == count
+        key = trading.controller.store.ledger_key().public_key.hex()
+        async with doors(controller, trading) as get:
+            files = [tmp_path / name for name, _ in days]
+            for file in files:
+                file.write_bytes((await get("operator", f"/api/operator/ledger/days/{file.name}")).content)
+    assert run_verify(files, [key])[0].startswith(f"{count} postings of {len(days)} day(s)")
 
 
 async def test_a_correction_is_booked_on_its_own_day_and_a_sealed_day_takes_nothing(tmp_path: Path) -> None:
