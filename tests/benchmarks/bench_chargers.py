@@ -217,7 +217,7 @@ async def _until(what: str, there: Callable[[], Awaitable[bool]], timeout_s: flo
     while not await there():
         if time.perf_counter() - begun > timeout_s:
             raise TimeoutError(f"{what} did not come within {timeout_s:g} s")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(LOOK_S)
     return time.perf_counter() - begun
 
 
