@@ -121,7 +121,7 @@ class Closing:
             await self._close(day, first_at, now)
         except (WijkstroomError, ValueError) as error:
             _LOG.warning("a day could not be closed", day=day.isoformat(), why=str(error))
-            self.controller.counters.count_failure("closing")
+            self.controller.counters.count_failure("closing", now)
 
     async def _close(self, day: date, first_at: datetime, now: datetime) -> None:
         async with self._one_at_a_time:

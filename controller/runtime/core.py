@@ -80,10 +80,13 @@ class Counters:
     orders_refused: int = 0
     failures: dict[str, int] = field(default_factory=dict)
     """Steps that failed, by loop: the database was busy, or a bug."""
+    failed_at: dict[str, datetime] = field(default_factory=dict)
+    """When a step of a loop failed last."""
 
-    def count_failure(self, loop: str) -> None:
+    def count_failure(self, loop: str, at: datetime) -> None:
         """One more step of a loop failed."""
         self.failures[loop] = self.failures.get(loop, 0) + 1
+        self.failed_at[loop] = at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +250,7 @@ class Controller:
                 outcome = await driver.set_power(setpoint)
             except Exception as error:  # noqa: BLE001  # a driver's bug: nobody knows what the device took
                 _LOG.exception("a driver failed", asset=setpoint.asset)
-                self.counters.count_failure("send")
+                self.counters.count_failure("send", self.clock.now())
                 outcome = TimedOut(setpoint=setpoint, why=f"the driver failed: {type(error).__name__}")
         self.note(outcome)
         return outcome

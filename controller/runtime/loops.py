@@ -85,7 +85,7 @@ class Loops:
             _LOG.exception("a step failed for a reason nobody expected", loop=loop)
         else:
             return True
-        self.controller.counters.count_failure(loop)
+        self.controller.counters.count_failure(loop, self.controller.clock.now())
         return False
 
     def _dispatch(self, setpoints: Sequence[Setpoint], group: asyncio.TaskGroup) -> None:

@@ -86,7 +86,7 @@ class SafetyProcess:
                 self._child = await _Child.start()
             why = await self._live(self._child, deliver)
             _LOG.error("the safety process is replaced", why=why)
-            self._controller.counters.count_failure("safety")
+            self._controller.counters.count_failure("safety", self._controller.clock.now())
             self.restarts += 1
             await self._child.stop()
             self._child = None
@@ -168,7 +168,7 @@ class SafetyProcess:
                 _LOG.warning("a safety cycle was late", what=late.what, at=at, delay_ms=delay_ms)
             if decided.cycle is None:
                 _LOG.error("a safety cycle failed", error=decided.failure)
-                counters.count_failure("safety")
+                counters.count_failure("safety", self._controller.clock.now())
                 continue
             self._controller.take_cycle(decided.cycle)
             if decided.cycle.setpoints:

@@ -213,7 +213,7 @@ class Trading:
             except (ConflictError, ValueError, KeyError):
                 # One quarter-hour whose figures do not fit must not keep the others from being settled.
                 _LOG.exception("a quarter-hour could not be settled", interval=utc_text(start))
-                self.controller.counters.count_failure("settlement")
+                self.controller.counters.count_failure("settlement", self.controller.clock.now())
 
     def quarter_prices(self, interval: datetime) -> QuarterPrices:
         """The supplier's prices in a quarter-hour."""

@@ -40,6 +40,8 @@ OVER_LIMIT_TOLERANCE = 1.001
 AT_RISK_KWH = 0.1
 """A departure is at risk when more than this will be missing."""
 PLAN_LATE = timedelta(minutes=20)
+FAILURE_SHOWN = timedelta(minutes=15)
+"""How long an operator is told of a step that failed."""
 COMING = timedelta(hours=12)
 """How far ahead a resident is told what the plan wants."""
 COMING_CARS_MAX = 50
@@ -139,6 +141,7 @@ class Views:
             *self._node_alarms(snapshot, nodes),
             *self._charger_alarms(snapshot, chargers),
             *self._plan_alarms(snapshot),
+            *self._failure_alarms(snapshot),
         ]
         return sorted(found, key=lambda alarm: (rank.index(alarm.urgency), alarm.code, alarm.subject))
 
@@ -372,6 +375,11 @@ class Views:
             first.setdefault(strain.node, strain)
         for node, strain in first.items():
             yield _alarm(Urgency.TODAY, "network_strained", node, strain.start, strain.value, strain.unit)
+
+    def _failure_alarms(self, snapshot: Snapshot) -> Iterator[AlarmView]:
+        for loop, at in list(self.counters.failed_at.items()):
+            if snapshot.at - at < FAILURE_SHOWN:
+                yield _alarm(Urgency.TODAY, "step_failed", loop, at)
 
 
 def _strains(plan: ActivePlan) -> Sequence[StrainView] | None:

@@ -64,6 +64,13 @@ ALARMS: Mapping[str, AlarmText] = MappingProxyType(
             title=mark("A device refuses what we ask"),
             advice=mark("Check its settings and firmware; until then it counts with what it really does."),
         ),
+        "step_failed": AlarmText(
+            title=mark("A part of the controller failed"),
+            advice=mark(
+                "It is tried again by itself. If it comes back, look for this part in the controller's log, "
+                "at the space on its disk and at its database."
+            ),
+        ),
         "unknown_device": AlarmText(
             title=mark("An unknown device reports"),
             advice=mark("If it belongs here, add it to the site file; if not, find out who it is."),

@@ -219,6 +219,17 @@ async def test_alarms_come_most_urgent_first_and_unknown_powers_are_no_zeros(tmp
         assert "wijkstroom_safety_cycles_total 1.0" in await service.metrics_text()
 
 
+async def test_an_operator_is_told_of_steps_that_failed_for_a_while(tmp_path: Path) -> None:
+    """A quarter of an hour from the last failure on, with the loop's name."""
+    async with serving(tmp_path) as (service, controller):
+        controller.counters.count_failure("market", START)
+        controller.safety_cycle(START + timedelta(minutes=14))
+        told = [alarm for alarm in (await service.state()).alarms if alarm.code == "step_failed"]
+        assert [(alarm.subject, alarm.since) for alarm in told] == [("market", START)]
+        controller.safety_cycle(START + timedelta(minutes=15))
+        assert "step_failed" not in {alarm.code for alarm in (await service.state()).alarms}
+
+
 async def test_a_member_sees_only_their_own_things(tmp_path: Path) -> None:
     """The home's member has a home and a roof and no car."""
     async with serving(tmp_path) as (service, controller):
