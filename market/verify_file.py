@@ -144,9 +144,7 @@ def run_verify(paths: Sequence[Path], keys: Sequence[str] = ()) -> list[str]:
                 head = file.read(LINE_BYTES_MAX)
                 file.seek(0)
                 if (proof := _object(head)) is not None and "path" in proof:
-                    if canonical(proof) + b"\n" != head:
-                        found.note(found.form, str(path), "is not in the canonical form")
-                    facts += _proof(str(path), proof, checked, found)
+                    facts += _proof(str(path), proof, head, checked, found)
                 elif any(line.startswith(_LEDGER_STARTS) for line in head.split(b"\n", 2)[:2]):
                     ledgers += 1
                     chain.read(str(path), file)
@@ -316,7 +314,9 @@ class _Day:
             self.market[posting["interval_start_utc"]] -= amount
 
 
-def _proof(source: str, document: Mapping[str, Any], trusted: Sequence[bytes], found: _Found) -> list[str]:
+def _proof(
+    source: str, document: Mapping[str, Any], content: bytes, trusted: Sequence[bytes], found: _Found
+) -> list[str]:
     """Checks a proof; what it proves."""
     if document.keys() != _PROOF_FIELDS:
         rule = f"must have exactly the fields {', '.join(sorted(_PROOF_FIELDS))}"
@@ -334,6 +334,8 @@ def _proof(source: str, document: Mapping[str, Any], trusted: Sequence[bytes], f
         found.note(found.form, f"{source}: path", "must be a list of hashes")
     if wrong or sealed is None or path is None or type(index) is not int:
         return []
+    if canonical(document) + b"\n" != content:
+        found.note(found.form, source, "is not in the canonical form")
     seal, problems = sealed.seal, list(_wrong_in_posting(posting))
     if not is_signed(sealed):
         problems.append(f"the signature of {seal.day} does not fit its seal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,6 +148,19 @@ def test_wrong_files_are_told_all_at_once(tmp_path: Path) -> None:
         "file-1",
         "nowhere",
     ]
+
+
+@pytest.mark.parametrize(
+    "value", [b"[" * 500 + b"]" * 500, b"1e999", b"18446744073709551616", b"null", b"{}"]
+)
+def test_nonsense_in_a_proof_is_told_and_nothing_breaks(tmp_path: Path, value: bytes) -> None:
+    """Deep nesting, numbers beyond all bounds, nothing at all; in the place of each field."""
+    good = json.loads(a_chain(2)[0].proof(1))
+    for name in good:
+        parts = [f'"{key}":'.encode() + json.dumps(good[key]).encode() for key in good if key != name]
+        content = b"{" + b",".join([*parts, f'"{name}":'.encode() + value]) + b"}"
+        with pytest.raises(InputProblemsError):
+            run_verify(written(tmp_path, content))
 
 
 def test_of_very_many_problems_fifty_are_shown(tmp_path: Path) -> None:
