@@ -12,7 +12,7 @@ import base64
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from ssl import SSLContext
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
@@ -94,6 +94,8 @@ class SimulatedCharger:
             credentials = base64.b64encode(f"{point.id}:{password}".encode()).decode()
             self._headers["Authorization"] = f"Basic {credentials}"
         self._tls = tls
+        if tls is not None and Fault.WRONG_CERTIFICATE in faults:
+            self._tls = SSLContext(PROTOCOL_TLS_CLIENT)
         self._subprotocol = Subprotocol(version)
         self._answer_timeout_s = answer_timeout_s
         self._backoff_s = backoff_s

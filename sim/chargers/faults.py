@@ -38,6 +38,8 @@ class Fault(StrEnum):
     """Its car writes what it can give as a negative number (EVerest PR 1473)."""
     MEGABYTE_FRAME = "megabyte_frame"
     """Begins its first connection with a frame of a megabyte."""
+    WRONG_CERTIFICATE = "wrong_certificate"
+    """Over TLS it trusts none of the site's authorities, as after a lost update, and never connects."""
     SILENT = "silent"
     """Some minutes after its first connection it hears and says nothing more, and closes nothing."""
 

@@ -61,6 +61,7 @@ class FaultsSpec:
     car_sleeps: float = _number(0.0, 0, 1)
     discharge_sign: float = _number(0.0, 0, 1)
     megabyte_frame: float = _number(0.0, 0, 1)
+    wrong_certificate: float = _number(0.0, 0, 1)
     silent: float = _number(0.0, 0, 1)
 
 

@@ -365,6 +365,29 @@ async def test_22_a_thousand_chargers_that_connect_at_once_over_tls_are_all_ther
         assert {charger.connections for charger in chargers} == {1}
 
 
+async def test_charger_that_trusts_another_authority_never_connects_and_disturbs_nobody(
+    tmp_path: Path,
+) -> None:
+    """It ends each handshake itself; its neighbour is served."""
+    files, names = TestAuthority(tmp_path), ["cp-001", "cp-002"]
+    async with _tls_street(files, names) as (place, url):
+        tls = files.client()
+        lost = place.charger(
+            FakeSocket(),
+            "cp-001",
+            url=url,
+            tls=tls,
+            password="cp-001",
+            faults=[Fault.WRONG_CERTIFICATE],
+        )
+        neighbour = place.charger(FakeSocket(), "cp-002", url=url, tls=tls, password="cp-002")  # noqa: S106
+        await until(lambda: len(neighbour.core.profiles) == 2)
+        await asyncio.sleep(0.3)
+        assert lost.connections == 0
+        assert neighbour.connections == 1
+        assert place.endpoint.connected() == 1
+
+
 async def test_charger_with_a_certificate_of_a_stranger_does_not_get_in(tmp_path: Path) -> None:
     """The wrong certificate: its handshakes fail, again and again, and with its own it is let in."""
     files, stranger = TestAuthority(tmp_path), TestAuthority(tmp_path, "stranger")
