@@ -377,10 +377,10 @@ async def test_charger_that_trusts_another_authority_never_connects_and_disturbs
             "cp-001",
             url=url,
             tls=tls,
-            password="cp-001",
+            password=names[0],
             faults=[Fault.WRONG_CERTIFICATE],
         )
-        neighbour = place.charger(FakeSocket(), "cp-002", url=url, tls=tls, password="cp-002")  # noqa: S106
+        neighbour = place.charger(FakeSocket(), "cp-002", url=url, tls=tls, password=names[1])
         await until(lambda: len(neighbour.core.profiles) == 2)
         await asyncio.sleep(0.3)
         assert lost.connections == 0
