@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from controller.domain.errors import InputProblemsError
 from sim.chargers.client import DIALECTS
 from sim.chargers.faults import Fault
+from sim.scenarios import load_scenario
 from sim.scenarios.build_chargers import build_chargers
 from sim.scenarios.spec import ChargersSpec, FaultsSpec
 from tests.support.sim import scenario
@@ -54,3 +56,13 @@ def test_more_than_all_is_a_problem() -> None:
     """Shares beyond 1 are said with their place."""
     with pytest.raises(InputProblemsError, match="ocpp16_fraction"):
         scenario(chargers__ocpp16_fraction=0.7, chargers__ocpp201_fraction=0.4)
+
+
+def test_example_of_a_mixed_street_is_the_street_with_other_chargers() -> None:
+    """The file in the examples can be read, and differs from the street in its chargers alone."""
+    example = load_scenario(Path(__file__).parents[4] / "deploy" / "examples" / "mixed-street.toml")
+    street = load_scenario("street")
+    assert replace(example, name=street.name, chargers=street.chargers) == street
+    chargers = build_chargers(example.chargers, seed=1)
+    assert {charger.version for charger in chargers} == set(DIALECTS)
+    assert len({fault for charger in chargers for fault in charger.faults}) == 11
