@@ -82,7 +82,7 @@ def auction(
     if volume == 0:
         return _nothing(len(price))
     for margin in (bought, sold):
-        margin.share(volume, quantity_wh, filled, tie_order)
+        margin.share(volume, filled, tie_order)
     from_below = sold.touched(volume) or bought.short(volume)
     from_above = bought.touched(volume) or sold.short(volume)
     return Auction(
@@ -119,6 +119,9 @@ def _crossing(price: IntArray, quantity_wh: IntArray, asked_wh: int) -> int:
         lower_wh = up_to(sample[place - 1])
         within &= price > sample[place - 1]
     if place < len(sample):
+        between = within & (price < sample[place])
+        if not between.any():
+            return int(sample[place])
         within &= price <= sample[place]
     prices, quantities = price[within], quantity_wh[within]
     order = np.argsort(prices)
@@ -130,14 +133,17 @@ class _Margin:
     """One side's orders that stand exactly at the crossing price."""
 
     members: IntArray
+    quantity_wh: IntArray
+    """What each of them asked for or offered, shape (M,)."""
     whole_wh: int
-    """What they asked for or offered together."""
+    """The same together."""
     sure_wh: int
     """What their side has filled before them, at better prices."""
 
     @classmethod
     def of(cls, members: IntArray, quantity_wh: IntArray, sure_wh: int) -> _Margin:
-        return cls(members, int(quantity_wh[members].sum()), sure_wh)
+        own = quantity_wh[members]
+        return cls(members, own, int(own.sum()), sure_wh)
 
     def touched(self, volume_wh: int) -> bool:
         """Whether any of them is filled: then the price cannot be on their bad side."""
@@ -147,11 +153,11 @@ class _Margin:
         """Whether they are not filled in full: then the price cannot be on their good side."""
         return volume_wh < self.sure_wh + self.whole_wh
 
-    def share(self, volume_wh: int, quantity_wh: IntArray, filled_wh: IntArray, tie_order: TieOrder) -> None:
+    def share(self, volume_wh: int, filled_wh: IntArray, tie_order: TieOrder) -> None:
         """Writes what each of them gets into `filled_wh`."""
         if self.touched(volume_wh):
             ordered = in_group(self.members, tie_order)
-            filled_wh[self.members] = pro_rata(volume_wh - self.sure_wh, quantity_wh[self.members], ordered)
+            filled_wh[self.members] = pro_rata(volume_wh - self.sure_wh, self.quantity_wh, ordered)
 
 
 def _nothing(size: int) -> Auction:

@@ -67,7 +67,7 @@ def _whole_parts(numerators: IntArray, denominator: int, total: int, tie_order: 
     """The floors of the quotients, and one more for the largest remainders until they sum to `total`."""
     floors = numerators // denominator
     remainders = numerators - floors * denominator
-    parts = floors.astype(np.int64)
+    parts = floors.astype(np.int64, copy=False)
     left = total - int(parts.sum())
     if left:
         # Each remainder is less than the denominator, so more than `left` of them are above 0: what
