@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -79,51 +79,50 @@ class Left:
     sealed_days: int
 
 
-class Members:
-    """The members' programs: one after the other they place orders until nobody answers."""
+class Member:
+    """A member's program: it places one order after the other until nobody answers."""
 
-    def __init__(self, log: Log, random: Random, clock: ScaledDomainClock) -> None:
+    def __init__(self, name: str, log: Log, seed: int, clock: ScaledDomainClock) -> None:
+        self._name = name
         self._log = log
-        self._random = random
+        self._random = Random(f"{name}-{seed}")
         self._clock = clock
 
     def trade(self, port: int, tokens: Mapping[str, str]) -> None:
         """Trades with one life of the controller until its end."""
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=ANSWER_S) as client:
+        headers = bearer(tokens[self._name])
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=ANSWER_S, headers=headers) as client:
             try:
-                head = client.get("/api/ledger/head", headers=bearer(tokens["operator"])).json()
-                if head["newest"] is not None:
-                    self._log.seals[head["newest"]["seal"]["day"]] = head["newest"]["seal_hash"]
-                for order_id, (member, body) in list(self._log.unanswered.items()):
-                    self._place(client, order_id, member, body, tokens)
+                newest = client.get("/api/ledger/head").json()["newest"]
+                if newest is not None:
+                    self._log.seals[newest["seal"]["day"]] = newest["seal_hash"]
+                for member, body in list(self._log.unanswered.values()):
+                    if member == self._name:
+                        self._place(client, body)
                 while True:
-                    member = self._random.choice(sorted(MEMBERS))
-                    body = self._order(member)
-                    self._place(client, body["order_id"], member, body, tokens)
+                    self._place(client, self._order())
             except httpx.TransportError:
                 return
 
-    def _place(
-        self, client: httpx.Client, order_id: str, member: str, body: Body, tokens: Mapping[str, str]
-    ) -> None:
-        self._log.unanswered[order_id] = member, body
-        answer = client.post("/api/resident/orders", json=body, headers=bearer(tokens[member]))
+    def _place(self, client: httpx.Client, body: Body) -> None:
+        order_id = body["order_id"]
+        self._log.unanswered[order_id] = self._name, body
+        answer = client.post("/api/resident/orders", json=body)
         del self._log.unanswered[order_id]
         if answer.status_code == httpx.codes.CREATED:
-            self._log.accepted[order_id] = member, body
+            self._log.accepted[order_id] = self._name, body
         else:
             self._log.refused[answer.status_code] += 1
-            time.sleep(0.02)
 
-    def _order(self, member: str) -> Body:
+    def _order(self) -> Body:
         ahead = self._random.randint(1, 6) * QUARTER
         return {
-            "order_id": f"{member}-{self._random.getrandbits(64):x}",
+            "order_id": f"{self._name}-{self._random.getrandbits(64):x}",
             "side": self._random.choice(["buy", "sell"]),
             "quantity_wh": self._random.randint(1, 3000),
             "limit_price_microeur_per_kwh": self._random.randint(-50_000, 400_000),
             "interval_start_utc": utc_text(quarter_start(self._clock.now()) + ahead),
-            "node": MEMBERS[member],
+            "node": MEMBERS[self._name],
         }
 
 
@@ -137,7 +136,7 @@ def trade_and_kill(folder: Path, *, kills: int, seed: int) -> tuple[Log, ScaledD
     """
     random, log = Random(seed), Log()
     clock = ScaledDomainClock(anchor_domain=START, anchor_unix_s=time.time(), speed=SPEED)
-    members = Members(log, random, clock)
+    members = [Member(name, log, seed, clock) for name in MEMBERS]
     command = [sys.executable, "-m", "tests.support.trading_process"]
     command += [str(folder), str(clock.anchor_unix_s), str(SPEED)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -158,23 +157,25 @@ def trade_and_kill(folder: Path, *, kills: int, seed: int) -> tuple[Log, ScaledD
     return log, clock
 
 
-def _live(told: IO[str], members: Members, log: Log, life_s: float, *, from_birth: bool) -> None:
+def _live(told: IO[str], members: Sequence[Member], log: Log, life_s: float, *, from_birth: bool) -> None:
     """One life, killed so long [s] after its birth or its first answer."""
     pid = json.loads(told.readline())["pid"]
     killer = threading.Timer(life_s, os.kill, (pid, signal.SIGKILL))
     if from_birth:
         killer.start()
-    trading = None
+    trading: list[threading.Thread] = []
     while "ended" not in (line := json.loads(told.readline())):
         log.answering += 1
-        trading = threading.Thread(target=members.trade, args=(line["port"], line["tokens"]))
-        trading.start()
+        known = line["port"], line["tokens"]
+        trading = [threading.Thread(target=member.trade, args=known) for member in members]
+        for thread in trading:
+            thread.start()
         if not from_birth:
             killer.start()
     killer.join()
     log.kills += 1
-    if trading is not None:
-        trading.join()
+    for thread in trading:
+        thread.join()
 
 
 async def examined(folder: Path, log: Log, clock: ScaledDomainClock) -> Left:
