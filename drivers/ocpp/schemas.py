@@ -1,17 +1,17 @@
-"""Validation of payloads against the schemas of the Open Charge Alliance, compiled to Python.
+"""Validation of payloads against the schemas of the Open Charge Alliance.
 
-The schemas are the `ocpp` package's own files; fastjsonschema turns one into a function, the first time
-that its action is seen.
+The schemas are the `ocpp` package's own files; `jsonschema-rs` turns one into a validator, the first time
+that its action is seen. It was measured at 4 microseconds for a MeterValues of six values, where Python code
+made from the same schema took 30.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import fastjsonschema
+import jsonschema_rs
 import orjson
 
 from controller.domain.errors import WijkstroomError
@@ -21,6 +21,8 @@ _RULE_CODES = {
     "type": RpcErrorCode.TYPE_CONSTRAINT_VIOLATION,
     "enum": RpcErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "format": RpcErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
+    "pattern": RpcErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
+    "multipleOf": RpcErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "minimum": RpcErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "maximum": RpcErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
     "maxLength": RpcErrorCode.PROPERTY_CONSTRAINT_VIOLATION,
@@ -30,12 +32,16 @@ _RULE_CODES = {
     "additionalProperties": RpcErrorCode.FORMAT_VIOLATION,
 }
 """Part 4, section 4.3: which code tells which kind of fault."""
-_NOT_NEEDED = frozenset({"description", "javaType", "comment", "$id", "$schema", "default", "definitions"})
+_DIALECT = frozenset({"$schema", "$id", "id"})
+"""Left out at the top: all files are read in the newest dialect, for which 1.0 is an integer too."""
 
 _BARE_REQUESTS = "v16"
 """The version whose files call a request by its action alone."""
-_DATE_TIME = r"^\d{4}-\d\d-\d\d[tT]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|[zZ])\Z"
+_DATE_TIME = r"^\d{4}-\d\d-\d\d[tT]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|[zZ])$"
 """RFC 3339's form. Whether a calendar has the day is the codec's business, which puts our time in place."""
+_HIDDEN = "it"
+"""Stands for the value in the words of a broken rule: it may be somebody's token."""
+_DESCRIPTION_MAX = 200
 
 
 class PayloadError(WijkstroomError):
@@ -48,26 +54,18 @@ class PayloadError(WijkstroomError):
         super().__init__(f"{code.value}: {description}")
 
 
-def _flat(schema: Any, definitions: Payload) -> Any:
-    """The schema in one piece: definitions put in where they are used, texts left out.
-
-    A call per definition costs more than the checks inside it (39 against 23 microseconds for a
-    MeterValues of five values). No schema of OCPP contains itself, so this ends.
-    """
+def _with_own_times(schema: Any) -> Any:
+    """The schema with our form of a time in place of the standard's format."""
     if isinstance(schema, list):
-        return [_flat(part, definitions) for part in schema]
+        return [_with_own_times(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        return _flat(definitions[reference.rsplit("/", 1)[1]], definitions)
-    kind = schema.get("type")
+    changed = {key: _with_own_times(part) for key, part in schema.items()}
     # Beside a type the keys are keywords; elsewhere they are the names of properties.
-    dropped: frozenset[str] = _NOT_NEEDED if isinstance(kind, str) else frozenset()
-    if dropped and kind != "object":
-        # On strings and lists the standard's files forbid properties that these cannot have anyway.
-        dropped |= {"additionalProperties", "additionalItems"}
-    return {key: _flat(part, definitions) for key, part in schema.items() if key not in dropped}
+    if changed.get("type") == "string" and changed.get("format") == "date-time":
+        del changed["format"]
+        changed["pattern"] = _DATE_TIME
+    return changed
 
 
 @cache
@@ -86,21 +84,16 @@ def _file_name(version: str, name: str) -> str:
 
 
 @cache
-def _validator(version: str, name: str) -> Callable[[Payload], Payload]:
-    """The compiled validator of one schema."""
+def _validator(version: str, name: str) -> jsonschema_rs.Validator:
+    """The validator of one schema."""
     text = files("ocpp").joinpath(version, "schemas", _file_name(version, name)).read_bytes()
     schema = orjson.loads(text.decode("utf-8-sig"))
-    # Defaults stay out of the payload: an absent unit must remain visibly absent to the codec.
-    compiled: Callable[[Payload], Payload] = fastjsonschema.compile(
-        _flat(schema, schema.get("definitions", {})),
-        use_default=False,
-        formats={"date-time": _DATE_TIME},
-    )
-    return compiled
+    plain = {key: part for key, part in schema.items() if key not in _DIALECT}
+    return jsonschema_rs.validator_for(_with_own_times(plain), mask=_HIDDEN, validate_formats=True)
 
 
 def compile_schema(version: str, name: str) -> None:
-    """Compiles a schema now (tens of milliseconds), so that no message has to wait for it."""
+    """Compiles a schema now, so that no message has to wait for it."""
     _validator(version, name)
 
 
@@ -115,8 +108,11 @@ def validate(version: str, name: str, payload: Payload) -> None:
     Raises:
         PayloadError: With the code and the first broken rule.
     """
-    try:
-        _validator(version, name)(payload)
-    except fastjsonschema.JsonSchemaValueException as error:
-        code = _RULE_CODES.get(str(error.rule), RpcErrorCode.FORMAT_VIOLATION)
-        raise PayloadError(code, str(error.message)) from error
+    validator = _validator(version, name)
+    if validator.is_valid(payload):
+        return
+    error = next(validator.iter_errors(payload))
+    place = "/".join(str(step) for step in error.instance_path)
+    text = f"{place}: {error.message}" if place else error.message
+    code = _RULE_CODES.get(str(error.schema_path[-1]), RpcErrorCode.FORMAT_VIOLATION)
+    raise PayloadError(code, text[:_DESCRIPTION_MAX])
