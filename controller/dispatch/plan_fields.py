@@ -233,6 +233,7 @@ class Reader:
             ),
             stays=stays,
             trips=trips,
+            place=None,
             **scalars,
         )
         # What the walk already named (a missing field, a text where a number belongs) is not named twice.
