@@ -32,6 +32,7 @@ from controller.runtime.safety_messages import (
     apply_news,
     packed,
 )
+from controller.runtime.steering import Cycle
 
 ALIVE_S = 1.0
 """A child that has decided nothing for so long [s, machine] says that it lives: time may stand still."""
@@ -120,32 +121,43 @@ def serve(sock: socket.socket) -> None:
     gc.set_threshold(*GC_THRESHOLD)
     pace = Pace(begin.clock, begin.period_s, begin.due)
     while not wire.ended:
+        urgent = False
         for message in rest:
-            _take(guard, pace, message)
+            urgent = _take(guard, pace, message) or urgent
         if pace.left_s() <= 0.0:
-            wire.put(_cycle(guard, pace))
+            pace.begin()
+            decided = _decide(guard, pace)
+            pace.end()
+            wire.put(_told(pace, *decided))
+        elif urgent:
+            # Between two that are due, and none of them: it makes no other one early or late.
+            wire.put(_told(pace, *_decide(guard, pace)))
         elif time.monotonic() - wire.said_s > ALIVE_S:
             wire.put(ALIVE)
         rest = wire.exchange(min(max(pace.left_s(), 0.0), ALIVE_S))
 
 
-def _take(guard: Guard, pace: Pace, message: object) -> None:
-    if isinstance(message, News):
-        if message.clock is not None:
-            pace.clock = message.clock
-        apply_news(guard, message)
+def _take(guard: Guard, pace: Pace, message: object) -> bool:
+    """Takes a message in; whether it does not bear waiting for the next cycle."""
+    if not isinstance(message, News):
+        return False
+    if message.clock is not None:
+        pace.clock = message.clock
+    urgent = message.people is not None and message.people.is_urgent(guard.people)
+    apply_news(guard, message)
+    return urgent
 
 
-def _cycle(guard: Guard, pace: Pace) -> Decided:
-    """One cycle. One that fails sends nothing: what was sent before runs out."""
-    pace.begin()
-    cycle, failure = None, ""
+def _decide(guard: Guard, pace: Pace) -> tuple[Cycle | None, str]:
+    """One cycle, or why it failed. One that fails sends nothing: what was sent before runs out."""
     try:
         cycle = guard.cycle(pace.clock.now())
-        cycle = replace(cycle, decisions=PackedDecisions(cycle.decisions))
+        return replace(cycle, decisions=PackedDecisions(cycle.decisions)), ""
     except Exception:  # noqa: BLE001  # a bug must not end the loop that keeps the cables safe
-        failure = traceback.format_exc()
-    pace.end()
+        return None, traceback.format_exc()
+
+
+def _told(pace: Pace, cycle: Cycle | None, failure: str) -> Decided:
     return Decided(
         cycle=cycle,
         failure=failure,

@@ -57,6 +57,11 @@ class PeopleChange:
     dropped: frozenset[str]
     """Ids of bookings that are gone."""
 
+    def is_urgent(self, before: People) -> bool:
+        """Whether somebody set a limit, stopped or allowed something, or pressed a button."""
+        books = (self.wishes, self.limits, self.lockouts)
+        return any(book is not None for book in books) or self.discharge_stopped != before.discharge_stopped
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from controller.config import Settings
-from controller.domain.assets import Booking
+from controller.domain.assets import Booking, Wishes, WishKind
 from controller.domain.ids import AssetId
 from controller.domain.network import ImposedLimit
 from controller.domain.reasons import Reason, ReasonCode
@@ -26,6 +26,7 @@ from controller.domain.time import ScaledDomainClock
 from controller.runtime import safety_process
 from controller.runtime.core import Controller
 from controller.runtime.people import People
+from controller.runtime.ports import Lockout
 from controller.runtime.report import child_pids
 from controller.runtime.safety_messages import PackedDecisions, PeopleLog, apply_change
 from controller.runtime.safety_process import SafetyProcess
@@ -76,6 +77,12 @@ def safety_child() -> int:
     return found
 
 
+def an_hour_between_cycles(controller: Controller) -> None:
+    """At 600 times real time that is six seconds."""
+    settings = controller.settings
+    controller.settings = replace(settings, safety=replace(settings.safety, period_s=3600.0))
+
+
 def a_car_comes(controller: Controller) -> None:
     """A guest plugs in."""
     controller.receive(ConnectorReading(charge_point=CP, at=controller.clock.now(), plugged=True))
@@ -101,6 +108,24 @@ async def test_a_reading_a_limit_and_a_stop_reach_the_cycle(tmp_path: Path) -> N
         sent.clear()
         await until(lambda: any(s.asset == CP and s.power_kw == 0.0 for s in sent))
         assert controller.counters.failures == {}
+
+
+async def test_what_a_person_sets_does_not_wait_for_the_next_cycle(tmp_path: Path) -> None:
+    """The next one would be due in a simulated hour: a stop is obeyed at once, a booking is not urgent."""
+    async with safe(tmp_path, an_hour_between_cycles) as (controller, _, sent):
+        a_car_comes(controller)
+        controller.people.put_booking(a_booking("b-1", hours=3))
+        await asyncio.sleep(0.3)
+        assert sent == []
+        root = next(node.id for node in controller.site.network.nodes if node.parent is None)
+        controller.people.lockouts = {root: Lockout(node=root, since=START, set_by="dso")}
+        await until(lambda: any(s.asset == CP for s in sent))
+        cycles = controller.counters.safety_cycles
+        sent.clear()
+        controller.people.wishes = {CP: Wishes(asset=CP, mode=WishKind.PAUSE)}
+        await until(lambda: any(s.asset == CP and s.power_kw == 0.0 for s in sent))
+        # Those in between are not counted as due ones, and make none late.
+        assert (controller.counters.safety_cycles, controller.counters.late_cycles) == (cycles, 0)
 
 
 async def test_a_process_that_is_killed_is_replaced_and_knows_what_was_known(tmp_path: Path) -> None:
