@@ -80,11 +80,19 @@ class ChargerState:
     car: CarFacts = NO_FACTS
     numbered: tuple[Numbered, ...] = ()
     """1.6: the latest transactions, to which we give the numbers."""
+    left: OpenTransaction | None = None
+    """The one that was open when the connector was told to be free: off line, its end may come after that."""
 
     @property
     def transaction(self) -> str | None:
         """The open transaction's id."""
         return None if self.open is None else self.open.id
+
+    def known(self, transaction: str) -> OpenTransaction | None:
+        """What is known of a transaction that is open, or whose car has just left."""
+        return next(
+            (one for one in (self.open, self.left) if one is not None and one.id == transaction), None
+        )
 
     def with_samples(self, registers: Registers, car: CarFacts) -> ChargerState:
         """The state after meter values; written out, because every message of a charger comes by here."""
@@ -95,6 +103,7 @@ class ChargerState:
             registers=registers,
             car=car,
             numbered=self.numbered,
+            left=self.left,
         )
 
     def with_end_of(self, transaction: str) -> ChargerState:
@@ -105,7 +114,7 @@ class ChargerState:
 
     def unplugged(self) -> ChargerState:
         """The state without a car; what it told leaves with it."""
-        return replace(self, plugged=False, open=None, car=NO_FACTS)
+        return replace(self, plugged=False, open=None, car=NO_FACTS, left=self.open or self.left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

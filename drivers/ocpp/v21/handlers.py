@@ -93,7 +93,7 @@ def on_transaction_event(state: ChargerState, payload: Payload, context: Context
         return Handled(state=state, response=response, notices=tuple(notices))
 
     current = _is_current(state, transaction, at)
-    if event == "Ended" and transaction != state.transaction:
+    if event == "Ended" and state.known(transaction) is None:
         text = f"the end of {transaction}, whose start was never seen"
         notices.append(context.notice(NoticeCode.UNKNOWN_TRANSACTION, text))
     after = _joined(state, transaction, payload, at) if current else state
@@ -121,11 +121,8 @@ def _is_duplicate(state: ChargerState, transaction: str, payload: Payload) -> bo
     """The same event again: the newest of the open transaction, or the end of an ended one."""
     if transaction in state.ended:
         return bool(payload["eventType"] == "Ended")
-    return (
-        state.transaction == transaction
-        and state.open is not None
-        and state.open.last_event == _named(payload)
-    )
+    known = state.known(transaction)
+    return known is not None and known.last_event == _named(payload)
 
 
 def _is_current(state: ChargerState, transaction: str, at: datetime) -> bool:
@@ -140,11 +137,11 @@ def _is_current(state: ChargerState, transaction: str, at: datetime) -> bool:
 def _joined(state: ChargerState, transaction: str, payload: Payload, at: datetime) -> ChargerState:
     """The state in which this transaction is the open one."""
     token: str | None = payload["idToken"]["idToken"] if "idToken" in payload else None
-    before, car = state.open, state.car
-    if before is not None and before.id == transaction:
+    before, car = state.known(transaction), state.car
+    if before is not None:
         at = max(at, before.at)
         token = token or before.token
-    elif before is not None:
+    elif state.open is not None:
         # Another transaction while one was open: its end was lost, and the car may be another one.
         car = NO_FACTS
     return ChargerState(
@@ -153,6 +150,7 @@ def _joined(state: ChargerState, transaction: str, payload: Payload, at: datetim
         ended=state.ended,
         registers=state.registers,
         car=car,
+        left=state.left,
     )
 
 

@@ -274,6 +274,17 @@ def test_end_of_a_transaction_never_started_is_taken_once() -> None:
     ]
 
 
+def test_end_that_comes_after_its_connector_was_told_to_be_free_is_no_stranger() -> None:
+    """Back on line a charger tells its connector first and the kept end after it; its start was seen."""
+    plugged = _plugged()
+    assert _codes(plugged.receive(_status("Available", "2024-01-15T16:00:00Z"), START)) == []
+    end = _ended(2, "2024-01-15T15:59:50Z")
+    assert _codes(plugged.receive(end, START)) == []
+    assert plugged.state.plugged is False
+    assert plugged.state.transaction is None
+    assert _codes(plugged.receive(end, START)) == [NoticeCode.DUPLICATE]
+
+
 def test_late_replay_of_an_earlier_transaction_does_not_close_the_open_one() -> None:
     """What happened before says nothing of now."""
     plugged = _plugged()

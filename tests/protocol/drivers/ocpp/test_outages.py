@@ -1,0 +1,88 @@
+"""Half a day on a bad link, in each version: what is kept off line arrives, once, and in its own time."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+import pytest
+
+from controller.domain.telemetry import ConnectorReading, MeterReading
+from controller.domain.time import quarter_start
+from drivers.ocpp.codec import NoticeCode
+from sim.chargers.client import DIALECTS, SimulatedCharger
+from tests.support.ocpp import FakeSocket, Street, setpoint, street, until
+
+CARS = ("NL-WST-C00000001", "NL-WST-C00000002")
+STEP_S = 30.0
+STEPS = 1440
+"""Twelve hours."""
+
+
+async def _caught_up(charger: SimulatedCharger, place: Street) -> None:
+    """Waits until the link is there again and everything that waited is answered."""
+    outbox = charger.core.outbox
+    await until(lambda: charger.connected and place.endpoint.connected())
+    await until(lambda: not outbox.has_open_call() and not outbox.wants_to_speak())
+
+
+@pytest.mark.parametrize("version", list(DIALECTS))
+async def test_nothing_is_lost_or_counted_twice_on_a_bad_link(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cars come and go, the link falls some thirty times, also between a message and its answer.
+
+    Each stay is one transaction that began and ended, each quarter-hour of it has its registers to the
+    watt-hour, and what was sent again because its answer got lost is known as a duplicate.
+    """
+    lot = random.Random(7)
+    async with street() as place:
+        socket = FakeSocket()
+        charger = place.charger(socket, version=version)
+        await until(lambda: len(charger.core.profiles) == 2)
+        hear = charger.core.receive
+
+        def lose_some_answers(message: str | bytes) -> str | None:
+            """The link falls just before an answer: the CSMS has taken what the charger will send again."""
+            if str(message).startswith("[3") and lot.random() < 0.1 and charger._connection:
+                charger._connection.transport.abort()
+                return None
+            return hear(message)
+
+        monkeypatch.setattr(charger.core, "receive", lose_some_answers)
+        stays = drops = 0
+        registers: dict[datetime, int] = {}
+        for _ in range(STEPS):
+            if lot.random() < 0.02:
+                socket.token = None if socket.token else CARS[stays % 2]
+                stays += socket.token is not None
+                socket.soc = 0.2
+            if lot.random() < 0.02:
+                drops += 1
+                await charger.drop()
+            place.advance(STEP_S, charger, step_s=STEP_S)
+            now = place.clock.now()
+            if now == quarter_start(now) and charger.core.transaction is not None:
+                registers[now] = round(socket.imported_wh)
+            if lot.random() < 0.3:
+                await _caught_up(charger, place)
+                if socket.token and place.endpoint.steerable():
+                    await place.endpoint.set_power(setpoint(lot.choice([0.0, 6.0, 11.0]), at=now))
+        monkeypatch.setattr(charger.core, "receive", hear)
+        socket.token = None
+        place.advance(STEP_S, charger, step_s=STEP_S)
+        await _caught_up(charger, place)
+
+        assert drops > 20
+        assert stays > 10
+        assert not charger.core.has_kept_messages()
+        connectors = place.of(ConnectorReading)
+        assert len({reading.transaction for reading in connectors} - {None}) == stays
+        assert (connectors[-1].plugged, connectors[-1].transaction) == (False, None)
+        told = {m.at: m.import_wh for m in place.of(MeterReading) if m.import_wh is not None}
+        assert {at: told.get(at) for at in registers} == registers
+        # A day's ride of 11 kW at most, with what was off line told in its own time.
+        assert all(at <= place.clock.now() and at > place.clock.now() - timedelta(days=1) for at in told)
+        codes = [notice.code for notice in place.endpoint.notices]
+        assert set(codes) == {NoticeCode.DUPLICATE}
+        assert len(codes) > 5
