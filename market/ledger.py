@@ -41,6 +41,8 @@ class PostingReason(StrEnum):
     """A fill of the auction, at the clearing price."""
     RENT = "rent"
     """The congestion rent of a quarter-hour, to the community."""
+    GIFT = "gift"
+    """What given surplus earned, to the public building that used it."""
     IMBALANCE_BUY = "imbalance_buy"
     """Used more than was traded: bought from the supplier at its import price."""
     IMBALANCE_SELL = "imbalance_sell"

@@ -24,6 +24,7 @@ from datetime import datetime
 from controller.domain.ids import Ean, MemberId
 from market.clearing.pricing import rent_shares
 from market.clearing.result import Fill, IntervalResult
+from market.gifts import Gift
 from market.ledger import (
     COMMUNITY_ACCOUNT,
     MARKET_ACCOUNT,
@@ -89,6 +90,8 @@ class SettlementInputs:
     rent_to: Mapping[Ean, MemberId] = field(default_factory=dict)
     """The connections among which the congestion rent is returned, with their members; empty: the
     community keeps it."""
+    gifts: tuple[Gift, ...] = ()
+    """What is handed on to public buildings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +265,17 @@ def _trade_lines(inputs: SettlementInputs) -> list[Line]:
                 ref=f"returned:{ean}",
             )
             for ean, member in sorted(inputs.rent_to.items())
+        ),
+        *(
+            Line(
+                payer=member_account(gift.giver),
+                receiver=member_account(gift.receiver),
+                amount_nanoeur=gift.amount_nanoeur,
+                reason=PostingReason.GIFT,
+                interval_start=inputs.interval_start,
+                ref=gift.ref,
+            )
+            for gift in inputs.gifts
         ),
     ]
 

@@ -39,6 +39,8 @@ class LineKind(StrEnum):
     """Sold to the supplier."""
     RENT = "rent"
     """Congestion rent returned."""
+    GIFT = "gift"
+    """What given surplus earned: handed on, or received."""
     IMBALANCE = "imbalance"
     """A part of what imbalance cost."""
     ENERGY_TAX = "energy_tax"
@@ -57,6 +59,7 @@ _KINDS = {
     PostingReason.FEED_IN: LineKind.FEED_IN,
     PostingReason.IMBALANCE_SELL: LineKind.FEED_IN,
     PostingReason.RENT: LineKind.RENT,
+    PostingReason.GIFT: LineKind.GIFT,
     PostingReason.IMBALANCE: LineKind.IMBALANCE,
     PostingReason.ENERGY_TAX: LineKind.ENERGY_TAX,
     PostingReason.NETWORK: LineKind.NETWORK,

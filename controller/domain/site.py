@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
+from controller.domain.assets import Battery, ChargePoint, Load, LoadKind, Member, PvRoof, Vehicle
 from controller.domain.electrical import Electrical
-from controller.domain.ids import AssetId, NodeId
+from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import Network
 
 
@@ -74,3 +74,8 @@ class Site:
     def vehicle_by_token(self) -> Mapping[str, Vehicle]:
         """The vehicle that identifies itself with a token."""
         return {vehicle.token: vehicle for vehicle in self.vehicles}
+
+    @cached_property
+    def public_members(self) -> frozenset[MemberId]:
+        """Whose the public buildings are: schools and the like."""
+        return frozenset(load.member for load in self.loads if load.kind is LoadKind.PUBLIC_BUILDING)

@@ -7,18 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from controller.domain.assets import LoadKind
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import MemberId
 from controller.domain.instructions import Instruction
 from controller.domain.time import utc_text
 from controller.runtime.core import Controller
+from controller.runtime.matches import match_book, sun_orders
 from controller.runtime.ports import ClearingRecord, OrderRecord, UnitOfWork
 from controller.runtime.tokens import Tokens
 from controller.runtime.trading import Trading
 from controller.runtime.trading_door import DepthStep, MatchView, TradeView
 from market.clearing import IntervalResult
-from market.matching import match_fills
 from market.orders import Order, Side
 
 
@@ -79,7 +78,8 @@ class MarketDoor(Tokens):
 
     async def depth(self, interval_start: datetime) -> Sequence[DepthStep]:
         """A cleared quarter-hour's book by side and price."""
-        orders, filled_wh = await self._cleared_book(interval_start)
+        orders, result = await self._cleared_book(interval_start)
+        filled_wh = {fill.order_id: fill.filled_wh for fill in result.fills}
         asked: Counter[tuple[Side, int]] = Counter()
         filled: Counter[tuple[Side, int]] = Counter()
         for order in orders:
@@ -97,12 +97,10 @@ class MarketDoor(Tokens):
 
     async def matches(self, interval_start: datetime, member: MemberId) -> Sequence[MatchView]:
         """Whom a member's filled orders were matched with, without names."""
-        orders, filled_wh = await self._cleared_book(interval_start)
+        orders, result = await self._cleared_book(interval_start)
         site = self.controller.site
-        roofs = {roof.id for roof in site.pv}
-        sun = {order.order_id for order in orders if order.asset in roofs}
-        social = {load.member for load in site.loads if load.kind is LoadKind.PUBLIC_BUILDING}
-        found = await asyncio.to_thread(match_fills, orders, filled_wh, site.network, sun=sun, social=social)
+        found = await asyncio.to_thread(match_book, orders, result, site)
+        sun, social = sun_orders(orders, site), site.public_members
         by_id = {order.order_id: order for order in orders}
         return [
             MatchView(
@@ -118,15 +116,15 @@ class MarketDoor(Tokens):
             if by_id[order_id].member == member
         ]
 
-    async def _cleared_book(self, start: datetime) -> tuple[Sequence[Order], dict[str, int]]:
-        """The orders of a cleared quarter-hour, and what was filled of each."""
+    async def _cleared_book(self, start: datetime) -> tuple[Sequence[Order], IntervalResult]:
+        """The orders of a cleared quarter-hour, and what they got."""
 
-        async def run(unit: UnitOfWork) -> tuple[Sequence[Order], dict[str, int]]:
+        async def run(unit: UnitOfWork) -> tuple[Sequence[Order], IntervalResult]:
             result = await unit.result(start)
             if result is None:
                 raise NotFoundError(f"the quarter-hour of {utc_text(start)} is not cleared")
-            filled_wh = {fill.order_id: fill.filled_wh for fill in result.fills}
+            cleared = {fill.order_id for fill in result.fills}
             orders = await unit.orders_of_interval(start)
-            return [order for order in orders if order.order_id in filled_wh], filled_wh
+            return [order for order in orders if order.order_id in cleared], result
 
         return await self._in_unit(run)

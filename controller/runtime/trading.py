@@ -21,6 +21,7 @@ import structlog
 from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
+from controller.domain.site import Site
 from controller.domain.time import QUARTER, parse_utc, quarter_start, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.closing import Closing
@@ -28,6 +29,7 @@ from controller.runtime.core import Controller
 from controller.runtime.desk import OrderDesk
 from controller.runtime.discharged import Tally, keep_tally, load_tally
 from controller.runtime.expected import forecast_energy, planned_energy
+from controller.runtime.matches import match_book
 from controller.runtime.nominating import Nominating
 from controller.runtime.offload import Offload
 from controller.runtime.ports import RegisterRecord, UnitOfWork
@@ -41,6 +43,7 @@ from market.from_plan import (
     orders_from_plan,
     surplus_orders,
 )
+from market.gifts import Gift, gifts_of, is_given
 from market.links import link_caps_wh, stored_wh
 from market.orders import PPM, Label, Order, OrderSource, stands
 from market.settlement import MeteredEnergy, SettlementInputs, SupplierPrices, settle, trades_of
@@ -275,6 +278,9 @@ class Trading:
             order.member for order in orders if order.source is OrderSource.RESIDENT and stands(order, gate)
         }
         quarter = self.quarter_prices(start)
+        gifts: tuple[Gift, ...] = ()
+        if any(map(is_given, orders)):
+            gifts = await self._offload(_gifts, orders, result, self.controller.site)
         settlement = settle(
             SettlementInputs(
                 interval_start=start,
@@ -287,6 +293,7 @@ class Trading:
                 expected=frozenset(point for _, _, point in points),
                 members_of={point: member for _, member, point in points},
                 rent_to=self._rent_to(),
+                gifts=gifts,
             ),
             booked_at=now,
         )
@@ -325,6 +332,14 @@ async def _add_registers(unit: UnitOfWork, registers: Sequence[RegisterRecord]) 
                 known[register.at, str(register.meter)] = register
                 fitting.append(register)
         await unit.add_registers(fitting)
+
+
+def _gifts(orders: Sequence[Order], result: IntervalResult, site: Site) -> tuple[Gift, ...]:
+    """What members who give their surplus hand on in a quarter-hour."""
+    fills = {fill.order_id: fill for fill in result.fills}
+    book = {order.order_id: order for order in orders if order.order_id in fills}
+    matches = match_book(list(book.values()), result, site)
+    return gifts_of(matches, book, fills, site.public_members)
 
 
 def _traded_by_asset(result: IntervalResult, orders: Sequence[Order]) -> dict[str, int]:

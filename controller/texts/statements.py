@@ -17,6 +17,7 @@ LINES: Mapping[LineKind, str] = MappingProxyType(
         LineKind.SUPPLY: mark("Bought from the supplier"),
         LineKind.FEED_IN: mark("Sold to the supplier"),
         LineKind.RENT: mark("Congestion rent returned"),
+        LineKind.GIFT: mark("Surplus given to public buildings"),
         LineKind.IMBALANCE: mark("Part of the imbalance, by who caused it"),
         LineKind.ENERGY_TAX: mark("Energy tax"),
         LineKind.NETWORK: mark("Network tariff"),

@@ -32,6 +32,7 @@ _POSTING_REASONS: Mapping[PostingReason, str] = MappingProxyType(
     {
         PostingReason.TRADE: mark("trade"),
         PostingReason.RENT: mark("congestion rent"),
+        PostingReason.GIFT: mark("gift"),
         PostingReason.IMBALANCE_BUY: mark("used more than traded"),
         PostingReason.IMBALANCE_SELL: mark("used less than traded"),
         PostingReason.SHARED_BUY: mark("energy of neighbours"),
@@ -42,6 +43,7 @@ _POSTING_REASONS: Mapping[PostingReason, str] = MappingProxyType(
         PostingReason.NETWORK: mark("network tariff"),
         PostingReason.FEED_IN_FEE: mark("feed-in fee"),
         PostingReason.VAT: mark("VAT"),
+        PostingReason.IMBALANCE: mark("part of an imbalance"),
         PostingReason.REVERSAL: mark("reversal"),
     }
 )

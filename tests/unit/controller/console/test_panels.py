@@ -28,8 +28,9 @@ from controller.domain.ids import NodeId
 from controller.domain.network import ImposedLimit
 from controller.runtime.door import LedgerView
 from controller.texts import Language, translator
+from market.ledger import PostingReason
 from tests.support.fake_door import FakeDoor
-from tests.support.fake_views import FEEDER, RESIDENT, START
+from tests.support.fake_views import FEEDER, RESIDENT, START, fake_postings
 
 _NL, _EN = translator(Language.DUTCH), translator(Language.ENGLISH)
 _VOID = {"br", "input", "path", "rect"}
@@ -256,3 +257,10 @@ def test_a_form_reads_clock_times_and_offers_quarters_that_are_open() -> None:
     first = next(iter(quarter_choices(START, _EN)))
     assert first == "2024-01-15T17:00:00+00:00"
     assert len(quarter_choices(START + timedelta(hours=1), _EN, 8)) == 8
+
+
+@pytest.mark.parametrize("reason", PostingReason)
+def test_every_reason_of_a_posting_has_a_name(reason: PostingReason) -> None:
+    """A posting that the page cannot name would take the whole page with it."""
+    row, posting = 1, replace(fake_postings()[0], reason=reason)
+    assert posting.debit_account in _well_formed(panels.postings_html([(row, posting)], _NL))

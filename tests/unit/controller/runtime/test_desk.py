@@ -217,6 +217,32 @@ async def test_a_standing_instruction_orders_the_surplus(
         assert not any(name.startswith("instruction/") for name in fills(trading))
 
 
+async def test_given_surplus_is_paid_back_to_the_school(tmp_path: Path) -> None:
+    """The school buys at the market's price and has back what it paid for the energy that it was given."""
+    noon = datetime(2024, 6, 3, 11, 0, tzinfo=UTC)
+    interval = noon + QUARTER
+    async with running(tmp_path, at=noon) as (controller, trading, clock):
+        await controller.make_plan(controller.horizon(noon))
+        await trading.desk.instruct(instruction("i1", GiveSurplus()))
+        clock.advance_to(interval - MINUTE)
+        await trading.clear_interval(interval)
+        found = fills(trading)
+        roof, school = (
+            found[f"{source}/2024-06-03T11:15:00Z"] for source in ("instruction/i1/roof", "forecast/school")
+        )
+        async with controller.store.unit() as unit:
+            await unit.add_registers([*registers(interval), *registers(interval + QUARTER)])
+        clock.advance_to(interval + 2 * QUARTER)
+        await trading.settle_due()
+        async with controller.store.unit() as unit:
+            gifts = [p for _, p in await unit.postings() if p.reason is PostingReason.GIFT]
+        (gift,) = gifts
+        assert (gift.debit_account, gift.credit_account) == ("member:m-home", "member:m-school")
+        assert roof.price_microeur_per_kwh is not None
+        given_wh = min(roof.filled_wh, school.filled_wh)
+        assert gift.amount_nanoeur == given_wh * roof.price_microeur_per_kwh > 0
+
+
 async def test_instructions_survive_a_restart_and_are_their_members(tmp_path: Path) -> None:
     """They count once, others cannot end them, and there is an end to how many."""
     async with running(tmp_path) as (controller, trading, _clock):
