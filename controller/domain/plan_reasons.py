@@ -23,6 +23,8 @@ class PlanReasonCode(StrEnum):
     """It charges because it is below its minimum."""
     DEPARTURE = "departure"
     """It charges in every step that is left because the departure needs it."""
+    OFTEN_EARLY = "often_early"
+    """It charges for an earlier departure than its driver said: by its own past they often leave earlier."""
     CHEAP = "cheap"
     """It charges because a kWh in it is worth what it costs now, and other hours of the stay cost more."""
     DEAR = "dear"

@@ -35,6 +35,7 @@ from controller.runtime.people import People
 from controller.runtime.plan import ActivePlan
 from controller.runtime.planning import Forecasts, Planner
 from controller.runtime.ports import RegisterRecord, Store
+from controller.runtime.stays import read_stays
 from controller.runtime.steering import Cycle, Steering
 from controller.state import NeighbourhoodState
 
@@ -47,6 +48,8 @@ INBOX_READINGS_MAX = 200_000
 SUN_EVERY_CYCLES = 30
 """How often the sky is compared with a clear one."""
 HISTORY_QUARTERS = 96
+STAYS_KEY = "stays:"
+"""Under this and its id a car's stays are kept in the store."""
 
 _LOG = structlog.get_logger(__name__)
 
@@ -183,6 +186,8 @@ class Controller:
             self.people.bookings = {booking.id: booking for booking in await unit.bookings(ending_after=now)}
             self.people.wishes = {wishes.asset: wishes for wishes in await unit.wishes()}
             self.people.discharge_stopped = await unit.value("discharge_stopped") == "true"
+            kept = {car.id: await unit.value(STAYS_KEY + car.id) for car in self.site.vehicles}
+        self.planner.stays.cars = {car: read_stays(text) for car, text in kept.items() if text is not None}
 
     @property
     def state(self) -> NeighbourhoodState:
@@ -276,6 +281,7 @@ class Controller:
 
     async def make_plan(self, horizon: Horizon, seconds: float | None = None) -> None:
         """Solves a horizon and takes the plan over."""
+        self._look_at_stays(horizon)
         result = await self.solver.solve(horizon.inputs, self.settings.planning.deadline_s)
         self.counters.plans += 1
         self.counters.plan_seconds.append(result.build_s + result.solve_s if seconds is None else seconds)
@@ -286,6 +292,24 @@ class Controller:
             self.counters.plans_made_again += result.rounds > 0
             self.counters.plans_straining += bool(result.findings)
         self.plan = ActivePlan(horizon=horizon, result=result)
+        await self._keep_stays()
+
+    def _look_at_stays(self, horizon: Horizon) -> None:
+        """Who is plugged in, and until when by what they said."""
+        standing: dict[AssetId, datetime | None] = {}
+        for vehicle in horizon.charge_point_of:
+            asked = self.people.departures_of(self.site.vehicle_by_id[vehicle], horizon.made_at)
+            standing[vehicle] = asked[0].at_utc if asked else None
+        self.planner.stays.look(horizon.made_at, standing)
+
+    async def _keep_stays(self) -> None:
+        """Writes down the stays that have changed; where that fails, after the next plan."""
+        book = self.planner.stays
+        if book.unsaved:
+            async with self.store.unit() as unit:
+                for car in sorted(book.unsaved):
+                    await unit.put_value(STAYS_KEY + car, book.cars[car].text())
+            book.unsaved.clear()
 
     def take_registers(self) -> list[RegisterRecord]:
         """The registers at quarter-hours that have come in since the last call."""

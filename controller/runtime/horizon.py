@@ -8,6 +8,7 @@ from the booking's end (plus a margin: returns are uncertain), and so on.
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -34,6 +35,7 @@ from controller.domain.site import Site
 from controller.domain.time import QUARTER, quarter_start
 from controller.domain.units import FloatArray
 from controller.domain.v2g import V2gUse, budget_price_eur_per_kwh
+from controller.forecast.departures import chance_gone, finish, sooner
 from controller.runtime.people import People
 
 FINE_H, MIDDLE_H = 8.0, 16.0
@@ -62,6 +64,8 @@ class CarNow:
     charge_now: bool
     v2g_use: V2gUse = field(default_factory=V2gUse)
     """What it has given back of its lifetime budget."""
+    leaves_h: FloatArray | None = None
+    """In how many hours it may leave by its own past, as equally likely values; None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,8 @@ class Horizon:
     inputs: DispatchInputs
     charge_point_of: Mapping[AssetId, AssetId]
     """Where each plugged-in car of the problem stands."""
+    ready_by: Mapping[AssetId, datetime] = field(default_factory=dict)
+    """When cars are to have what they need whose drivers often leave earlier than they say."""
     base_kw: Mapping[NodeId, FloatArray]
     """Forecast of the unsteered load directly under each node [kW], shape (T,)."""
     sun_kw: Mapping[NodeId, FloatArray]
@@ -128,11 +134,11 @@ def build_horizon(
     """The dispatch problem as seen at `now`; `facts` have one value per step of `boundaries`."""
     starts = boundaries[:-1]
     step_h = np.array([(b - a).total_seconds() / 3600.0 for a, b in zip(starts, boundaries[1:], strict=True)])
+    ready_by = _ready_by(now, boundaries, people, facts)
     stores = [
         store
         for car in facts.cars
-        if (store := _car_store(car, people.departures_of(car.vehicle, now), people, boundaries, settings))
-        is not None
+        if (store := _car_store(car, ready_by.get(car.vehicle.id), people, boundaries, settings)) is not None
     ]
     stores += [
         _battery_store(battery, energy, len(starts), may_discharge=may)
@@ -162,6 +168,7 @@ def build_horizon(
         charge_point_of={
             car.vehicle.id: car.charge_point for car in facts.cars if car.charge_point is not None
         },
+        ready_by=ready_by,
         base_kw=facts.base_kw,
         sun_kw=facts.sun_kw,
     )
@@ -225,9 +232,38 @@ def _ceil_step(boundaries: Sequence[datetime], at: datetime) -> int:
     return bisect_left(boundaries, at)
 
 
+def _ready_by(
+    now: datetime, boundaries: tuple[datetime, ...], people: People, facts: HorizonFacts
+) -> dict[AssetId, datetime]:
+    """When plugged-in cars are to have what their next departure needs, by price and their own past.
+
+    A car alone, as if it had the cables for itself: the plan is asked for it and gives what there is.
+    """
+    step_h = np.array([(b - a).total_seconds() / 3600.0 for a, b in itertools.pairwise(boundaries)])
+    ends_h = np.cumsum(step_h)
+    found = {}
+    for car in facts.cars:
+        asked = people.departures_of(car.vehicle, now)
+        if car.leaves_h is None or car.charge_point is None or car.energy_kwh is None or not asked:
+            continue
+        steps = int(np.searchsorted(ends_h, (asked[0].at_utc - now).total_seconds() / 3600.0, side="right"))
+        need_kwh = asked[0].energy_kwh - car.energy_kwh
+        if steps == 0 or need_kwh <= 0.0 or car.paused:
+            continue
+        most_kwh = car.vehicle.efficiency_charge * car.charge_kw_max * step_h[:steps]
+        price = sooner(facts.import_price_eur_per_kwh[:steps], step_h[:steps])
+        hurried, at_ease = (
+            finish(most_kwh=most_kwh, need_kwh=need_kwh, gone=gone, price_eur_per_kwh=price).step
+            for gone in (chance_gone(car.leaves_h, ends_h[:steps]), np.zeros(steps))
+        )
+        if hurried < at_ease:
+            found[car.vehicle.id] = boundaries[hurried + 1]
+    return found
+
+
 def _car_store(
     car: CarNow,
-    departures: Sequence[Departure],
+    ready_by: datetime | None,
     people: People,
     boundaries: tuple[datetime, ...],
     settings: Settings,
@@ -235,6 +271,7 @@ def _car_store(
     """A car as a store; None where it is not here within the horizon."""
     steps = len(boundaries) - 1
     vehicle = car.vehicle
+    departures = people.departures_of(vehicle, boundaries[0])
     stays, trips = _calendar(car, departures, people, boundaries, settings)
     if not stays:
         return None
@@ -248,7 +285,7 @@ def _car_store(
     charge = np.full(steps, 0.0 if car.paused else car.charge_kw_max)
     discharge = np.full(steps, car.discharge_kw_max if two_way else 0.0)
     early = timedelta(seconds=settings.planning.early_departure_s)
-    stays = _early(stays, trips, boundaries, early, energy, car)
+    stays = _early(stays, trips, boundaries, early, energy, car, ready_by)
     final = settings.planning.final_fraction * vehicle.capacity_kwh
     if car.charge_now and not car.paused:
         discharge[:] = 0.0
@@ -348,8 +385,11 @@ def _early(
     early: timedelta,
     energy_kwh: float,
     car: CarNow,
+    ready_by: datetime | None,
 ) -> list[Stay]:
     """Splits each stay that ends in a departure: what the car can have, it has some time before.
+
+    The next one earlier still where the car's own past says so (`ready_by`).
 
     Asked is no more than the car could have by then alone, so that a margin is no broken promise.
     """
@@ -362,6 +402,8 @@ def _early(
             driven += 1
         step = _floor_step(boundaries, boundaries[stay.to_step] - early)
         wish, begin = stay.departure_min_kwh, stay.from_step
+        if wish is not None and ready_by is not None:
+            step, ready_by = min(step, _floor_step(boundaries, ready_by)), None
         if wish is not None and begin < step < stay.to_step:
             hours = (boundaries[step] - boundaries[begin]).total_seconds() / 3600.0
             reach_kwh = max(0.0, could_kwh + efficient_kw * hours)

@@ -22,6 +22,7 @@ from controller.forecast.sun import clear_sky_fraction, clearness_ahead, low_sha
 from controller.runtime.discharged import Tally
 from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People, booking_energy_kwh
+from controller.runtime.stays import StayBook
 from controller.runtime.steering import Steering
 from controller.setpoints.base_load import BaseLoad
 from controller.state import NeighbourhoodState
@@ -145,6 +146,8 @@ class Planner:
     forecasts: Forecasts
     discharged: Tally = field(default_factory=Tally)
     """What cars have given back of their lifetime budgets; replaced as a whole."""
+    stays: StayBook = field(default_factory=StayBook)
+    """How long cars stayed."""
 
     def horizon(
         self, state: NeighbourhoodState, people: People, steering: Steering, now: datetime
@@ -191,6 +194,7 @@ class Planner:
                 continue
             point = self.site.charge_point_by_id[place]
             wish = people.wishes.get(vehicle.id)
+            own = self.stays.cars.get(vehicle.id)
             energy = (
                 steering.energy_kwh(state, place, now)
                 if point_id is not None
@@ -211,6 +215,7 @@ class Planner:
                     paused=wish is not None and wish.mode is WishKind.PAUSE,
                     charge_now=wish is not None and wish.mode is WishKind.CHARGE_NOW,
                     v2g_use=self.discharged.use.get(vehicle.id, V2gUse()),
+                    leaves_h=None if own is None or point_id is None else own.leaves_h(now),
                 )
             )
         return cars

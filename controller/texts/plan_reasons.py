@@ -17,6 +17,7 @@ PLAN_SENTENCES: Mapping[PlanReasonCode, str] = MappingProxyType(
         PlanReasonCode.EMPTY: mark("It gives nothing back below its minimum of {energy}."),
         PlanReasonCode.BELOW_MINIMUM: mark("It charges up to its minimum of {energy}."),
         PlanReasonCode.DEPARTURE: mark("It charges all the time until departure, to leave with {energy}."),
+        PlanReasonCode.OFTEN_EARLY: mark("Its driver often leaves earlier than said; it is ready by {time}."),
         PlanReasonCode.CHEAP: mark("It charges at {price}; other hours of its stay cost up to {other}."),
         PlanReasonCode.DEAR: mark(
             "It gives back at {price}; charging back costs {other} with losses and wear."

@@ -133,33 +133,36 @@ class Replay:
         """Levels that are safe by what is known from sessions that are over."""
         s, now, cars = self.sessions, moment.now_h, moment.cars
         over = s.departure_h <= now
-        past = PastStays(stated_h=s.stated_h[over], stayed_h=(s.departure_h - s.arrival_h)[over])
+        past = PastStays(
+            stated_h=s.stated_h[over],
+            stayed_h=(s.departure_h - s.arrival_h)[over],
+            clock_h=s.arrival_h[over] % 24.0,
+        )
         begins = np.asarray(now + H * np.arange(FINE))
         most, gone = np.zeros((cars.size, FINE)), np.zeros((cars.size, FINE))
-        ends = []
         for row, i in enumerate(cars.tolist()):
-            here_h = max(now - s.arrival_h[i], 0.0)
-            stays = leave_times(past, stated_h=float(s.stated_h[i]), stayed_h=here_h)
+            came_h = float(s.arrival_h[i])
+            here_h = max(now - came_h, 0.0)
+            stays = leave_times(past, stated_h=float(s.stated_h[i]), stayed_h=here_h, clock_h=came_h % 24.0)
             if not stays.size:
                 stays = np.array([here_h + 1.0])
-            gone[row] = chance_gone(stays, begins + H - s.arrival_h[i])
-            ends.append(max(float(s.arrival_h[i] + np.median(stays)), now + H))
-            here = np.clip(ends[row] - begins, 0.0, H)
-            most[row] = POINT_KW * np.minimum(here, np.clip(begins + H - s.arrival_h[i], 0.0, H))
+            gone[row] = chance_gone(stays, begins + H - came_h)
+            most[row] = POINT_KW * np.clip(begins + H - came_h, 0.0, H)
         needs = self._needs(moment)
         levels = safe_levels(
             most_kwh=most,
             need_kwh=needs,
             gone=gone,
             price_eur_per_kwh=self.price(begins),
+            step_h=np.full(FINE, H),
             room_kwh=np.full((1, FINE), LIMIT_KW * H),
             above=[np.zeros(1, dtype=np.int64)] * cars.size,
         )
         wishes: list[Wishes] = []
-        for row, end in enumerate(ends):
+        for row, need in enumerate(needs.tolist()):
             points = [(now + H * step, kwh) for step, kwh in waypoints(levels[row])]
-            if not points or end > points[-1][0]:
-                points.append((end, float(needs[row])))
+            if levels[row, -1] < need - DONE_KWH:
+                points.append((now + H * FINE + 1.0, need))
             wishes.append(points)
         return wishes
 

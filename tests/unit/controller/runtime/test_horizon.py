@@ -244,6 +244,44 @@ def test_how_early_is_a_setting(early_s: float, wishes: int) -> None:
     assert sum(stay.departure_min_kwh is not None for stay in store.stays) == wishes
 
 
+def dear_then_cheap(leaves_h: list[float] | None, wish_kwh: float = 41.0) -> Horizon:
+    """Car 1 leaves in six hours; power is cheap in the last two, its past tells when it may leave."""
+    boundaries = step_boundaries(START, 36.0)
+    price = np.where(np.arange(len(boundaries) - 1) < 16, 0.30, 0.10)
+    facts = HorizonFacts(
+        cars=[car(leaves_h=None if leaves_h is None else np.array(leaves_h))],
+        batteries=[],
+        base_kw={},
+        sun_kw={},
+        import_price_eur_per_kwh=price,
+        export_price_eur_per_kwh=price - 0.05,
+    )
+    return build_horizon(START, boundaries, site(), Settings(), leaves_in(6.0, wish_kwh), facts)
+
+
+def test_a_car_that_often_leaves_early_is_to_be_ready_earlier() -> None:
+    """A driver of whom one in two leaves after three hours: the cheap hours come too late."""
+    made = dear_then_cheap([3.0] * 10 + [6.0] * 10)
+    ready = made.ready_by[AssetId("car-1")]
+    assert START + HOUR < ready <= START + 3 * HOUR
+    first = made.inputs.stores[0].stays[0]
+    assert made.boundaries[first.to_step] == ready
+    assert first.departure_min_kwh == 41.5
+
+
+def test_a_car_that_stays_as_long_as_it_says_waits_for_cheap_hours() -> None:
+    """Its past, or none, leaves the quarter-hour that everyone has."""
+    for past in ([6.0] * 20, None):
+        first = dear_then_cheap(past).inputs.stores[0].stays[0]
+        assert first.to_step == 23
+    assert dear_then_cheap(None).ready_by == {}
+
+
+def test_a_car_that_has_what_it_needs_is_not_hurried() -> None:
+    """Whenever its driver leaves, nothing is missing."""
+    assert dear_then_cheap([1.0] * 20, wish_kwh=20.0).ready_by == {}
+
+
 def test_a_late_return_is_a_setting() -> None:
     """Two hours after its booking, which ends in an hour."""
     people = People(bookings={"b1": booking(1, START - HOUR, 2)})
