@@ -24,6 +24,7 @@ from controller.domain.errors import InputProblemsError, StartUpError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.network import Limit, LimitKind, Network
 from controller.domain.site import Site
+from market.clearing import MarketRules, Mechanism, Pricing
 from tests.support.neighbourhood import site
 
 
@@ -122,6 +123,25 @@ def test_figures_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -
         "settings.ocpp.port",
     ):
         assert place in text
+
+
+def test_a_site_declares_its_market(tmp_path: Path) -> None:
+    """Mechanism, prices, cap and credit are read back; figures out of range are refused by their place."""
+    market = MarketSettings(
+        rules=MarketRules(mechanism=Mechanism.MCAFEE, pricing=Pricing.NODAL, unit_wh=500),
+        member_share_max=0.3,
+        credit_limit_eur=25.0,
+    )
+    path = tmp_path / "site.toml"
+    path.write_text(site_file_text(site(), Settings(market=market)), encoding="utf-8")
+    assert read_site_file(path)[1].market == market
+    wrong = MarketSettings(rules=MarketRules(unit_wh=0), member_share_max=0.0, credit_limit_eur=-1.0)
+    text = problems_of(tmp_path, site(), Settings(market=wrong))
+    for name in ("rules.unit_wh", "member_share_max", "credit_limit_eur"):
+        assert f"settings.market.{name}: must lie in" in text
+    table = tomllib.loads(site_file_text(site(), Settings()))
+    table["settings"]["market"]["rules"]["mechanism"] = "first_come"
+    assert "settings.market.rules.mechanism" in problems_in(tmp_path, tomli_w.dumps(table))
 
 
 def test_unknown_names_are_refused_at_every_depth(tmp_path: Path) -> None:
