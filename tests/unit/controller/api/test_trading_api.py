@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,7 +20,11 @@ from controller.api.resident.market import (
     clearing_events,
 )
 from controller.api.server import WebServer
+from controller.domain.ids import MemberId
 from controller.domain.time import utc_text
+from controller.runtime.desk import OrderRefusedError
+from controller.runtime.ports import OrderRecord
+from market.orders import Order, Refusal, RefusalCode
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_views import RESIDENT
 from tests.support.web import Api, bearer, make_api
@@ -52,6 +57,22 @@ async def test_a_refusal_says_why_in_a_code_and_a_sentence() -> None:
         (refusal,) = answer.json()["refusals"]
         assert refusal["code"] == code
         assert refusal["sentence"] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("code", RefusalCode)
+async def test_a_refusal_has_the_status_that_the_page_says(code: RefusalCode) -> None:
+    """Every code stands in `deploy/formats/trading.md` with its status."""
+    api = make_api()
+
+    async def refuse(order: Order, member: MemberId) -> OrderRecord:  # noqa: ARG001
+        raise OrderRefusedError([Refusal(code=code, sentence="because")])
+
+    api.door.place_order = refuse  # type: ignore[method-assign]
+    answer = await call(api, "POST", "orders", ORDER)
+    page = (Path(__file__).parents[4] / "deploy/formats/trading.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith("|") and f"`{code}`" in line]
+    assert f"| {answer.status_code} |" in row
+    assert answer.json()["refusals"] == [{"code": code, "sentence": "because"}]
 
 
 async def test_an_order_carries_label_end_and_link() -> None:
