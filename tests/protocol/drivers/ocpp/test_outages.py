@@ -14,6 +14,7 @@ from sim.chargers.client import DIALECTS, SimulatedCharger
 from tests.support.ocpp import FakeSocket, Street, setpoint, street, until
 
 CARS = ("NL-WST-C00000001", "NL-WST-C00000002")
+OF_TRANSACTIONS = {"StartTransaction", "StopTransaction", "TransactionEvent"}
 STEP_S = 30.0
 STEPS = 1440
 """Twelve hours."""
@@ -42,14 +43,20 @@ async def test_nothing_is_lost_or_counted_twice_on_a_bad_link(
         await until(lambda: len(charger.core.profiles) == 2)
         hear = charger.core.receive
 
-        def lose_some_answers(message: str | bytes) -> str | None:
-            """The link falls just before an answer: the CSMS has taken what the charger will send again."""
-            if str(message).startswith("[3") and lot.random() < 0.1 and charger._connection:
-                charger._connection.transport.abort()
-                return None
+        answers = 0
+
+        def lose_every_fourth_answer(message: str | bytes) -> str | None:
+            """The link falls just before it: the CSMS has taken what the charger will send again."""
+            nonlocal answers
+            waiting = charger.core.outbox._open
+            if str(message).startswith("[3") and waiting and waiting[1].action in OF_TRANSACTIONS:
+                answers += 1
+                if answers % 4 == 0 and charger._connection:
+                    charger._connection.transport.abort()
+                    return None
             return hear(message)
 
-        monkeypatch.setattr(charger.core, "receive", lose_some_answers)
+        monkeypatch.setattr(charger.core, "receive", lose_every_fourth_answer)
         stays = drops = 0
         registers: dict[datetime, int] = {}
         for _ in range(STEPS):
@@ -73,8 +80,8 @@ async def test_nothing_is_lost_or_counted_twice_on_a_bad_link(
         place.advance(STEP_S, charger, step_s=STEP_S)
         await _caught_up(charger, place)
 
-        assert drops > 20
-        assert stays > 10
+        assert drops > 10
+        assert stays > 5
         assert not charger.core.has_kept_messages()
         connectors = place.of(ConnectorReading)
         assert len({reading.transaction for reading in connectors} - {None}) == stays
@@ -83,6 +90,4 @@ async def test_nothing_is_lost_or_counted_twice_on_a_bad_link(
         assert {at: told.get(at) for at in registers} == registers
         # A day's ride of 11 kW at most, with what was off line told in its own time.
         assert all(at <= place.clock.now() and at > place.clock.now() - timedelta(days=1) for at in told)
-        codes = [notice.code for notice in place.endpoint.notices]
-        assert set(codes) == {NoticeCode.DUPLICATE}
-        assert len(codes) > 5
+        assert {notice.code for notice in place.endpoint.notices} == {NoticeCode.DUPLICATE}
