@@ -16,7 +16,7 @@ from sim.chargers.answers import (
     end_by_word,
     take_profile,
 )
-from sim.chargers.dialect import Handler
+from sim.chargers.dialect import Handler, Message
 from sim.chargers.profiles import MAX, PHASES, Profile, read_profile_16
 from sim.chargers.rules import STACK_LEVEL_MAX
 
@@ -55,7 +55,7 @@ def _clear_profiles(charger: ChargerCore, payload: Payload) -> Payload:
 
 def _composite(charger: ChargerCore, payload: Payload) -> Payload:
     """As limits, in the unit that was asked for."""
-    if payload["connectorId"] != 1:
+    if payload["connectorId"] not in {0, 1}:
         return REJECTED
     unit = payload.get("chargingRateUnit", "W")
     watts = 1.0 if unit == "W" else PHASES * NOMINAL_VOLTAGE_V
@@ -65,7 +65,7 @@ def _composite(charger: ChargerCore, payload: Payload) -> Payload:
     ]
     return {
         "status": "Accepted",
-        "connectorId": 1,
+        "connectorId": payload["connectorId"],
         "scheduleStart": utc_text(charger.now),
         "chargingSchedule": {
             "duration": payload["duration"],
@@ -77,6 +77,10 @@ def _composite(charger: ChargerCore, payload: Payload) -> Payload:
 
 def _trigger(charger: ChargerCore, payload: Payload) -> Payload:
     match payload["requestedMessage"]:
+        case "BootNotification":
+            charger.outbox.say([charger.dialect.boot()])
+        case "Heartbeat":
+            charger.outbox.say([Message("Heartbeat", {})])
         case "StatusNotification":
             charger.tell_status()
         case "MeterValues":

@@ -17,7 +17,7 @@ from sim.chargers.answers import (
     end_by_word,
     take_profile,
 )
-from sim.chargers.dialect import Handler
+from sim.chargers.dialect import Handler, Message
 from sim.chargers.profiles import PHASES, read_profile
 from sim.chargers.rules import STACK_LEVEL_MAX, Refusal
 
@@ -62,6 +62,31 @@ def _clear_profiles(charger: ChargerCore, payload: Payload) -> Payload:
     )
 
 
+def _get_profiles(charger: ChargerCore, payload: Payload) -> Payload:
+    """Reports follow the answer, one for the station and one for the EVSE where both have profiles (K09)."""
+    wanted = payload["chargingProfile"]
+    found = [
+        profile
+        for profile in charger.profiles
+        if payload.get("evseId") in {None, profile.evse}
+        and profile.id in wanted.get("chargingProfileId", [profile.id])
+        and wanted.get("chargingProfilePurpose") in {None, profile.purpose}
+        and wanted.get("stackLevel") in {None, profile.stack_level}
+        and "CSO" in wanted.get("chargingLimitSource", ["CSO"])
+    ]
+    if not found:
+        return {"status": "NoProfiles"}
+    for evse in sorted({profile.evse for profile in found}):
+        report = {
+            "requestId": payload["requestId"],
+            "chargingLimitSource": "CSO",
+            "evseId": evse,
+            "chargingProfile": [profile.body for profile in found if profile.evse == evse],
+        }
+        charger.outbox.say([Message("ReportChargingProfiles", report)])
+    return ACCEPTED
+
+
 def _composite_21(charger: ChargerCore, payload: Payload) -> Payload:
     """As setpoints, in both directions."""
     return _composite(charger, payload, both_ways=charger.point.discharge_kw_max > 0)
@@ -73,7 +98,7 @@ def _composite_201(charger: ChargerCore, payload: Payload) -> Payload:
 
 
 def _composite(charger: ChargerCore, payload: Payload, *, both_ways: bool) -> Payload:
-    if payload["evseId"] != 1:
+    if payload["evseId"] not in {0, 1}:
         return REJECTED
     unit = payload.get("chargingRateUnit", "W")
     watts = 1.0 if unit == "W" else PHASES * NOMINAL_VOLTAGE_V
@@ -83,7 +108,7 @@ def _composite(charger: ChargerCore, payload: Payload, *, both_ways: bool) -> Pa
         said = {"operationMode": "CentralSetpoint", "setpoint": value} if both_ways else {"limit": value}
         periods.append({"startPeriod": start_s, **said})
     schedule = {
-        "evseId": 1,
+        "evseId": payload["evseId"],
         "duration": payload["duration"],
         "scheduleStart": utc_text(charger.now),
         "chargingRateUnit": unit,
@@ -94,6 +119,10 @@ def _composite(charger: ChargerCore, payload: Payload, *, both_ways: bool) -> Pa
 
 def _trigger(charger: ChargerCore, payload: Payload) -> Payload:
     match payload["requestedMessage"]:
+        case "BootNotification":
+            charger.outbox.say([charger.dialect.boot()])
+        case "Heartbeat":
+            charger.outbox.say([Message("Heartbeat", {})])
         case "StatusNotification":
             charger.tell_status()
         case "MeterValues":
@@ -214,6 +243,7 @@ _COMMON: Mapping[str, Handler] = {
     "ClearCache": _clear_cache,
     "ClearChargingProfile": _clear_profiles,
     "DataTransfer": _data_transfer,
+    "GetChargingProfiles": _get_profiles,
     "GetLocalListVersion": _list_version,
     "GetTransactionStatus": _transaction_status,
     "GetVariables": _get_variables,

@@ -9,7 +9,7 @@ Source: OCPP 2.1 Part 2, block K and the texts of its schemas; OCPP 1.6 sections
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -92,6 +92,8 @@ class Profile:
     """State of charge (fraction) beyond which a limit [W] holds (2.1)."""
     overrules: bool = False
     """1.6: a default for one connector counts before one for all, whatever their stack levels."""
+    body: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """2.x: as it was received, to be reported."""
 
     def origin(self, at: datetime, started: datetime | None) -> datetime | None:
         """Where the schedule's time is counted from at a moment; None where nowhere."""
@@ -198,6 +200,7 @@ def read_profile(payload: Mapping[str, Any], received: datetime) -> Profile:
         offline_s_max=body.get("maxOfflineDuration"),
         ends_offline=body.get("invalidAfterOfflineDuration", False),
         soc_limit=_soc_limit(schedule),
+        body=body,
     )
 
 
@@ -257,7 +260,9 @@ def updated(profile: Profile, update: Mapping[str, Any]) -> Profile:
         discharge_limit_w=value("dischargeLimit", period.discharge_limit_w),
         setpoint_w=value("setpoint", period.setpoint_w),
     )
-    return replace(profile, periods=(fresh,))
+    schedule = profile.body["chargingSchedule"][0]
+    told = {**schedule, "chargingSchedulePeriod": [{**_periods(schedule)[0], **update}]}
+    return replace(profile, periods=(fresh,), body={**profile.body, "chargingSchedule": [told]})
 
 
 def _periods(schedule: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -176,7 +176,7 @@ def test_offline_only_quarter_hours_and_ends_are_kept() -> None:
         ("ClearChargingProfile", {"chargingProfileId": 9}, {"status": "Unknown"}),
         ("TriggerMessage", {"requestedMessage": "MeterValues"}, {"status": "Accepted"}),
         ("TriggerMessage", {"requestedMessage": "TransactionEvent"}, {"status": "Rejected"}),
-        ("TriggerMessage", {"requestedMessage": "BootNotification"}, {"status": "NotImplemented"}),
+        ("TriggerMessage", {"requestedMessage": "LogStatusNotification"}, {"status": "NotImplemented"}),
         ("RequestStopTransaction", {"transactionId": "T"}, {"status": "Rejected"}),
         ("GetTransactionStatus", {}, {"messagesInQueue": False}),
         ("GetCompositeSchedule", {"duration": 60, "evseId": 2}, {"status": "Rejected"}),

@@ -294,6 +294,35 @@ def test_other_requests_are_answered_by_their_schemas(version: str) -> None:
     assert charger.talk()[0] == trigger
 
 
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+def test_profiles_are_reported_as_they_came(version: str) -> None:
+    """K09: what a charger holds can be asked for; a report per EVSE follows, nothing where nothing fits."""
+    charger = Charger(version)
+    charger.connect()
+    station = request("ChargingStationMaxProfile", [limit(9000.0)], evse=0, profile_id=3)
+    low = request("TxDefaultProfile", [limit(4200.0)], profile_id=2)
+    for payload in (station, low):
+        charger.ask("SetChargingProfile", payload)
+    everything = {"requestId": 5, "chargingProfile": {}}
+    assert charger.ask("GetChargingProfiles", everything) == {"status": "Accepted"}
+    assert charger.talk() == ["ReportChargingProfiles"] * 2
+    told = [(report["evseId"], report["chargingProfile"]) for report in charger.of("ReportChargingProfiles")]
+    assert told == [(0, [station["chargingProfile"]]), (1, [low["chargingProfile"]])]
+    nothing = {"requestId": 6, "chargingProfile": {"chargingProfilePurpose": "TxProfile"}}
+    assert charger.ask("GetChargingProfiles", nothing) == {"status": "NoProfiles"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_boot_and_heartbeat_are_told_when_asked(version: str) -> None:
+    """A trigger makes it introduce itself again; its status follows, as after every boot."""
+    charger = Charger(version)
+    charger.connect()
+    for message, said in (("Heartbeat", 1), ("BootNotification", 2)):
+        assert charger.ask("TriggerMessage", {"requestedMessage": message}) == {"status": "Accepted"}
+        assert charger.talk()[0] == message
+        assert len(charger.of(message)) == said
+
+
 # Faults.
 
 
