@@ -48,18 +48,28 @@ class Books(OnLoop):
 
         return await self._in_unit(run)
 
-    async def orders(self, member: MemberId) -> Sequence[OrderRecord]:
-        """A member's own orders."""
-        return await self._in_unit(lambda unit: unit.orders_of_member(member))
+    async def orders(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
+        """A member's own orders, the newest quarter-hour first."""
+        return await self._in_unit(lambda unit: unit.orders_of_member(member, limit=limit))
+
+    async def order(self, order_id: str, member: MemberId) -> OrderRecord:
+        """One of a member's own orders."""
+        record = await self._in_unit(lambda unit: unit.order(order_id))
+        if record is None or record.order.member != member:
+            raise NotFoundError(f"you have no order {order_id!r}")
+        return record
 
     async def trades(self, member: MemberId) -> Sequence[TradeView]:
         """A member's fills."""
-        records = await self.orders(member)
-        return [
-            TradeView(order=record.order, fill=record.fill)
-            for record in records
-            if record.fill is not None and record.fill.filled_wh > 0
-        ]
+        return _fills(await self._in_unit(lambda unit: unit.orders_of_member(member, filled=True)))
+
+    async def own_fills(self, interval_start: datetime, member: MemberId) -> Sequence[TradeView]:
+        """What was filled of a member's own orders of a cleared quarter-hour."""
+        return _fills(
+            await self._in_unit(
+                lambda unit: unit.orders_of_member(member, interval_start=interval_start, filled=True)
+            )
+        )
 
     async def ledger(self, *, account: str | None, after_row: int, limit: int) -> LedgerView:
         """Balances and a page of postings."""
@@ -129,3 +139,7 @@ class Books(OnLoop):
 
     async def _page(self, after_row: int) -> Sequence[tuple[int, Posting]]:
         return await self._in_unit(lambda unit: unit.postings(after_row=after_row, limit=CHUNK_LEAVES))
+
+
+def _fills(records: Sequence[OrderRecord]) -> list[TradeView]:
+    return [TradeView(order=record.order, fill=record.fill) for record in records if record.fill is not None]

@@ -373,8 +373,12 @@ class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
         """Never discharge this car, or allow it again (which needs the owner's opt-in)."""
         ...
 
-    async def orders(self, member: MemberId) -> Sequence[OrderRecord]:
-        """A member's own orders."""
+    async def orders(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
+        """A member's own orders, the newest quarter-hour first."""
+        ...
+
+    async def order(self, order_id: str, member: MemberId) -> OrderRecord:
+        """One of a member's own orders."""
         ...
 
     async def trades(self, member: MemberId) -> Sequence[TradeView]:

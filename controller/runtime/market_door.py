@@ -16,7 +16,7 @@ from controller.runtime.matches import match_book, sun_orders
 from controller.runtime.ports import ClearingRecord, OrderRecord, UnitOfWork
 from controller.runtime.tokens import Tokens
 from controller.runtime.trading import Trading
-from controller.runtime.trading_door import DepthStep, MatchView, TradeView
+from controller.runtime.trading_door import DepthStep, MatchView
 from market.clearing import IntervalResult
 from market.orders import Order, Side
 
@@ -66,15 +66,6 @@ class MarketDoor(Tokens):
     ) -> Sequence[ClearingRecord]:
         """The newest clearings between two quarter-hours, the oldest first."""
         return await self._in_unit(lambda unit: unit.clearings(after=after, until=until, limit=limit))
-
-    async def own_fills(self, interval_start: datetime, member: MemberId) -> Sequence[TradeView]:
-        """What was filled of a member's own orders of a cleared quarter-hour."""
-        records = await self.orders(member)
-        return [
-            TradeView(order=record.order, fill=record.fill)
-            for record in records
-            if record.fill is not None and record.order.interval_start == interval_start
-        ]
 
     async def depth(self, interval_start: datetime) -> Sequence[DepthStep]:
         """A cleared quarter-hour's book by side and price."""

@@ -193,8 +193,18 @@ class UnitOfWork(Protocol):
         """The orders of a quarter-hour that are not cancelled, by id."""
         ...
 
-    async def orders_of_member(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
-        """A member's own orders, made by hand or by an instruction, the newest interval first."""
+    async def orders_of_member(
+        self,
+        member: MemberId,
+        *,
+        limit: int = 200,
+        interval_start: datetime | None = None,
+        filled: bool = False,
+    ) -> Sequence[OrderRecord]:
+        """A member's own orders, made by hand or by an instruction, the newest interval first.
+
+        Those of one quarter-hour where it is given, and only filled ones where that is asked.
+        """
         ...
 
     async def open_orders(self, member: MemberId, *, since: datetime) -> Sequence[Order]:

@@ -64,16 +64,35 @@ def orders_of_interval(connection: Connection, interval_start: datetime) -> Sequ
     return sorted(map(_order, found), key=lambda each: each.order_id)
 
 
-def orders_of_member(connection: Connection, member: MemberId, limit: int) -> Sequence[OrderRecord]:
-    """A member's own orders, made by hand or by an instruction, the newest interval first."""
+def orders_of_member(
+    connection: Connection,
+    member: MemberId,
+    limit: int,
+    interval_start: datetime | None = None,
+    *,
+    filled: bool = False,
+) -> Sequence[OrderRecord]:
+    """A member's own orders, made by hand or by an instruction, the newest interval first.
+
+    Args:
+        connection: An open transaction.
+        member: Whose.
+        limit: How many at most.
+        interval_start: Those of one quarter-hour; None: of all.
+        filled: Whether only those of which something was filled.
+    """
     table = tables.orders
-    found = connection.execute(
+    query = (
         _orders_with_fills()
         .where(table.c.member == member, table.c.source.in_(_OWN))
         .order_by(table.c.interval_start.desc(), table.c.placed_at.desc(), table.c.order_id)
         .limit(limit)
     )
-    return [_record(row) for row in found]
+    if interval_start is not None:
+        query = query.where(table.c.interval_start == interval_start)
+    if filled:
+        query = query.where(tables.fills.c.filled_wh > 0)
+    return [_record(row) for row in connection.execute(query)]
 
 
 def open_orders(connection: Connection, member: MemberId, since: datetime) -> Sequence[Order]:

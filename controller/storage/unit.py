@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 
 from controller.domain.assets import Booking, Wishes
 from controller.domain.ids import MemberId, NodeId
@@ -58,9 +59,21 @@ class SqlUnit:
         """The orders of a quarter-hour that are not cancelled, by id."""
         return await self._transaction.run(trading.orders_of_interval, interval_start)
 
-    async def orders_of_member(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
-        """A member's own orders, made by hand or by an instruction, the newest interval first."""
-        return await self._transaction.run(trading.orders_of_member, member, limit)
+    async def orders_of_member(
+        self,
+        member: MemberId,
+        *,
+        limit: int = 200,
+        interval_start: datetime | None = None,
+        filled: bool = False,
+    ) -> Sequence[OrderRecord]:
+        """A member's own orders, made by hand or by an instruction, the newest interval first.
+
+        Those of one quarter-hour where it is given, and only filled ones where that is asked.
+        """
+        return await self._transaction.run(
+            partial(trading.orders_of_member, filled=filled), member, limit, interval_start
+        )
 
     async def open_orders(self, member: MemberId, *, since: datetime) -> Sequence[Order]:
         """A member's own orders from a quarter-hour on that are neither cancelled nor cleared, by id."""

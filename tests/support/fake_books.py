@@ -53,9 +53,16 @@ class FakeBooks:
         balances = {"member:home-7": 83_000_001, "supplier": -90_000_000, "community": 6_999_999}
         return LedgerView(balances_nanoeur=balances, postings=chosen[:limit])
 
-    async def orders(self, member: MemberId) -> Sequence[OrderRecord]:
+    async def orders(self, member: MemberId, *, limit: int = 200) -> Sequence[OrderRecord]:
         """A member's own."""
-        return [record for record in self.kept_orders.values() if record.order.member == member]
+        return [record for record in self.kept_orders.values() if record.order.member == member][:limit]
+
+    async def order(self, order_id: str, member: MemberId) -> OrderRecord:
+        """One of them."""
+        record = self.kept_orders.get(order_id)
+        if record is None or record.order.member != member:
+            raise NotFoundError(f"you have no order {order_id!r}")
+        return record
 
     async def trades(self, member: MemberId) -> Sequence[TradeView]:
         """A member's fills."""

@@ -27,12 +27,15 @@ from controller.api.resident.models import (
 from controller.api.resident.rights import Driver, Reader, Trader, limited
 from controller.api.security import TheDoor, own_member
 from controller.domain.assets import WishKind
-from controller.domain.errors import InputProblemsError, NotFoundError, Problem
+from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.runtime.door import AssetView, Door
 from controller.texts.clocks import next_local
 from market.links import RoundTrip, round_trip_orders, round_trip_problems
 from market.orders import Label, Link, Order, OrderSource, Side
+
+ORDERS_MAX = 1000
+"""How many orders are listed at once: a week has 672 quarter-hours."""
 
 router = APIRouter(
     prefix="/api/resident", tags=["resident"], dependencies=[Depends(limited)], responses=documented(429)
@@ -112,10 +115,12 @@ async def put_never_discharge(door: TheDoor, who: Driver, asset_id: str, body: N
     return wire.reply(wire.wishes(wishes))
 
 
-@router.get("/orders", summary="Your orders", response_model=list[OrderOut])
-async def get_orders(door: TheDoor, who: Reader) -> Response:
+@router.get("/orders", summary="Your orders", response_model=list[OrderOut], responses=documented(422))
+async def get_orders(
+    door: TheDoor, who: Reader, limit: Annotated[int, Query(ge=1, le=ORDERS_MAX)] = 200
+) -> Response:
     """Your orders and what became of them, the newest interval first."""
-    return wire.reply([wire.order(record) for record in await door.orders(own_member(who))])
+    return wire.reply([wire.order(record) for record in await door.orders(own_member(who), limit=limit)])
 
 
 @router.post(
@@ -225,10 +230,7 @@ def own_node(assets: Sequence[AssetView]) -> NodeId | None:
 )
 async def get_order(door: TheDoor, who: Reader, order_id: str) -> Response:
     """One order and what became of it."""
-    for record in await door.orders(own_member(who)):
-        if record.order.order_id == order_id:
-            return wire.reply(wire.order(record))
-    raise NotFoundError(f"you have no order {order_id!r}")
+    return wire.reply(wire.order(await door.order(order_id, own_member(who))))
 
 
 @router.delete(

@@ -50,6 +50,22 @@ async def test_order_keeps_label_end_and_link(store: SqlStore) -> None:
                 await unit.add_orders([replace(order, **change)])
 
 
+async def test_fills_are_found_behind_any_number_of_orders_to_come(store: SqlStore) -> None:
+    """A week of open orders does not hide what was traded."""
+    coming = [make_order(f"c{i}", interval_start=START + (i + 1) * QUARTER) for i in range(300)]
+    anna = MemberId("anna")
+    async with store.unit() as unit:
+        await unit.add_orders([make_order("o1"), make_order("o2"), *coming])
+        await unit.add_result(make_result(make_fill("o1"), make_fill("o2", 0)), START)
+        assert "o1" not in {record.order.order_id for record in await unit.orders_of_member(anna)}
+        for found in (
+            await unit.orders_of_member(anna, filled=True),
+            await unit.orders_of_member(anna, filled=True, interval_start=START),
+        ):
+            assert [record.order.order_id for record in found] == ["o1"]
+        assert await unit.orders_of_member(anna, filled=True, interval_start=START + QUARTER) == []
+
+
 async def test_open_orders_are_a_members_own_that_still_can_cost(store: SqlStore) -> None:
     """Neither cancelled nor cleared, from the asked quarter-hour on, by hand or by instruction."""
     instructed = make_order("o2", source=OrderSource.INSTRUCTION, interval_start=START + QUARTER)
