@@ -83,20 +83,25 @@ def _unique_fields(problems: list[Problem]) -> Callable[[list[tuple[str, Any]]],
 
 def parse_csv(
     text: str, source: str, columns: Sequence[str], optional: Sequence[str] = ()
-) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of a CSV text; blank lines come as empty rows.
+) -> tuple[list[str], Iterator[list[str]]]:
+    """The header and, one by one, the rows of a CSV text; blank lines come as empty rows.
 
     Raises:
-        InputProblemsError: If it is no CSV, or columns are missing, unknown or there twice.
+        InputProblemsError: If it is no CSV, which may show at any row, or columns are missing, unknown or
+            there twice.
     """
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise InputProblemsError(source, [Problem(place=source, rule=f"is no CSV: {error}")]) from error
-    names = [name.strip() for name in (rows[0] if rows else [])]
+    rows = _rows(text, source)
+    names = [name.strip() for name in next(rows, [])]
     if problems := _header_problems(names, columns, (*columns, *optional)):
         raise InputProblemsError(source, problems)
-    return names, rows[1:]
+    return names, rows
+
+
+def _rows(text: str, source: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise InputProblemsError(source, [Problem(place=source, rule=f"is no CSV: {error}")]) from error
 
 
 def _header_problems(names: Sequence[str], columns: Sequence[str], known: Sequence[str]) -> list[Problem]:
