@@ -148,24 +148,6 @@ def test_roomy_network_equals_the_auction(orders: list[Order]) -> None:
 
 
 @MANY
-@given(books())
-def test_orders_in_the_money_fill_fully_at_one_place(orders: list[Order]) -> None:
-    """Strictly better than the price means filled; strictly worse means not filled at all."""
-    result = clear(orders)
-    price = result.price_microeur_per_kwh[orders[0].node]
-    filled = {fill.order_id: fill.filled_wh for fill in result.fills}
-    for order in orders if price is not None else []:
-        assert price is not None
-        better = order.limit_price_microeur_per_kwh - price
-        gain = better if order.side is Side.BUY else -better
-        if gain > 0:
-            assert filled[order.order_id] == order.quantity_wh
-        # The price is the floor of a half: one step below it is still at the midpoint.
-        if gain < -1:
-            assert filled[order.order_id] == 0
-
-
-@MANY
 @given(problems(), st.sampled_from(Side), st.integers(1, 20), st.integers(-4, 8))
 def test_new_buyer_never_lowers_a_price(
     problem: tuple[list[Order], Envelope], side: Side, quantity_wh: int, limit: int
@@ -181,27 +163,6 @@ def test_new_buyer_never_lowers_a_price(
         for place in before.keys() & after.keys():
             change = after[place] - before[place]
             assert change >= 0 if side is Side.BUY else change <= 0
-
-
-@MANY
-@given(books(), st.data())
-def test_splitting_an_order_gains_nothing_but_rounding(orders: list[Order], data: st.DataObject) -> None:
-    """Two halves get together what the whole got, to a watt-hour per order that ties with it."""
-    chosen = data.draw(st.sampled_from(orders))
-    if chosen.quantity_wh == 1:
-        return
-    first = data.draw(st.integers(1, chosen.quantity_wh - 1))
-    rest = [order for order in orders if order is not chosen]
-    limit = chosen.limit_price_microeur_per_kwh
-    halves = [
-        an_order("half-1", chosen.side, first, limit, chosen.node),
-        an_order("half-2", chosen.side, chosen.quantity_wh - first, limit, chosen.node),
-    ]
-    whole, split = clear(orders), clear([*rest, *halves])
-    assert whole.price_microeur_per_kwh == split.price_microeur_per_kwh
-    before = {fill.order_id: fill.filled_wh for fill in whole.fills}[chosen.order_id]
-    after = {fill.order_id: fill.filled_wh for fill in split.fills}
-    assert abs(after["half-1"] + after["half-2"] - before) <= 2
 
 
 def one_leaves_at_a_time(orders: list[Order]) -> IntervalResult:

@@ -105,13 +105,60 @@ def test_every_mechanism_is_fair_inside_every_network(seed: int, rules: MarketRu
         orders = a_book(chance, network.order)
         result = clear_by(rules, orders, network)
         assert_fair(orders, result)
-        filled = {fill.order_id: fill.filled_wh for fill in result.fills}
+        filled = fills_of(result)
         net: Counter[NodeId] = Counter()
         for order in orders:
             net[order.node] += filled[order.order_id] * (1 if order.side is Side.BUY else -1)
         assert network.holds(net)
         shuffled = chance.sample(orders, len(orders))
         assert clear_by(rules, shuffled, network) == result
+
+
+def fills_of(result: IntervalResult) -> dict[str, int]:
+    """What was filled, by order id."""
+    return {fill.order_id: fill.filled_wh for fill in result.fills}
+
+
+@BLOCKS
+@given(SEEDS)
+def test_the_auctions_promises_at_one_place(seed: int) -> None:
+    """A thousand books at one place: one price; who is better than it has all, who is worse has nothing.
+
+    A buyer more never lowers it, a seller more never raises it; two halves get what the whole got, to a
+    watt-hour each.
+    """
+    chance = random.Random(seed)
+    for _ in range(BLOCK):
+        # The widest limits stand in both books, so that the range that prices are kept in is the same.
+        frame = [an_order("x-high", "sell", 1, 9), an_order("x-low", "buy", 1, -5)]
+        orders = [*a_book(chance, (NodeId(""),)), *frame]
+        result = clear(orders)
+        (price,) = set(result.price_microeur_per_kwh.values())
+        filled = fills_of(result)
+        for order in orders:
+            sign = 1 if order.side is Side.BUY else -1
+            gain = 0 if price is None else sign * (order.limit_price_microeur_per_kwh - price)
+            if gain > 0:
+                assert filled[order.order_id] == order.quantity_wh
+            # The price is the floor of a half: one step below it is still at the midpoint.
+            elif price is None or gain < -1:
+                assert filled[order.order_id] == 0
+        side = chance.choice(list(Side))
+        more = clear([*orders, an_order("more", side, chance.randint(1, 20), chance.randint(-4, 8))])
+        (moved,) = set(more.price_microeur_per_kwh.values())
+        if price is not None and moved is not None:
+            assert moved >= price if side is Side.BUY else moved <= price
+        whole = chance.choice(orders)
+        if whole.quantity_wh > 1:
+            first = chance.randint(1, whole.quantity_wh - 1)
+            halves = [
+                replace(whole, order_id="half-1", quantity_wh=first),
+                replace(whole, order_id="half-2", quantity_wh=whole.quantity_wh - first),
+            ]
+            split = clear([*(order for order in orders if order is not whole), *halves])
+            assert split.price_microeur_per_kwh == result.price_microeur_per_kwh
+            parts = fills_of(split)
+            assert abs(parts["half-1"] + parts["half-2"] - filled[whole.order_id]) <= 2
 
 
 @BLOCKS
@@ -179,7 +226,7 @@ def test_linked_sales_never_give_more_than_was_stored(seed: int) -> None:
         others = a_book(chance, (NodeId(""),))
         stored = stored_wh(history)
         result = clear([*legs, *others], caps_wh=link_caps_wh([*legs, *others], stored))
-        filled = {fill.order_id: fill.filled_wh for fill in result.fills}
+        filled = fills_of(result)
         sold = sum(filled[leg.order_id] for leg in legs if leg.side is Side.SELL)
         assert sold <= sum(stored.values())
         history += [(leg, filled[leg.order_id]) for leg in legs]
@@ -202,7 +249,7 @@ def test_matches_add_up_to_the_fills(seed: int) -> None:
             )
         )
         orders = a_book(chance, envelope.order)
-        filled = {fill.order_id: fill.filled_wh for fill in clear(orders, envelope).fills}
+        filled = fills_of(clear(orders, envelope))
         matches = match_fills(
             orders,
             filled,
