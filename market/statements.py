@@ -102,6 +102,8 @@ class Statement:
     total_nanoeur: int
     without_nanoeur: int
     """What it would have been without sharing or trading."""
+    sharing_nanoeur: int
+    """What it is, or would have been, by sharing after the fact."""
     days: int
     """How many days are closed, of those the statement is about."""
     estimated_quarters: int
@@ -118,8 +120,18 @@ class Statement:
 
     @property
     def without_cents(self) -> int:
-        """The same of what it would have been."""
+        """What it would have been without sharing or trading."""
         return cents_of(self.without_nanoeur)
+
+    @property
+    def sharing_cents(self) -> int:
+        """What it is, or would have been, by sharing after the fact."""
+        return cents_of(self.sharing_nanoeur)
+
+    @property
+    def is_traded(self) -> bool:
+        """Whether something was traded beforehand, so that sharing would have been another way."""
+        return any(line.kind in {LineKind.BOUGHT, LineKind.SOLD} for line in self.lines)
 
 
 def cents_of(amount_nanoeur: int) -> int:
@@ -172,6 +184,7 @@ def make_statement(
             "estimated_quarters",
             "unsettled_quarters",
             "without_nanoeur",
+            "sharing_nanoeur",
         )
     }
     amounts = _amounts(postings, member_account(member))
@@ -195,6 +208,7 @@ def make_statement(
         ),
         total_nanoeur=sum(amounts.values()),
         without_nanoeur=sums["without_nanoeur"],
+        sharing_nanoeur=sums["sharing_nanoeur"],
         days=len({point.day for point in kept}),
         estimated_quarters=sums["estimated_quarters"],
         unsettled_quarters=sums["unsettled_quarters"],

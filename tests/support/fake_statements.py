@@ -36,6 +36,7 @@ def fake_statement(member: MemberId = RESIDENT) -> Statement:
         ),
         total_nanoeur=sum(amount for _, _, amount, _ in lines),
         without_nanoeur=4_000_000_000,
+        sharing_nanoeur=3_600_000_000,
         days=2,
         estimated_quarters=3,
         unsettled_quarters=0,

@@ -54,6 +54,9 @@ class StatementOut(Out):
     without_nanoeur: int
     """What it would have been without sharing or trading, by the same prices, rates and VAT."""
     without_cents: int
+    sharing_nanoeur: int
+    """What it is, or would have been, by sharing after the fact."""
+    sharing_cents: int
     estimated_quarters: int
     unsettled_quarters: int
     tariff_source: str

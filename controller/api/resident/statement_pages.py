@@ -73,6 +73,8 @@ def statement_json(view: StatementView, words: Translator) -> Json:
         "total_cents": made.total_cents,
         "without_nanoeur": made.without_nanoeur,
         "without_cents": made.without_cents,
+        "sharing_nanoeur": made.sharing_nanoeur,
+        "sharing_cents": made.sharing_cents,
         "estimated_quarters": made.estimated_quarters,
         "unsettled_quarters": made.unsettled_quarters,
         "tariff_source": view.tariff_source,
@@ -151,6 +153,7 @@ def statement_html(view: StatementView, words: Translator) -> str:
         "</table>",
         f"<h2>{escape(words.say('What it would have been'))}</h2>",
         f"<p>{escape(_comparison(made, saved, words))}</p>",
+        f"<p>{escape(_by_sharing(made, words))}</p>" if made.is_traded else "",
         _sources(view, words),
         f'<p class="note">{escape(note(words))}</p>',
     ]
@@ -225,6 +228,13 @@ def _comparison(made: Statement, saved: int, words: Translator) -> str:
         "With the same meters and tariffs, without sharing or trading: {without}. You are {lost} worse off.",
         without=without,
         lost=_money(-saved, words),
+    )
+
+
+def _by_sharing(made: Statement, words: Translator) -> str:
+    return words.say(
+        "By sharing after the fact instead of the auction: {sharing}.",
+        sharing=_money(made.sharing_cents, words),
     )
 
 

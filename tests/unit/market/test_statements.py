@@ -78,6 +78,7 @@ def test_a_month_of_sharing() -> None:
     ]
     assert (found.used_wh, found.made_wh, found.days, found.estimated_quarters) == (10_000, 0, 2, 3)
     assert (found.total_cents, found.without_cents) == (340, 300)
+    assert not found.is_traded
     assert amount_of(found, LineKind.ENERGY_TAX, LineKind.VAT) == 1_000_000_000
 
 
@@ -107,6 +108,7 @@ def test_trades_and_deviations() -> None:
         (LineKind.FEED_IN, None, -5),
     ]
     assert found.lines[2].price_microeur_per_kwh is None
+    assert found.is_traded
     assert found.total_nanoeur == 465
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
+from controller.api.resident.statement_pages import statement_html
 from controller.domain.ids import MemberId
-from tests.support.fake_statements import fake_statement
+from controller.texts import Language, translator
+from market.statements import Line, LineKind
+from tests.support.fake_statements import JANUARY, FakeStatements, fake_statement
 from tests.support.web import Api, bearer, make_api
 
 PATH = "/api/resident/statements/2024-01"
@@ -76,6 +80,17 @@ async def test_the_page_keeps_energy_and_taxes_apart_and_compares() -> None:
         "estimated",
     ):
         assert part in text
+
+
+async def test_who_traded_reads_what_sharing_would_have_cost() -> None:
+    """Beside what it would have been with neither; who shared anyway does not."""
+    view = await FakeStatements().statement(member=MemberId("home-7"), first=JANUARY[0], last=JANUARY[1])
+    words = translator(Language.ENGLISH)
+    sentence = "By sharing after the fact instead of the auction: €3.60."
+    assert sentence not in statement_html(view, words)
+    bought = Line(kind=LineKind.BOUGHT, energy_wh=1000, amount_nanoeur=10**8, cents=10)
+    traded = replace(view.statement, lines=(*view.statement.lines, bought))
+    assert sentence in statement_html(replace(view, statement=traded), words)
 
 
 async def test_the_page_speaks_dutch() -> None:
