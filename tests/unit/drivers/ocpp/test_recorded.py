@@ -27,6 +27,7 @@ SESSIONS: dict[str, type[BaseSession]] = {
     "ocpp1.6": Session16,
     "ocpp2.0.1": Session201,
     "ocpp2.1": Session21,
+    "ocpp2.1-two-way": Session21,
 }
 REQUEST, RESULT = 2, 3
 
@@ -47,12 +48,15 @@ def _without_time(frame: Any) -> Any:
     return [*frame[:2], payload]
 
 
-def replay(version: str) -> Replay:
+def replay(name: str) -> Replay:
     """Plays a record; each frame of ours must be the one that the session makes today."""
-    session = SESSIONS[version](charge_point("vcp-1", discharge_kw_max=0.0), knows_token=TOKENS.__contains__)
+    session = SESSIONS[name](
+        charge_point("vcp-1", discharge_kw_max=11.0 if "two-way" in name else 0.0),
+        knows_token=TOKENS.__contains__,
+    )
     found = Replay()
     replies: dict[str, Any] = {}
-    for line in (RECORDS / f"{version}.jsonl").read_bytes().splitlines():
+    for line in (RECORDS / f"{name}.jsonl").read_bytes().splitlines():
         entry = orjson.loads(line)
         frame = entry["frame"]
         if entry["from"] == "charger":
@@ -76,10 +80,10 @@ def replay(version: str) -> Replay:
     return found
 
 
-@pytest.mark.parametrize("version", SESSIONS)
-def test_recorded_session_is_understood(version: str) -> None:
+@pytest.mark.parametrize("name", SESSIONS)
+def test_recorded_session_is_understood(name: str) -> None:
     """One transaction with its token, two meter values within it, everything that was asked accepted."""
-    found = replay(version)
+    found = replay(name)
     assert len(found.transactions) == 1
     (transaction,) = found.transactions
     connectors = [reading for reading in found.readings if isinstance(reading, ConnectorReading)]
@@ -95,7 +99,7 @@ def test_recorded_session_is_understood(version: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "registers_wh", "codes"),
+    ("name", "registers_wh", "codes"),
     [
         # By hand from the record: 0.15039 and 0.30058 kWh, and a stop at 341 Wh.
         ("ocpp1.6", [0, 150, 301, 341], []),
@@ -103,13 +107,14 @@ def test_recorded_session_is_understood(version: str) -> None:
         ("ocpp2.0.1", [0, None, None, 341], [NoticeCode.REGISTER_LEAPS] * 2),
         # Its last value is 0.34 without a unit: 0.34 Wh by the standard, less than before.
         ("ocpp2.1", [0, 150, 300, None], [NoticeCode.REGISTER_BACKWARDS]),
+        ("ocpp2.1-two-way", [0, 150, 300, None], [NoticeCode.REGISTER_BACKWARDS]),
     ],
 )
 def test_registers_that_cannot_be_are_no_energy(
-    version: str, registers_wh: list[int | None], codes: list[NoticeCode]
+    name: str, registers_wh: list[int | None], codes: list[NoticeCode]
 ) -> None:
     """A foreign charger's slips with units do not become money."""
-    found = replay(version)
+    found = replay(name)
     meters = [reading for reading in found.readings if isinstance(reading, MeterReading)]
     assert [reading.import_wh for reading in meters] == registers_wh
     assert [notice.code for notice in found.notices] == codes

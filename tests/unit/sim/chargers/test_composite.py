@@ -484,6 +484,29 @@ def test_dynamic_update_changes_only_what_it_names() -> None:
     assert isinstance(unknown, rules.Refusal)
 
 
+def test_yesterdays_last_period_goes_on_until_todays_first_begins_late() -> None:
+    """A daily default of 4.2 kW for four hours, then 0, each up to ten minutes late: no gap between days.
+
+    On its first day nothing goes before it: the charger does its own 3 kW until the first period begins.
+    """
+    periods = [limit(4200.0), limit(0.0, 4 * HOUR)]
+    payload = request(
+        "TxDefaultProfile",
+        periods,
+        kind="Recurring",
+        recurrencyKind="Daily",
+        schedule={"randomizedDelay": 600},
+    )
+    late = next(
+        profile
+        for seed in range(50)
+        if (profile := delayed(read_profile(payload, START), Random(seed))).periods[0].start_s > 60
+    )
+    first_s = late.periods[0].start_s
+    assert [_at((late,), at_s).power_w for at_s in (60, first_s)] == [3000.0, 4200.0]
+    assert [_at((late,), DAY + at_s).power_w for at_s in (-1, 60, first_s)] == [0.0, 0.0, 4200.0]
+
+
 def test_periods_begin_later_by_lot_within_the_delay() -> None:
     """RandomizedDelay: each period starts 0 to 120 s later, differently in two chargers."""
     payload = request(periods=[limit(1000.0), limit(2000.0, 900)], schedule={"randomizedDelay": 120})
