@@ -14,6 +14,7 @@ from controller.console import session
 from controller.console.feed import Feed
 from controller.console.grid.page import grid_page
 from controller.console.operator.page import operator_page
+from controller.console.resident import statements
 from controller.console.resident.page import resident_page
 from controller.console.shell import FAVICON, Visit
 from controller.console.welcome import welcome_page
@@ -30,6 +31,7 @@ _BUILDERS = {
 def mount_console(app: FastAPI, door: Door) -> None:
     """Adds the pages to an application that has a session middleware."""
     session.install(app, door)
+    statements.install(app, door)
     feed = Feed(door)
     _welcome()
     for path in _BUILDERS:

@@ -12,6 +12,7 @@ from controller.console.forms import clock_of, quarter_choices, told
 from controller.console.live import Live, text
 from controller.console.operator.panels import strip_tile_html
 from controller.console.resident import panels
+from controller.console.resident.statements import months_html
 from controller.console.shell import PERIOD_S, Visit, card, frame
 from controller.domain.assets import WishKind
 from controller.domain.ids import AssetId, MemberId, NodeId
@@ -117,6 +118,8 @@ class ResidentPage:
                     with card(say("My balance")):
                         self._balance = Live()
                         self._price = Live()
+                    with card(say("My statements")):
+                        ui.html(months_html(state.now, self._words), sanitize=False)
                     self._trading(state)
         await self._look()
         ui.timer(PERIOD_S, self._look)
