@@ -257,9 +257,8 @@ def condense_chains(
     ratio: FloatArray,
     slope: FloatArray,
     hinges: FloatArray,
-    aim: float,
-    second_l: FloatArray,
-    second_u: FloatArray,
+    aim_l: FloatArray,
+    aim_u: FloatArray,
     recursion: FloatArray,
     rho: FloatArray,
     beta: FloatArray,
@@ -278,7 +277,7 @@ def condense_chains(
         begin, end = first[s], first[s + 1]
         part, wide = slice(begin, end), slice(3 * begin, 3 * end)
         t, r, row = theta[wide], rho[wide], power[node[s]]
-        _box_sides(t, inverse_l[wide], inverse_u[wide], slope[wide], aim, second_l[wide], second_u[wide], r)
+        _box_sides(t, inverse_l[wide], inverse_u[wide], slope[wide], aim_l[wide], aim_u[wide], r)
         g, u, pull, off, out = gain[part], loss[part], hinges[part], recursion[part], beta[part]
         at, inverse, next_to = step[part], pivot[part], ratio[part]
         before, carried, passed = 0.0, 0.0, 0.0
@@ -307,14 +306,13 @@ def _box_sides(
     inverse_l: FloatArray,
     inverse_u: FloatArray,
     slope: FloatArray,
-    aim: float,
-    second_l: FloatArray,
-    second_u: FloatArray,
+    aim_l: FloatArray,
+    aim_u: FloatArray,
     rho: FloatArray,
 ) -> None:
     """Writes the box part of the right sides of one store, 0 where nothing may move."""
     for i in range(theta.size):
-        up, down = (aim - second_l[i]) * inverse_l[i], (aim - second_u[i]) * inverse_u[i]
+        up, down = aim_l[i] * inverse_l[i], aim_u[i] * inverse_u[i]
         rho[i] = up - down - slope[i] if theta[i] > 0.0 else 0.0
 
 

@@ -22,8 +22,8 @@ from controller.dispatch.structured.forest import NodeFactor, factor_forest, sol
 from controller.dispatch.structured.program import Point, Program, Residuals
 from controller.domain.units import FloatArray
 
-SLOTS = 4
-"""Steps alive at once, at most: first, best, latest and a refinement."""
+SLOTS = 3
+"""Steps alive at once, at most: one, and the latest with a refinement."""
 REFINE_FROM = 5e-9
 """A full step should leave no residual; from here on it is refined, kW or kWh."""
 
@@ -52,7 +52,14 @@ class Workspace:
         self.zero = np.zeros(size)
         """Stays 0."""
         self.inverse_l, self.inverse_u, self.theta = (np.zeros(size) for _ in range(3))
-        self.second = tuple((np.zeros(size), np.zeros(size)) for _ in range(2))
+        self.dx, self.own, self.aim_l, self.aim_u = (np.zeros(size) for _ in range(4))
+        self.more_l, self.more_u = np.zeros(size), np.zeros(size)
+        self.settled = Residuals(
+            recursion=np.zeros(m),
+            balance=np.zeros((nodes, program.steps)),
+            hinge=np.zeros(program.target.size),
+        )
+        """Nothing is off."""
         self.pivot, self.ratio, self.beta = (np.zeros(m) for _ in range(3))
         self.rho, self.slope, self.hinges = np.zeros(size), np.zeros(size), np.zeros(program.hinge_from)
         self.answers = np.zeros((nodes, program.steps, program.steps))
@@ -125,15 +132,13 @@ class Newton:
             self.inverse_u[m:] = 1.0 / (program.high[m:] - point.x[m:])
         return np.asarray(point.zl[m:] * self.inverse_l[m:] + point.zu[m:] * self.inverse_u[m:])
 
-    def solve(
-        self, slope: FloatArray, off: Residuals, aim: float, second_l: FloatArray, second_u: FloatArray
-    ) -> Direction:
+    def solve(self, slope: FloatArray, off: Residuals, aim_l: FloatArray, aim_u: FloatArray) -> Direction:
         """The step that removes the slopes and residuals and aims at given products."""
-        step = self._solve_once(slope, off, aim, second_l, second_u)
+        step = self._solve_once(slope, off, aim_l, aim_u)
         if not REFINE_FROM < step.left.worst < np.inf:
             return step
         zero = self.room.zero
-        more = self._solve_once(zero, step.left, 0.0, zero, zero)
+        more = self._solve_once(zero, step.left, zero, zero)
         return Direction(
             x=step.x + more.x,
             lam=step.lam + more.lam,
@@ -143,14 +148,14 @@ class Newton:
         )
 
     def _solve_once(
-        self, slope: FloatArray, off: Residuals, aim: float, second_l: FloatArray, second_u: FloatArray
+        self, slope: FloatArray, off: Residuals, aim_l: FloatArray, aim_u: FloatArray
     ) -> Direction:
         program, theta = self.program, self.theta
         c, node, roofs = program.chains, program.chain_node, program.roofs
         m, p, h, count = 3 * c.step.size, program.node_from, program.hinge_from, program.target.size
         rho, beta, hinges = self.room.rho, self.room.beta, self.room.hinges
         dx, lam, left = self.room.slot()
-        rho[m:] = (aim - second_l[m:]) * self.inverse_l[m:] - (aim - second_u[m:]) * self.inverse_u[m:]
+        rho[m:] = aim_l[m:] * self.inverse_l[m:] - aim_u[m:] * self.inverse_u[m:]
         rho[m:] -= slope[m:]
         above, below = theta[h : h + count], theta[h + count :]
         kappa = off.hinge - above * rho[h : h + count] + below * rho[h + count :]
@@ -167,9 +172,8 @@ class Newton:
             self.ratio,
             slope,
             hinges[2:m:3].copy(),
-            aim,
-            second_l,
-            second_u,
+            aim_l,
+            aim_u,
             off.recursion,
             rho,
             beta,
