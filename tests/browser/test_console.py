@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from controller.api.app import create_app
 from controller.api.server import WebServer
 from controller.domain.assets import WishKind
+from controller.domain.instructions import LeaveAt
 from tests.support.fake_door import CAR, FakeDoor
 from tests.support.web import open_browser
 
@@ -198,6 +200,13 @@ def test_a_resident_presses_buttons_and_trades(site: Site) -> None:
     assert len(site.door.kept_orders) == 2
     site.press_words("Annuleren")
     site.see("Je order is geannuleerd.")
+    site.press_words("Elke dag")
+    site.see("car-1 vertrekt om 08:00 met 60%, elke dag")
+    assert [one.wanted for one in site.door.standing.values()] == [
+        LeaveAt(vehicle=CAR, at_local=time(8, 0), soc_fraction=0.6)
+    ]
+    site.press_words("Beëindigen")
+    site.see("Je hebt geen vaste opdrachten.")
     site.shot("resident-nl-desk")
     assert site.complaints() == []
 

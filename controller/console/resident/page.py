@@ -12,6 +12,7 @@ from controller.console.forms import clock_of, quarter_choices, told
 from controller.console.live import Live, text
 from controller.console.operator.panels import strip_tile_html
 from controller.console.resident import panels
+from controller.console.resident.standing import StandingCard
 from controller.console.resident.statements import months_html
 from controller.console.shell import PERIOD_S, Visit, card, frame
 from controller.domain.assets import WishKind
@@ -121,6 +122,8 @@ class ResidentPage:
                     with card(say("My statements")):
                         ui.html(months_html(state.now, self._words), sanitize=False)
                     self._trading(state)
+                    own = await self.visit.feed.door.assets(self._member)
+                    self._standing = StandingCard(self.visit, self._member, own)
         await self._look()
         ui.timer(PERIOD_S, self._look)
 
@@ -151,6 +154,7 @@ class ResidentPage:
             self._balance.show(panels.balance_html(await door.balance_nanoeur(self._member), words))
             self._orders.show(panels.orders_html(await door.orders(self._member), words))
             self._trades.show(panels.trades_html(await door.trades(self._member), words))
+            await self._standing.look()
             self._renew_quarters(state.now)
         self._looks += 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -23,8 +23,10 @@ from controller.console.operator.chargers import (
     state_of,
 )
 from controller.console.resident import panels as resident
+from controller.console.resident import standing
 from controller.domain.assets import WishKind
-from controller.domain.ids import NodeId
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.instructions import GiveSurplus, Instruction, LeaveAt, SellSurplus, Wanted
 from controller.domain.network import ImposedLimit
 from controller.runtime.door import LedgerView
 from controller.texts import Language, translator
@@ -264,3 +266,34 @@ def test_every_reason_of_a_posting_has_a_name(reason: PostingReason) -> None:
     """A posting that the page cannot name would take the whole page with it."""
     row, posting = 1, replace(fake_postings()[0], reason=reason)
     assert posting.debit_account in _well_formed(panels.postings_html([(row, posting)], _NL))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "dutch", "english"),
+    [
+        (
+            SellSurplus(min_price_microeur_per_kwh=90_000),
+            "Verkoop mijn overschot voor",
+            "Sell my surplus at",
+        ),
+        (GiveSurplus(), "Geef mijn overschot aan openbare gebouwen", "Give my surplus to public buildings"),
+        (
+            LeaveAt(vehicle=AssetId("car-1"), at_local=time(8, 0), soc_fraction=0.6),
+            "car-1 vertrekt om 08:00 met 60%, elke dag",
+            "car-1 leaves at 08:00 with 60%, every day",
+        ),
+        (
+            LeaveAt(vehicle=AssetId("car-1"), at_local=time(8, 0), soc_fraction=0.6, weekdays=(0, 4)),
+            "op 2 dagen van de week",
+            "on 2 days of the week",
+        ),
+    ],
+)
+def test_an_instruction_reads_as_it_was_meant(wanted: Wanted, dutch: str, english: str) -> None:
+    """In both languages, each with a button that ends it."""
+    instruction = Instruction(id="i-1", member=RESIDENT, wanted=wanted, created_at=START)
+    for words, expected in ((_NL, dutch), (_EN, english)):
+        html = _well_formed(standing.instructions_html([instruction], words))
+        assert expected in html
+        assert 'data-act="end" data-instruction="i-1"' in html
+    assert "Je hebt geen vaste opdrachten." in standing.instructions_html([], _NL)
