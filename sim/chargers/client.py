@@ -36,6 +36,12 @@ _MEGABYTE = 1_000_000
 _log = structlog.get_logger("sim.ocpp")
 
 
+def _basic(name: str, password: str) -> dict[str, str]:
+    """The header of HTTP Basic."""
+    credentials = base64.b64encode(f"{name}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {credentials}"}
+
+
 class SimulatedCharger:
     """One charger and its WebSocket."""
 
@@ -89,19 +95,13 @@ class SimulatedCharger:
         self.connections = 0
         """How often it got through."""
         self._url = f"{url.rstrip('/')}/{point.id}"
-        self._headers: dict[str, str] = {}
-        if password is not None:
-            credentials = base64.b64encode(f"{point.id}:{password}".encode()).decode()
-            self._headers["Authorization"] = f"Basic {credentials}"
-        self._tls = tls
-        if tls is not None and Fault.WRONG_CERTIFICATE in faults:
-            self._tls = SSLContext(PROTOCOL_TLS_CLIENT)
+        self._headers = {} if password is None else _basic(point.id, password)
+        trusts_nobody = tls is not None and Fault.WRONG_CERTIFICATE in faults
+        self._tls = SSLContext(PROTOCOL_TLS_CLIENT) if trusts_nobody else tls
         self._subprotocol = Subprotocol(version)
-        self._answer_timeout_s = answer_timeout_s
+        self._answer_timeout_s, self._start_spread_s = answer_timeout_s, start_spread_s
         self._backoff_s = backoff_s
-        self._start_spread_s = start_spread_s
-        self._wake = asyncio.Event()
-        self._switched_on = asyncio.Event()
+        self._wake, self._switched_on = asyncio.Event(), asyncio.Event()
         self._connection: ClientConnection | None = None
         self._hushed = False
         self._silent_at: datetime | None = None

@@ -20,6 +20,7 @@ from typing import Any
 
 from controller.domain.assets import ChargePoint
 from controller.domain.time import QUARTER, quarter_start
+from controller.domain.units import W_PER_KW
 from drivers.ocpp import frames
 from drivers.ocpp.frames import Call, CallError, CallResult
 from sim.chargers import rules
@@ -37,6 +38,24 @@ _BACKWARDS_WH = 1000.0
 """By how much a meter that runs backwards ends below its start."""
 _MOVING_KW = 0.05
 """Below it a car is taken to be standing still."""
+
+
+def _manners_of(point: ChargePoint, dialect: Dialect) -> rules.Manners:
+    """What profiles a charger takes: before 2.1 a two-way one knows a limit below 0 at most."""
+    two_way = point.discharge_kw_max > 0
+    return rules.Manners(
+        two_way=two_way,
+        by_16=dialect.schemas == "v16",
+        negative_limits=two_way and dialect.schemas != "v21",
+    )
+
+
+def _hardware_of(point: ChargePoint) -> Hardware:
+    return Hardware(
+        local_default_w=point.fallback_kw * W_PER_KW,
+        charge_w_max=point.charge_kw_max * W_PER_KW,
+        discharge_w_max=point.discharge_kw_max * W_PER_KW,
+    )
 
 
 class ChargerCore:
@@ -76,17 +95,8 @@ class ChargerCore:
         """Of the latest tick."""
         self.restarting = False
         """Whether the CSMS wants it to start anew: the transport drops the link then."""
-        two_way = point.discharge_kw_max > 0
-        self.manners = rules.Manners(
-            two_way=two_way,
-            by_16=self.dialect.schemas == "v16",
-            negative_limits=two_way and self.dialect.schemas != "v21",
-        )
-        self._hardware = Hardware(
-            local_default_w=point.fallback_kw * 1000.0,
-            charge_w_max=point.charge_kw_max * 1000.0,
-            discharge_w_max=point.discharge_kw_max * 1000.0,
-        )
+        self.manners = _manners_of(point, self.dialect)
+        self._hardware = _hardware_of(point)
         self._physics = physics
         self._lot = Random(0) if lot is None else lot
         self._interval = timedelta(seconds=meter_interval_s)

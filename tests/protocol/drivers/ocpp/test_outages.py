@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
 
@@ -27,6 +29,24 @@ async def _caught_up(charger: SimulatedCharger, place: Street) -> None:
     await until(lambda: not outbox.has_open_call() and not outbox.wants_to_speak())
 
 
+def _losing_every_fourth_answer(charger: SimulatedCharger) -> Callable[[str | bytes], str | None]:
+    """Hears as the charger does, but now and then the link falls just before an answer.
+
+    The CSMS has taken then what the charger will send again.
+    """
+    hear, answers = charger.core.receive, count(1)
+
+    def receive(message: str | bytes) -> str | None:
+        waiting, connection = charger.core.outbox._open, charger._connection
+        answer = str(message).startswith("[3") and waiting and waiting[1].action in OF_TRANSACTIONS
+        if answer and connection and next(answers) % 4 == 0:
+            connection.transport.abort()
+            return None
+        return hear(message)
+
+    return receive
+
+
 @pytest.mark.parametrize("version", list(DIALECTS))
 async def test_nothing_is_lost_or_counted_twice_on_a_bad_link(
     version: str, monkeypatch: pytest.MonkeyPatch
@@ -42,21 +62,7 @@ async def test_nothing_is_lost_or_counted_twice_on_a_bad_link(
         charger = place.charger(socket, version=version)
         await until(lambda: len(charger.core.profiles) == 2)
         hear = charger.core.receive
-
-        answers = 0
-
-        def lose_every_fourth_answer(message: str | bytes) -> str | None:
-            """The link falls just before it: the CSMS has taken what the charger will send again."""
-            nonlocal answers
-            waiting = charger.core.outbox._open
-            if str(message).startswith("[3") and waiting and waiting[1].action in OF_TRANSACTIONS:
-                answers += 1
-                if answers % 4 == 0 and charger._connection:
-                    charger._connection.transport.abort()
-                    return None
-            return hear(message)
-
-        monkeypatch.setattr(charger.core, "receive", lose_every_fourth_answer)
+        monkeypatch.setattr(charger.core, "receive", _losing_every_fourth_answer(charger))
         stays = drops = 0
         registers: dict[datetime, int] = {}
         for _ in range(STEPS):
