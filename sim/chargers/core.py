@@ -226,7 +226,8 @@ class ChargerCore:
         messages = self.dialect.started(
             self._facts(now), (registers, "Transaction.Begin"), known=self.local.knows(token)
         )
-        if online or Fault.TRANSACTION_MINUS_ONE not in self.faults:
+        forgets = Fault.TRANSACTION_MINUS_ONE in self.faults and self.manners.by_16 and not online
+        if not forgets:
             self.outbox.say(messages)
         self.outbox.say(self._needs(now))
 
