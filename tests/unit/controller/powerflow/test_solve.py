@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from controller.dispatch.carry import METHOD
 from controller.dispatch.check import check
 from controller.dispatch.inputs import DispatchInputs
@@ -13,6 +15,7 @@ from controller.powerflow.result import CheckedPlan
 from controller.powerflow.solve import live_planner
 from tests.support.cable import cable_site
 from tests.support.dispatch import START, node, problem, store
+from tests.support.dispatch_problems import one_step_later, street
 from tests.support.neighbourhood import site
 
 STEPS = 6
@@ -73,3 +76,16 @@ def test_a_car_hangs_where_it_stands() -> None:
     elsewhere = live_planner(cable_site(900.0))(away)
     assert isinstance(elsewhere, CheckedPlan)
     assert (at_home.rounds >= 1, elsewhere.rounds) == (True, 0)
+
+
+def test_of_many_cars_most_keep_their_last_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step later with a twentieth of the cars changed: a plan around the last one, near the best."""
+    monkeypatch.setattr("controller.dispatch.structured.solve.SMALL", 0)
+    planner = live_planner(None)
+    inputs = street(cars=60, feeders=3, seed=1)
+    first = planner(inputs)
+    later = one_step_later(inputs, first)
+    second = planner(later)
+    assert (first.method, second.method) == ("structured", "structured, around the last plan")
+    assert second.status == "optimal"
+    assert check(later, second) == []
