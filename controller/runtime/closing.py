@@ -22,7 +22,7 @@ import numpy as np
 import structlog
 
 from controller.domain.errors import ConflictError, WijkstroomError
-from controller.domain.ids import AssetId, Ean, MemberId
+from controller.domain.ids import AssetId, MemberId
 from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
@@ -132,19 +132,20 @@ class Closing:
         if not starts:
             return
         rules = self._rules(starts)
+        prices = await self._supplier_prices(starts)
         registers = await self._registers(starts)
         meters = await self._meters(starts, registers, now)
         quarters = await self._quarters(starts) if self.controller.settings.market.is_auction else None
-        inputs: DayInputs = await self._offload(self._inputs, day, starts, meters, quarters)
+        inputs: DayInputs = await self._offload(self._inputs, day, prices, meters, quarters)
         async with self.controller.store.unit() as unit:
             booked = await unit.postings_between(starts[0], starts[0] + QUARTER)
         closed: ClosedDay = await self._offload(_closed, inputs, rules, booked, now)
-        again = [] if quarters is None else await self._corrections(starts, meters, quarters, now)
+        again = [] if quarters is None else await self._corrections(prices, meters, quarters, now)
         again += await self._imbalance(starts, meters, now)
         async with self.controller.store.unit() as unit:
             await unit.add_postings([*closed.postings, *again])
             await unit.put_closed_day(closed.points)
-            await unit.put_supplied(_supplied(starts, meters))
+            await unit.put_supplied(_supplied(prices, meters))
         self._read[day] = len(registers)
         _LOG.info("closed a day", day=day.isoformat(), postings=len(closed.postings), corrected=len(again))
 
@@ -160,6 +161,29 @@ class Closing:
             raise ConflictError(f"settings.sharing: {'; '.join(map(str, problems))}")
         return PoolRules(
             key=KEYS[sharing.key], share_grid_charged=sharing.share_grid_charged, rates=sharing.rates
+        )
+
+    async def _supplier_prices(self, starts: Sequence[datetime]) -> dict[datetime, SupplierPrices]:
+        """What the supplier asked and paid in each quarter-hour: as it was when the day was first closed.
+
+        Later the prices of that day may be known no more, and others would stand in for them.
+        """
+        async with self.controller.store.unit() as unit:
+            supplied = await unit.supplied(starts[0], starts[-1] + QUARTER)
+        kept = {
+            each.interval_start: SupplierPrices(
+                import_microeur_per_kwh=each.import_microeur_per_kwh,
+                export_microeur_per_kwh=each.export_microeur_per_kwh,
+            )
+            for each in supplied
+        }
+        return {start: kept.get(start) or self._prices_of(start) for start in starts}
+
+    def _prices_of(self, start: datetime) -> SupplierPrices:
+        prices = self._prices(start)
+        return SupplierPrices(
+            import_microeur_per_kwh=prices.import_microeur_per_kwh,
+            export_microeur_per_kwh=prices.export_microeur_per_kwh,
         )
 
     async def _registers(self, starts: Sequence[datetime]) -> list[RegisterRecord]:
@@ -200,11 +224,11 @@ class Closing:
     def _inputs(
         self,
         day: date,
-        starts: tuple[datetime, ...],
+        prices: dict[datetime, SupplierPrices],
         meters: DayMeters,
         quarters: dict[datetime, _Quarter] | None,
     ) -> DayInputs:
-        prices = [self._prices(start) for start in starts]
+        starts, asked = tuple(prices), list(prices.values())
         stores = np.array([point.stores for point in self._points])
         shared = microeur_per_kwh(self.controller.settings.sharing.shared_price_eur_per_kwh)
         return DayInputs(
@@ -216,8 +240,8 @@ class Closing:
                 grid_charged_wh=meters.feed_in_wh * stores,
                 supply={
                     "": SupplyPrices(
-                        import_microeur_per_kwh=np.array([each.import_microeur_per_kwh for each in prices]),
-                        export_microeur_per_kwh=np.array([each.export_microeur_per_kwh for each in prices]),
+                        import_microeur_per_kwh=np.array([each.import_microeur_per_kwh for each in asked]),
+                        export_microeur_per_kwh=np.array([each.export_microeur_per_kwh for each in asked]),
                     )
                 },
                 shared_microeur_per_kwh=np.full(len(starts), shared, dtype=np.int64),
@@ -257,7 +281,7 @@ class Closing:
 
     async def _corrections(
         self,
-        starts: Sequence[datetime],
+        prices: dict[datetime, SupplierPrices],
         meters: DayMeters,
         quarters: dict[datetime, _Quarter],
         now: datetime,
@@ -270,13 +294,20 @@ class Closing:
             waiting = set(await unit.intervals_to_settle())
         owners = {point.ean: point.member for point in self._points}
         found: list[Posting] = []
-        for row, start in enumerate(starts):
+        for row, (start, asked) in enumerate(prices.items()):
             quarter = quarters.get(start)
             if quarter is None or start in waiting:
                 continue
             async with self.controller.store.unit() as unit:
                 booked = await unit.postings_between(start, start + QUARTER)
-            inputs = self._quarter_inputs(start, quarter, meters, row, owners)
+            inputs = SettlementInputs(
+                interval_start=start,
+                trades=trades_of(quarter.result, quarter.orders),
+                metered=self._metered(meters, row, np.flatnonzero(meters.metered[row]).tolist()),
+                prices=asked,
+                expected=frozenset(owners),
+                members_of=owners,
+            )
             found += await self._offload(_corrected, booked, inputs, now)
         return found
 
@@ -302,31 +333,20 @@ class Closing:
             found += rebooked(about(booked, {PostingReason.IMBALANCE}), lines, booked_at=now)
         return found
 
-    def _quarter_inputs(
-        self, start: datetime, quarter: _Quarter, meters: DayMeters, row: int, owners: dict[Ean, MemberId]
-    ) -> SettlementInputs:
-        prices = self._prices(start)
-        return SettlementInputs(
-            interval_start=start,
-            trades=trades_of(quarter.result, quarter.orders),
-            metered=self._metered(meters, row, np.flatnonzero(meters.metered[row]).tolist()),
-            prices=SupplierPrices(
-                import_microeur_per_kwh=prices.import_microeur_per_kwh,
-                export_microeur_per_kwh=prices.export_microeur_per_kwh,
-            ),
-            expected=frozenset(owners),
-            members_of=owners,
-        )
 
-
-def _supplied(starts: Sequence[datetime], meters: DayMeters) -> list[SuppliedQuarter]:
+def _supplied(prices: dict[datetime, SupplierPrices], meters: DayMeters) -> list[SuppliedQuarter]:
     taken, fed = meters.offtake_wh.sum(axis=1).tolist(), meters.feed_in_wh.sum(axis=1).tolist()
     complete = (~meters.estimated & meters.known).all(axis=1).tolist()
     return [
         SuppliedQuarter(
-            interval_start=start, import_wh=taken[row], export_wh=fed[row], complete=complete[row]
+            interval_start=start,
+            import_wh=taken[row],
+            export_wh=fed[row],
+            complete=complete[row],
+            import_microeur_per_kwh=asked.import_microeur_per_kwh,
+            export_microeur_per_kwh=asked.export_microeur_per_kwh,
         )
-        for row, start in enumerate(starts)
+        for row, (start, asked) in enumerate(prices.items())
     ]
 
 

@@ -169,6 +169,10 @@ class SuppliedQuarter:
     export_wh: int
     complete: bool
     """Whether it was all metered: nothing estimated, no point unknown."""
+    import_microeur_per_kwh: int
+    """What the supplier asked when the day was first closed; a day closed again keeps it."""
+    export_microeur_per_kwh: int
+    """What it paid."""
 
 
 class UnitOfWork(Protocol):

@@ -69,6 +69,8 @@ def supplied(connection: Connection, first: datetime, after: datetime) -> Sequen
             import_wh=row.import_wh,
             export_wh=row.export_wh,
             complete=row.complete,
+            import_microeur_per_kwh=row.import_microeur_per_kwh,
+            export_microeur_per_kwh=row.export_microeur_per_kwh,
         )
         for row in _between(connection, tables.supplied_quarters, first, after)
     ]

@@ -204,6 +204,8 @@ supplied_quarters = Table(
     Column("import_wh", BigInteger, nullable=False),
     Column("export_wh", BigInteger, nullable=False),
     Column("complete", Boolean, nullable=False),
+    Column("import_microeur_per_kwh", BigInteger, nullable=False),
+    Column("export_microeur_per_kwh", BigInteger, nullable=False),
 )
 
 imbalance_costs = Table(

@@ -43,7 +43,14 @@ class FakeSupply:
     async def imbalance(self, *, day: date) -> Sequence[ImbalanceView]:
         """One that is closed, and one of which nothing is known."""
         del day
-        supplied = SuppliedQuarter(interval_start=QUARTER_HOUR, import_wh=9500, export_wh=1000, complete=True)
+        supplied = SuppliedQuarter(
+            interval_start=QUARTER_HOUR,
+            import_wh=9500,
+            export_wh=1000,
+            complete=True,
+            import_microeur_per_kwh=300_000,
+            export_microeur_per_kwh=60_000,
+        )
         return [
             ImbalanceView(
                 interval_start=QUARTER_HOUR,

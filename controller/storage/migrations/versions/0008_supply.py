@@ -29,6 +29,8 @@ def upgrade() -> None:
         sa.Column("import_wh", sa.BigInteger, nullable=False),
         sa.Column("export_wh", sa.BigInteger, nullable=False),
         sa.Column("complete", sa.Boolean, nullable=False),
+        sa.Column("import_microeur_per_kwh", sa.BigInteger, nullable=False),
+        sa.Column("export_microeur_per_kwh", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("interval_start", name=op.f("pk_supplied_quarters")),
     )
     op.create_table(

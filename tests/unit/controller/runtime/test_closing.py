@@ -363,7 +363,12 @@ async def test_imbalance_is_paid_by_who_caused_it(tmp_path: Path) -> None:
         seen = await service.imbalance(day=DAY)
         assert (seen[1].nominated_wh, seen[1].cost) == (700, dearer)
         assert seen[1].supplied == SuppliedQuarter(
-            interval_start=start, import_wh=850, export_wh=0, complete=True
+            interval_start=start,
+            import_wh=850,
+            export_wh=0,
+            complete=True,
+            import_microeur_per_kwh=120_000,
+            export_microeur_per_kwh=90_000,
         )
         assert (seen[0].nominated_wh, seen[0].cost, len(seen)) == (None, None, 96)
         events = [event.what async for event in _events(controller)]
@@ -397,3 +402,18 @@ async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None
         assert (home.days, home.paid_nanoeur) == (1, 0)
         assert home.gain_nanoeur_per_year == home.sharing_nanoeur * 365 - 10 * 10**9
         assert await service.benefit(first=DAY + timedelta(days=1), last=DAY + timedelta(days=2)) == []
+
+
+async def test_a_day_closed_again_keeps_its_prices(tmp_path: Path) -> None:
+    """A late reading comes when the price of that day is known no more: it stays what it was."""
+    async with running(tmp_path, Settings()) as (controller, trading, clock):
+        last = [("home", range(96, 97))]
+        await keep(controller, day_registers(without=last, home=(200, 0)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        controller.forecasts = replace(controller.forecasts, prices=PriceBook({}, 0.50))
+        await keep(controller, [each for each in day_registers(home=(200, 0)) if each.at == END])
+        await trading.closing.close_due()
+        postings = await books(controller)
+        assert balances(postings)["member:m-home"] == 96 * 200 * 120_000
+        assert (await points(controller))["home"].estimated_quarters == 0

@@ -48,7 +48,14 @@ async def test_the_day_ahead_stays_beside_the_newer(store: SqlStore) -> None:
 
 async def test_what_was_supplied_is_replaced_when_known_better(store: SqlStore) -> None:
     """A late reading makes a quarter-hour complete."""
-    first = SuppliedQuarter(interval_start=START, import_wh=5, export_wh=1, complete=False)
+    first = SuppliedQuarter(
+        interval_start=START,
+        import_wh=5,
+        export_wh=1,
+        complete=False,
+        import_microeur_per_kwh=120_000,
+        export_microeur_per_kwh=-90_000,
+    )
     async with store.unit() as unit:
         await unit.put_supplied([first])
         await unit.put_supplied([replace(first, import_wh=6, complete=True)])
