@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId
@@ -18,6 +18,7 @@ from controller.runtime.ports import DayRecord, OrderRecord, UnitOfWork
 from controller.runtime.sealing import SEAL_AFTER
 from controller.runtime.trading_door import TradeView
 from market.ledger import Posting, member_account
+from market.orders import gate_closes_at
 from market.seals import (
     CHUNK_LEAVES,
     PostingProof,
@@ -33,7 +34,12 @@ class Books(OnLoop):
     """The books of a running controller."""
 
     async def order_book(self, interval_start: datetime | None) -> Sequence[OrderRecord]:
-        """All orders of a quarter-hour; None: the newest cleared one."""
+        """All orders of a quarter-hour; None: the newest cleared one. Before its gate the book is sealed."""
+        lead = timedelta(seconds=self.controller.settings.market.gate_lead_s)
+        if interval_start is not None and self.controller.clock.now() < (
+            gate := gate_closes_at(interval_start, lead)
+        ):
+            raise ConflictError(f"the book is sealed until its gate closes at {utc_text(gate)}")
 
         async def run(unit: UnitOfWork) -> Sequence[OrderRecord]:
             start = interval_start

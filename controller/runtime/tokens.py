@@ -33,6 +33,8 @@ class Tokens(Books):
         super().__init__(controller, loop)
         self._principals: dict[str, Principal] = {}
         """Known tokens by hash; one that is made elsewhere meanwhile is found in the store."""
+        self._revoked: set[str] = set()
+        """Taken back since the start: who looked one up just before must not remember it."""
 
     async def authenticate(self, token: str) -> Principal | None:
         """Who holds a bearer token; None where it is not known."""
@@ -44,7 +46,7 @@ class Tokens(Books):
         async def run() -> Principal | None:
             async with self.controller.store.unit() as unit:
                 record = await unit.token(key)
-            if record is None:
+            if record is None or key in self._revoked:
                 return None
             found = Principal(
                 role=record.role, member=record.member, label=record.label, scopes=record.scopes
@@ -84,15 +86,22 @@ class Tokens(Books):
     async def revoke_own_token(self, *, token_hash: str, member: MemberId) -> None:
         """Takes a token of a member back, from now on."""
 
-        async def run(unit: UnitOfWork) -> str:
+        revoked: list[str] = []
+
+        async def run(unit: UnitOfWork) -> None:
             own = [token.token_hash for token in await unit.tokens_of(member)]
             meant = [known for known in own if known.startswith(token_hash)]
             if len(meant) != 1:
                 raise NotFoundError(f"you have no token {token_hash!r}")
-            await unit.revoke_token(meant[0], self.controller.clock.now())
             at = self.controller.clock.now()
+            await unit.revoke_token(meant[0], at)
             who = f"{Role.RESIDENT}:{member}"
             await unit.add_event(EventRecord(at=at, who=who, what="took a token back", subject=token_hash))
-            return meant[0]
+            revoked.extend(meant)
 
-        self._principals.pop(await self._in_unit(run), None)
+        def apply() -> None:
+            self._revoked.update(revoked)
+            for key in revoked:
+                self._principals.pop(key, None)
+
+        await self._in_unit(run, apply)

@@ -125,10 +125,10 @@ async def get_all_limits(door: TheDoor) -> Response:
     "/order-book",
     summary="All orders of a quarter-hour",
     response_model=OrderBookOut,
-    responses=documented(404, 422),
+    responses=documented(404, 409, 422),
 )
 async def get_order_book(door: TheDoor, interval_start_utc: Quarter | None = None) -> Response:
-    """The orders of a quarter-hour and what they got; without one, of the newest that was cleared."""
+    """The orders of a quarter-hour whose gate has closed; without one, of the newest that was cleared."""
     records = await door.order_book(interval_start_utc)
     return wire.reply({"orders": [wire.order(record) for record in records]})
 
