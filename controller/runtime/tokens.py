@@ -85,7 +85,6 @@ class Tokens(Books):
 
     async def revoke_own_token(self, *, token_hash: str, member: MemberId) -> None:
         """Takes a token of a member back, from now on."""
-
         revoked: list[str] = []
 
         async def run(unit: UnitOfWork) -> None:
