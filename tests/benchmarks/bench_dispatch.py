@@ -5,8 +5,9 @@ HiGHS simplex, HiGHS interior point and Clarabel, each on its own; the fastest c
 the warm lines (one step later, 5% of the cars changed) are compared with the general solvers on that changed
 problem. It is measured up to `YARDSTICK_CARS`; a solver that was several times slower than the fastest at a
 smaller size is left out. Times are the whole way from problem to checked plan, compiled loops warmed up
-before; memory is the highest of the process during a line. The solver's constants were chosen on seeds 1 and
-2; the others are there to show that they do not only fit those.
+before; memory is the highest of the process during a line. The lines `4.1 kW` are cars that start at that
+power: no general solver is tried on them, and their gap is against the bound without minimum powers. The
+solver's constants were chosen on seeds 1 to 4; the others are there to show that they do not only fit those.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ from controller.dispatch.problem import build
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.structured.solve import solve_structured
 from controller.dispatch.warm import WarmStart
+from controller.domain.assets import THREE_PHASE_MIN_KW
 from tests.benchmarks.plot import write_growth
-from tests.support.dispatch_problems import one_step_later, street
+from tests.support.dispatch_problems import one_step_later, starting_at, street
 
-SEEDS_OF = {50: (1, 3), 200: (1, 3), 1000: (1, 2, 3, 4), 3000: (1,), 10_000: (1, 3)}
+SEEDS_OF = {50: (1, 3), 200: (1, 3), 1000: (1, 2, 3, 4, 5), 3000: (1,), 10_000: (1, 3)}
 """Seeds of the problems of each size."""
 YARDSTICK_CARS = 1000
+STARTING_CARS = 1000
+"""Cars up to which minimum powers are measured."""
 REPEATS, REPEATS_LARGE = 3, 1
 """Runs of which the shortest counts, up to `YARDSTICK_CARS` and beyond."""
 PLOT = Path("bench-out") / "dispatch-growth.svg"
@@ -87,14 +91,22 @@ class Bench:
         self._general = list(SOLVERS) if yardstick else []
 
     def run(self, cars: int, seed: int) -> None:
-        """Measures one problem, cold and one step later."""
+        """Measures one problem, cold, one step later, and with minimum powers."""
         inputs = street(cars=cars, seed=seed)
         cold = self._line("cold", seed, inputs)
         if cold is not None:
             self._line("warm", seed, one_step_later(inputs, cold), WarmStart(inputs=inputs, result=cold))
+        if cars <= STARTING_CARS:
+            self._line("4.1 kW", seed, starting_at(inputs, THREE_PHASE_MIN_KW), general=False)
 
     def _line(
-        self, name: str, seed: int, inputs: DispatchInputs, warm: WarmStart | None = None
+        self,
+        name: str,
+        seed: int,
+        inputs: DispatchInputs,
+        warm: WarmStart | None = None,
+        *,
+        general: bool = True,
     ) -> DispatchResult | None:
         cars = len(inputs.stores)
         _forget_peak()
@@ -106,7 +118,7 @@ class Bench:
             return None
         breaches = check(inputs, plan)
         assert not breaches, breaches[0]
-        general_s = yardstick_s(inputs, self._general) if cars <= YARDSTICK_CARS else {}
+        general_s = yardstick_s(inputs, self._general) if general and cars <= YARDSTICK_CARS else {}
         line = Line(
             name=name,
             seed=seed,

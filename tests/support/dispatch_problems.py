@@ -107,6 +107,22 @@ def _car(number: int, node: str, steps: int, rng: np.random.Generator) -> StoreI
     )
 
 
+def starting_at(inputs: DispatchInputs, least_kw: float) -> DispatchInputs:
+    """The problem with cars of 11 kW that start at `least_kw`, both ways."""
+    eleven = np.full(inputs.steps, 11.0)
+    stores = (
+        replace(
+            store,
+            charge_kw_max=eleven,
+            discharge_kw_max=eleven * store.two_way,
+            charge_kw_min=least_kw,
+            discharge_kw_min=least_kw,
+        )
+        for store in inputs.stores
+    )
+    return replace(inputs, stores=tuple(stores))
+
+
 def flat(value: float, steps: int) -> FloatArray:
     """A constant series, shape (T,)."""
     return np.full(steps, value)

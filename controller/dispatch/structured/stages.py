@@ -113,8 +113,10 @@ class Stages:
     gap: float
     """Wanted gap of the finished plan, relative to the scale."""
     stop: Callable[[], bool]
-    thorough: bool = True
+    ordered: bool = True
     """Whether wishes that fall short are looked at one kind after the other, each to its least total."""
+    thorough: bool = True
+    """Whether without that there is no plan; else the plan at one price for all is taken."""
     ratios: list[float] = field(default_factory=lambda: [FIRST_RATIO] * 3)
     """What a kind's price is of the next kind's. Each grows by itself, where a trade against later kinds was
     worth its price: prices that are all high drown the lowest in rounding."""
@@ -127,9 +129,14 @@ class Stages:
             return None
         short = [kind for kind, kwh in enumerate(first.totals_kwh) if kwh > SHORT_KWH]
         # With one price for all kinds what is short is short at the least price, if not in the strict order.
-        if not short or not self.thorough:
+        if not short or not self.ordered:
             return first
-        least = self._least_totals(short[0])
+        strict = self._in_order(short[0])
+        return first if strict is None and not self.thorough else strict
+
+    def _in_order(self, first: int) -> StageResult | None:
+        """The plan in the strict order, None where it did not come; kinds before `first` are not short."""
+        least, w = self._least_totals(first), self.weight_eur
         for _ in range(RAISES):
             if least is None:
                 return None

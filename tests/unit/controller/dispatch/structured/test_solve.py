@@ -17,7 +17,8 @@ from controller.dispatch.structured.replan import Carried, held_problem
 from controller.dispatch.structured.solve import solve_structured
 from controller.dispatch.warm import WarmStart
 from controller.domain.ids import NodeId
-from tests.support.dispatch_problems import one_step_later, street
+from tests.support.dispatch_problems import one_step_later, starting_at, street
+from tests.support.dispatch_random import AnyProblem
 from tests.support.dispatch_reference import audit
 
 
@@ -115,26 +116,10 @@ def test_a_replan_holds_most_cars_and_is_still_proven(
     assert warm.totals_kwh == cold.totals_kwh
 
 
-def _starting_at(inputs: DispatchInputs, least_kw: float) -> DispatchInputs:
-    """Cars of 11 kW that start at `least_kw`, both ways."""
-    eleven = np.full(inputs.steps, 11.0)
-    stores = (
-        replace(
-            s,
-            charge_kw_max=eleven,
-            discharge_kw_max=eleven * s.two_way,
-            charge_kw_min=least_kw,
-            discharge_kw_min=least_kw,
-        )
-        for s in inputs.stores
-    )
-    return replace(inputs, stores=tuple(stores))
-
-
 def test_minimum_powers_are_kept_by_taking_turns() -> None:
     """Cars that start at 4.1 kW: every wish met, within 0.1% of the bound of the relaxed plan."""
-    inputs = _starting_at(street(cars=120, feeders=2), 4.1)
-    relaxed, plan = solve_structured(_starting_at(inputs, 0.0)), solve_structured(inputs)
+    inputs = starting_at(street(cars=120, feeders=2), 4.1)
+    relaxed, plan = solve_structured(starting_at(inputs, 0.0)), solve_structured(inputs)
     assert relaxed is not None
     assert plan is not None
     assert audit(inputs, plan).broken == []
@@ -147,7 +132,7 @@ def test_minimum_powers_are_kept_by_taking_turns() -> None:
 
 def test_minimum_powers_that_do_not_fit_together_take_turns_at_a_pole() -> None:
     """Two cars of at least 4.1 kW on a pole of 8 kW: never both at once, and the plan says what is short."""
-    inputs = _starting_at(street(cars=2, feeders=1), 4.1)
+    inputs = starting_at(street(cars=2, feeders=1), 4.1)
     limit = np.full(inputs.steps, 8.0)
     pole = NodeInput(
         id=NodeId("pole"), parent=NodeId("feeder-0"), import_limit_kw=limit, export_limit_kw=limit
@@ -201,3 +186,19 @@ def test_a_wish_beyond_reach_is_cut_to_what_full_power_gives() -> None:
 
 def _widened(node: NodeInput, limit_kw: np.ndarray) -> NodeInput:
     return replace(node, import_limit_kw=limit_kw, export_limit_kw=limit_kw)
+
+
+@pytest.mark.parametrize("seed", [2000, 2009])
+def test_a_running_controllers_small_plan_has_the_strict_order_too(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """No excess over a limit is traded for a shortfall, as one price for all of them would."""
+    inputs = AnyProblem(seed, minimum_powers=False).inputs()
+    strict, quick = solve_structured(inputs), solve_structured(inputs, thorough=False)
+    monkeypatch.setattr("controller.dispatch.structured.solve.ORDERED", 0)
+    one_price = solve_structured(inputs, thorough=False)
+    assert strict is not None
+    assert quick is not None
+    assert one_price is not None
+    assert quick.totals_kwh.as_tuple() == pytest.approx(strict.totals_kwh.as_tuple(), abs=1e-6)
+    assert one_price.totals_kwh.excess > strict.totals_kwh.excess + 1.0, "meant to be worth a trade"
