@@ -89,7 +89,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     )
     OUT.print(
         f"safety cycles: {cycles['late']} late of {cycles['total']}; plans: {planning['count']}, "
-        f"{planning['fallbacks']} by rules, median {planning['seconds_median']:.2f} s, "
+        f"{planning['fallbacks']} without the solver, median {planning['seconds_median']:.2f} s, "
         f"{planning['seconds_core_fraction']:.0%} of a core"
     )
     market = summary["market"]
