@@ -9,14 +9,14 @@ statement is made of, and what the day would have cost without sharing or tradin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
 
 from controller.domain.ids import Ean, MemberId
 from controller.domain.units import BoolArray, IntArray
-from market.ledger import Posting
+from market.ledger import Posting, PostingReason
 from market.rebooking import about, rebooked
 from market.sharing.pool import (
     CHARGES,
@@ -29,6 +29,9 @@ from market.sharing.pool import (
     settle_pool,
     settle_traded,
 )
+
+SUPPLIED = frozenset({PostingReason.SUPPLY, PostingReason.FEED_IN})
+"""What the supplier sells and buys where nothing was traded or shared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class Traded:
     """Shape (T, N)."""
     sold_wh: IntArray
     """Shape (T, N)."""
+    cleared: BoolArray
+    """Shape (T,): where there was a market at all; elsewhere all energy is the supplier's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +118,22 @@ def close_day(
     pool, traded = inputs.pool, inputs.traded
     nothing = np.zeros_like(pool.energy.offtake_wh)
     if traded is None:
-        settled, reasons = settle_pool(pool, rules), POOL_REASONS
+        settled = settle_pool(pool, rules)
         received, given, bought, sold = settled.received_wh, settled.given_wh, nothing, nothing
     else:
         bought, sold = traded.bought_wh, traded.sold_wh
         used = np.minimum(bought, pool.energy.offtake_wh), np.minimum(sold, pool.energy.feed_in_wh)
-        settled, reasons = settle_traded(pool, rules.rates, *used), CHARGES
+        settled = settle_traded(pool, rules.rates, *used)
         received, given = nothing, nothing
     whole = slice(0, len(pool.starts))
-    lines = pool_lines(pool, settled, [whole], reasons)
+    if traded is None:
+        lines = list(pool_lines(pool, settled, [whole]))
+    else:
+        supplied = replace(settled, amounts=_without_market(settled.amounts, traded.cleared))
+        lines = [
+            *pool_lines(pool, settled, [whole], CHARGES),
+            *pool_lines(pool, supplied, [whole], SUPPLIED),
+        ]
     shared = settled if traded is None else settle_pool(pool, rules)
     columns = {
         "offtake_wh": pool.energy.offtake_wh.sum(axis=0),
@@ -147,6 +159,14 @@ def close_day(
             for i, point in enumerate(pool.points)
         ),
     )
+
+
+def _without_market(amounts: Amounts, cleared: BoolArray) -> Amounts:
+    """What was the supplier's where nothing was cleared; elsewhere deviations were booked with the trades."""
+    return {
+        reason: np.where(cleared[:, np.newaxis], 0, amount) if reason in SUPPLIED else amount
+        for reason, amount in amounts.items()
+    }
 
 
 def _total(amounts: Amounts, vat_ppm: IntArray) -> IntArray:

@@ -23,7 +23,7 @@ import structlog
 
 from controller.domain.errors import ConflictError, WijkstroomError
 from controller.domain.ids import AssetId, MemberId
-from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day
+from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
 from controller.runtime.metering import DayMeters, SitePoint, irregular, read_day, site_points
@@ -72,10 +72,16 @@ class Closing:
     """Closes the days of one controller."""
 
     def __init__(
-        self, controller: Controller, *, prices: Callable[[datetime], QuarterPrices], offload: Offload
+        self,
+        controller: Controller,
+        *,
+        prices: Callable[[datetime], QuarterPrices],
+        due: Callable[[], Sequence[datetime]],
+        offload: Offload,
     ) -> None:
         self.controller = controller
         self._prices = prices
+        self._due = due
         self._offload = offload
         self._points = site_points(controller.site)
         self._one_at_a_time = asyncio.Lock()
@@ -135,7 +141,10 @@ class Closing:
         prices = await self._supplier_prices(starts)
         registers = await self._registers(starts)
         meters = await self._meters(starts, registers, now)
-        quarters = await self._quarters(starts) if self.controller.settings.market.is_auction else None
+        if waiting := [start for start in self._due() if starts[0] <= start <= starts[-1]]:
+            raise ConflictError(f"the quarter-hour of {utc_text(waiting[0])} is not cleared yet")
+        # What was done that day counts, not what the site file says now.
+        quarters = await self._quarters(starts) or None
         inputs: DayInputs = await self._offload(self._inputs, day, prices, meters, quarters)
         async with self.controller.store.unit() as unit:
             booked = await unit.postings_between(starts[0], starts[0] + QUARTER)
@@ -265,7 +274,8 @@ class Closing:
             for side, array in ((Side.BUY, bought), (Side.SELL, sold)):
                 placed = placed_wh(trades, metered, side)
                 array[row] = [placed[point.ean] for point in self._points]
-        return Traded(bought_wh=bought, sold_wh=sold)
+        cleared = np.array([start in quarters for start in starts])
+        return Traded(bought_wh=bought, sold_wh=sold, cleared=cleared)
 
     def _metered(self, meters: DayMeters, row: int, columns: Sequence[int]) -> tuple[MeteredEnergy, ...]:
         return tuple(

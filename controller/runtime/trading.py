@@ -68,7 +68,7 @@ class Trading:
         self.latest: IntervalResult | None = None
         """The newest clearing."""
         self.desk = OrderDesk(controller)
-        self.closing = Closing(controller, prices=self.quarter_prices, offload=offload)
+        self.closing = Closing(controller, prices=self.quarter_prices, due=self.due, offload=offload)
         self.nominating = Nominating(controller, offload=offload)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload

@@ -79,7 +79,10 @@ def test_a_day_of_sharing() -> None:
 def test_trades_made_beforehand_get_taxes_and_fees_only() -> None:
     """Ann bought 500 and used 600: VAT on 100 x 300 from the supplier and on the tax; no energy is booked."""
     closed = close_day(
-        a_day(traded=Traded(bought_wh=one(500, 0), sold_wh=one(0, 900))), RULES, (), booked_at=LATER
+        a_day(traded=Traded(bought_wh=one(500, 0), sold_wh=one(0, 900), cleared=np.array([True]))),
+        RULES,
+        (),
+        booked_at=LATER,
     )
     assert {entry.reason for entry in closed.postings} == {PostingReason.ENERGY_TAX, PostingReason.VAT}
     assert balances(closed.postings) == {"member:ann": 60_000 + 9_000, "tax": -69_000}
@@ -87,6 +90,18 @@ def test_trades_made_beforehand_get_taxes_and_fees_only() -> None:
     # By sharing: 400 x 180, 200 x 300 of the supplier, the tax, and VAT on the last two.
     assert (ann.sharing_nanoeur, cor.sharing_nanoeur) == (72_000 + 60_000 + 60_000 + 12_000, -72_000)
     assert (ann.bought_wh, cor.sold_wh, ann.received_wh) == (500, 900, 0)
+
+
+def test_where_there_was_no_market_all_energy_is_the_suppliers() -> None:
+    """Ann takes her 600 at 300, Cor sells 400 at 60, and nothing is shared: the market was to be."""
+    nobody = Traded(bought_wh=one(0, 0), sold_wh=one(0, 0), cleared=np.array([False]))
+    closed = close_day(a_day(traded=nobody), RULES, (), booked_at=LATER)
+    assert balances(closed.postings) == {
+        "member:ann": 180_000 + 60_000 + 24_000,
+        "member:cor": -24_000,
+        "supplier": -156_000,
+        "tax": -84_000,
+    }
 
 
 def test_closed_again_it_books_the_difference_and_leaves_others_postings_alone() -> None:

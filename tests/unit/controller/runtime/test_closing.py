@@ -87,6 +87,12 @@ async def keep(controller: Controller, registers: Sequence[RegisterRecord]) -> N
         await unit.add_registers(registers)
 
 
+async def clear_the_rest(trading: Trading) -> None:
+    """Clears every quarter-hour whose gate has closed."""
+    for start in trading.due():
+        await trading.clear_interval(start)
+
+
 async def books(controller: Controller) -> list[Posting]:
     """Everything that is booked."""
     async with controller.store.unit() as unit:
@@ -221,6 +227,10 @@ async def test_an_auctions_estimates_are_settled_again_at_the_end_of_the_day(tmp
         assert not kinds & {PostingReason.IMBALANCE_BUY}
         await keep(controller, registers)
         clock.advance_to(END + DAY_WAIT)
+        before = await books(controller)
+        await trading.closing.close_due()
+        assert await books(controller) == before, "not while the market lags behind"
+        await clear_the_rest(trading)
         await trading.closing.close_due()
         postings = await books(controller)
         assert_balanced(postings)
@@ -244,10 +254,13 @@ async def test_a_member_whose_meter_stays_silent_is_left_as_it_was_settled(tmp_p
         await trading.settle_due()
         before = await books(controller)
         clock.advance_to(END + DAY_WAIT)
+        await clear_the_rest(trading)
         await trading.closing.close_due()
         after = await books(controller)
         assert after[: len(before)] == before
-        assert {entry.reason for entry in after[len(before) :]} <= {PostingReason.ENERGY_TAX}
+        added = {entry.reason: entry.amount_nanoeur for entry in after[len(before) :]}
+        # The quarter-hour before the market began is the supplier's.
+        assert added == {PostingReason.ENERGY_TAX: 9_600 * 100_000, PostingReason.SUPPLY: 100 * 120_000}
         assert (await points(controller))["roof"].unsettled_quarters == 96
 
 
@@ -382,7 +395,7 @@ async def _events(controller: Controller) -> AsyncIterator[EventRecord]:
 
 
 async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None:
-    """A day on which nobody traded: everybody paid the supplier's prices, by sharing the home had paid less.
+    """A day of which only the quarter-hour before the market began is settled: 200 Wh at 0.12, 300 at 0.09.
 
     The roof's 300 Wh go half to the home, half to the school; a shared kWh costs 0.105 instead of 0.12, and
     earns that instead of 0.09. The home's member, who has the roof too, loses on both.
@@ -394,13 +407,15 @@ async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None
         )
         await keep(controller, day_registers(home=(200, 0), school=(200, 0), roof=(0, 300)))
         clock.advance_to(END + DAY_WAIT)
+        await clear_the_rest(trading)
         await trading.closing.close_due()
         found = {each.member: each for each in await service.benefit(first=DAY, last=DAY)}
         home = found[MemberId("m-home")]
         assert home.sharing_nanoeur == 96 * (150 * 105_000 + 50 * 120_000 - 300 * 105_000)
         assert home.without_nanoeur == 96 * (200 * 120_000 - 300 * 90_000)
-        assert (home.days, home.paid_nanoeur) == (1, 0)
-        assert home.gain_nanoeur_per_year == home.sharing_nanoeur * 365 - 10 * 10**9
+        assert (home.days, home.paid_nanoeur) == (1, 200 * 120_000 - 300 * 90_000)
+        gain = home.sharing_nanoeur - home.paid_nanoeur
+        assert home.gain_nanoeur_per_year == gain * 365 - 10 * 10**9
         assert await service.benefit(first=DAY + timedelta(days=1), last=DAY + timedelta(days=2)) == []
 
 
@@ -417,3 +432,22 @@ async def test_a_day_closed_again_keeps_its_prices(tmp_path: Path) -> None:
         postings = await books(controller)
         assert balances(postings)["member:m-home"] == 96 * 200 * 120_000
         assert (await points(controller))["home"].estimated_quarters == 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(SHARING, AUCTION), (AUCTION, SHARING)])
+async def test_a_day_is_closed_as_it_was_lived(tmp_path: Path, before: Settings, after: Settings) -> None:
+    """The site changes its mode the next day; a late reading does not change how the day before counts."""
+    registers = day_registers(home=(200, 0), roof=(0, 300))
+    async with running(tmp_path, before) as (controller, trading, clock):
+        await keep(controller, [each for each in registers if each.at < END or each.meter != "home"])
+        clock.advance_to(END + DAY_WAIT)
+        await clear_the_rest(trading)
+        await trading.closing.close_due()
+        booked = {entry.reason for entry in await books(controller)}
+        controller.settings = after
+        again = Trading(controller, offload=run_inline)
+        await again.load()
+        await keep(controller, [each for each in registers if each.at == END and each.meter == "home"])
+        await again.closing.close_due()
+        assert (await points(controller))["home"].estimated_quarters == 0
+        assert {entry.reason for entry in await books(controller)} <= booked | {PostingReason.REVERSAL}
