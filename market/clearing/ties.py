@@ -72,19 +72,15 @@ def _whole_parts(numerators: IntArray, denominator: int, total: int, tie_order: 
     if left:
         # Each remainder is less than the denominator, so more than `left` of them are above 0: what
         # divides evenly never gets one more.
-        parts[_largest(remainders, left, tie_order)] += 1
+        place = len(remainders) - left
+        threshold = np.partition(remainders, place)[place]
+        above = remainders > threshold
+        parts += above
+        equal = np.flatnonzero(remainders == threshold)
+        missing = left - int(np.count_nonzero(above))
+        winners = equal if missing == len(equal) else tie_order(equal)[:missing]
+        parts[winners] += 1
     return parts
-
-
-def _largest(remainders: IntArray, count: int, tie_order: TieOrder) -> IntArray:
-    """The positions of the `count` largest remainders; equal ones by `tie_order`."""
-    place = len(remainders) - count
-    threshold = np.partition(remainders, place)[place]
-    above = np.flatnonzero(remainders > threshold)
-    equal = np.flatnonzero(remainders == threshold)
-    missing = count - len(above)
-    winners = equal if missing == len(equal) else tie_order(equal)[:missing]
-    return np.concatenate([above, winners])
 
 
 def by_hash(order_ids: Sequence[str]) -> TieOrder:
