@@ -9,9 +9,9 @@ one-way charger that sends currents only has its power reckoned from them, at co
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from controller.domain.units import NOMINAL_VOLTAGE_V, W_PER_KW
@@ -110,45 +110,46 @@ def read_sample(sampled_values: Iterable[Mapping[str, Any]], *, two_way: bool) -
 
 
 def _collect(sampled_values: Iterable[Mapping[str, Any]]) -> tuple[_Values, _PhaseValues]:
-    """Totals and per-phase values in base units; what has a unit we do not know is left out."""
+    """Totals and per-phase values in base units; what has a unit we do not know is left out.
+
+    In one piece, because every value of every charger comes by here.
+    """
     totals: _Values = {}
     phases: _PhaseValues = {}
     for sampled in sampled_values:
+        get = sampled.get
         # Defaults by the specification: Energy.Active.Import.Register at the Outlet, in Wh.
-        measurand = sampled.get("measurand", _REGISTER_IMPORT)
-        if measurand not in _CAR_MEASURANDS and sampled.get("location", "Outlet") not in _OUTSIDE:
+        measurand = get("measurand", _REGISTER_IMPORT)
+        if get("location", "Outlet") not in _OUTSIDE and measurand not in _CAR_MEASURANDS:
             continue
         # Some repeat the register of the start beside today's in one MeterValue: the other one counts.
-        if measurand in totals and sampled.get("context") == _BEGIN:
+        if measurand in totals and get("context") == _BEGIN:
             continue
-        value = _base_value(sampled)
-        if value is None:
+        try:
+            value = float(sampled["value"])
+        except ValueError:
+            # 1.6: signed data, or a word.
             continue
-        phase = sampled.get("phase")
+        unit_of_measure = get("unitOfMeasure")
+        unit = get("unit") if unit_of_measure is None else unit_of_measure.get("unit")
+        if unit is not None:
+            scale = _SCALE_TO_BASE.get(unit)
+            if scale is None:
+                continue
+            value *= scale
+        if unit_of_measure is not None and (exponent := unit_of_measure.get("multiplier", 0)):
+            if not -12 <= exponent <= 12:
+                continue
+            value *= 10.0**exponent
+        if not isfinite(value):
+            # Beyond all bounds.
+            continue
+        phase = get("phase")
         if phase is None:
             totals[measurand] = value
         elif (index := _PHASES.get(phase)) is not None:
             phases.setdefault(measurand, [None, None, None])[index] = value
     return totals, phases
-
-
-def _base_value(sampled: Mapping[str, Any]) -> float | None:
-    """The value in its base unit; None where the unit is strange or the number is beyond all bounds."""
-    try:
-        value = float(sampled["value"])
-    except ValueError:
-        # 1.6: signed data, or a word.
-        return None
-    unit_of_measure = sampled.get("unitOfMeasure")
-    if unit_of_measure is None:
-        unit, exponent = sampled.get("unit"), 0
-    else:
-        unit, exponent = unit_of_measure.get("unit"), unit_of_measure.get("multiplier", 0)
-    scale = 1.0 if unit is None else _SCALE_TO_BASE.get(unit)
-    if scale is None or not -12 <= exponent <= 12:
-        return None
-    scaled: float = value * scale * 10.0**exponent
-    return scaled if math.isfinite(scaled) else None
 
 
 def _total(totals: _Values, phases: _PhaseValues, measurand: str) -> float | None:
