@@ -131,24 +131,14 @@ def finish(
     if first >= steps:
         return Finish(step=steps - 1, taken_kwh=most_kwh.copy())
     order = np.argsort(price_eur_per_kwh, kind="stable")
-    at_ease = _cheapest(most_kwh, need_kwh, order)
-    best_eur, best = np.inf, Finish(step=steps - 1, taken_kwh=at_ease)
-    for last in range(first, steps):
-        missed_eur = MISSED_EUR * float(gone[last])
-        if at_ease @ price_eur_per_kwh + missed_eur >= best_eur:
-            break
-        taken = _cheapest(most_kwh, need_kwh, order[order <= last])
-        cost_eur = float(taken @ price_eur_per_kwh) + missed_eur
-        if cost_eur < best_eur:
-            best_eur, best = cost_eur, Finish(step=last, taken_kwh=taken)
-    return best
-
-
-def _cheapest(most_kwh: FloatArray, need_kwh: float, order: IntArray) -> FloatArray:
-    """What is taken in each step if steps are used up in an order [kWh], shape (T,)."""
-    most, taken = most_kwh[order], np.zeros(most_kwh.size)
-    taken[order] = np.clip(need_kwh - (np.cumsum(most) - most), 0.0, most)
-    return taken
+    # One row for each step by which it could be done: the steps until then, the cheapest first.
+    lasts = np.arange(first, steps)
+    usable = np.where(order <= lasts[:, None], most_kwh[order], 0.0)
+    taken = np.clip(need_kwh - (np.cumsum(usable, axis=1) - usable), 0.0, usable)
+    best = int(np.argmin(taken @ price_eur_per_kwh[order] + MISSED_EUR * gone[lasts]))
+    spread = np.zeros(steps)
+    spread[order] = taken[best]
+    return Finish(step=int(lasts[best]), taken_kwh=spread)
 
 
 def safe_levels(

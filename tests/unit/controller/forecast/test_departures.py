@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.forecast.departures import (
+    MISSED_EUR,
     NEAREST,
     PastStays,
     chance_gone,
@@ -98,6 +100,30 @@ def test_a_car_that_leaves_late_in_any_case_takes_the_cheapest_way_to_be_done() 
         done = finish(most_kwh=most, need_kwh=4.0, gone=np.array(gone), price_eur_per_kwh=price)
         assert done.taken_kwh.tolist() == expected
         assert done.step == int(np.flatnonzero(expected)[-1])
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), steps=st.integers(1, 7))
+def test_no_other_step_to_be_done_by_costs_less(seed: int, steps: int) -> None:
+    """Each step tried by hand: the cheapest steps until then, one after the other, and the chance."""
+    rng = np.random.default_rng(seed)
+    most, price = rng.uniform(0.0, 3.0, steps), rng.uniform(-0.2, 0.4, steps)
+    gone = np.sort(rng.random(steps))
+    need = float(rng.uniform(0.1, 1.0) * most.sum())
+    done = finish(most_kwh=most, need_kwh=need, gone=gone, price_eur_per_kwh=price)
+
+    def cost_eur(last: int) -> float:
+        left, paid = need, 0.0
+        for step in sorted(range(last + 1), key=lambda t: price[t]):
+            taken = min(left, most[step])
+            left, paid = left - taken, paid + taken * price[step]
+        return float("inf") if left > 1e-6 else paid + MISSED_EUR * gone[last]
+
+    assert done.taken_kwh.sum() == pytest.approx(need)
+    assert not done.taken_kwh[done.step + 1 :].any()
+    assert done.taken_kwh @ price + MISSED_EUR * gone[done.step] == pytest.approx(
+        min(cost_eur(last) for last in range(steps)), abs=1e-5
+    )
 
 
 def test_a_car_that_cannot_be_done_takes_all_it_can() -> None:
