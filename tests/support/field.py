@@ -123,7 +123,8 @@ async def field(cockpit: Cockpit, **options: Mapping[str, Any]) -> AsyncIterator
     """
     points, floor = cockpit.site.charge_points, cockpit.steering.floor
     tokens = {vehicle.token for vehicle in cockpit.site.vehicles}
-    async with street(points=points, tokens=tokens, floor=floor) as place:
+    # A busy machine is no silent charger.
+    async with street(points=points, tokens=tokens, floor=floor, call_timeout_s=20.0) as place:
         found = Field(place, cockpit)
         for number in range(1, len(points) + 1):
             await found.connect(number, **options.get(f"cp_{number}", {}))
