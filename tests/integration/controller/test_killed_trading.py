@@ -14,7 +14,7 @@ KILLS = 5
 
 
 def test_killed_while_trading_loses_nothing_and_books_nothing_twice(tmp_path: Path) -> None:
-    """Five lives of up to one and a half seconds, at half a second a quarter-hour."""
+    """Five lives of up to one and a half seconds, at two seconds a quarter-hour."""
     log, clock = trade_and_kill(tmp_path, kills=KILLS, seed=20240115)
     left = asyncio.run(examined(tmp_path, log, clock))
     assert log.kills == KILLS
