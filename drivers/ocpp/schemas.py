@@ -111,7 +111,11 @@ def validate(version: str, name: str, payload: Payload) -> None:
     validator = _validator(version, name)
     if validator.is_valid(payload):
         return
-    error = next(validator.iter_errors(payload))
+    try:
+        error = next(validator.iter_errors(payload))
+    except ValueError as too_deep:
+        # The validator walks 255 levels down to say what is wrong, and no further.
+        raise PayloadError(RpcErrorCode.FORMAT_VIOLATION, "nested too deeply") from too_deep
     place = "/".join(str(step) for step in error.instance_path)
     text = f"{place}: {error.message}" if place else error.message
     code = _RULE_CODES.get(str(error.schema_path[-1]), RpcErrorCode.FORMAT_VIOLATION)

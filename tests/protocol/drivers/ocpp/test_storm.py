@@ -99,6 +99,7 @@ class Storm:
             self._wounded,
             self._wounded,
             self._wounded,
+            self._nested,
             self._unknown_action,
             self._not_offered,
             self._answer_to_nothing,
@@ -155,6 +156,12 @@ class Storm:
         code, strike = self._lot.choice(wounds)
         strike()
         return self._coded(orjson.dumps([2, self._id(), action, body]).decode(), code)
+
+    def _nested(self) -> Shot:
+        """Boxes in boxes, fewer and more than any checker goes down."""
+        depth = self._lot.choice([1, 60, 254, 255, 500, 900])
+        payload = '{"a":' * depth + "{}" + "}" * depth
+        return self._coded(f'[2,"{self._id()}","Heartbeat",{payload}]', "FormatViolation")
 
     def _unknown_action(self) -> Shot:
         action = self._lot.choice(["Tea", "", "heartbeat", "BootNotificationRequest", "\u0000"])

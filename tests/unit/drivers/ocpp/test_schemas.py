@@ -145,3 +145,14 @@ def test_actions_are_known_by_their_requests() -> None:
     """A known action that we do not offer differs from one that does not exist."""
     assert schemas.knows("v21", "VatNumberValidation")
     assert not schemas.knows("v21", "StartTransaction")
+
+
+@pytest.mark.parametrize("depth", [10, 254, 255, 900])
+def test_payload_that_is_nested_without_end_is_a_format_violation(depth: int) -> None:
+    """However deep it goes, the answer is a code and not the end of the connection."""
+    payload: dict[str, object] = {}
+    for _ in range(depth):
+        payload = {"a": payload}
+    with pytest.raises(PayloadError) as caught:
+        schemas.validate("v21", "HeartbeatRequest", payload)
+    assert caught.value.code is RpcErrorCode.FORMAT_VIOLATION
