@@ -192,7 +192,7 @@ class District:
             "seed": 1,
             "start_utc": utc_text(self.simulated.start),
             "speed": 1.0,
-            # Chargers look at their sockets once a step: in longer ones they would all speak at the same time.
+            # Chargers look at their sockets once a step: in long ones they would all speak at once.
             "step_s": 1.0,
             "ocpp_url": f"wss://{HOST}:{relay_port}/ocpp",
             "ocpp_authority_file": str(self.authority),
