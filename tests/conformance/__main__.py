@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -124,14 +125,29 @@ async def check_by_rpc(endpoint: OcppEndpoint, version: str) -> list[str]:
     return complaints
 
 
+class Troubles(logging.Handler):
+    """Keeps what the endpoint's sockets log as errors: a check may pass while its connection breaks."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more."""
+        self.texts.append(f"the endpoint: {self.format(record)}")
+
+
 async def main() -> int:
     """Runs everything; the number of problems."""
+    troubles = Troubles()
+    logging.getLogger("drivers.ocpp.websockets").addHandler(troubles)
     problems: list[str] = []
     async with _endpoint() as endpoint:
         for version in VERSIONS:
             problems += [f"{version} ocpp-ws-cli: {text}" for text in await check_by_cli(endpoint, version)]
         for version in STRICT_VERSIONS:
             problems += [f"{version} ocpp-rpc: {text}" for text in await check_by_rpc(endpoint, version)]
+    problems += troubles.texts
     for problem in problems:
         print(f"FAILED {problem}", file=sys.stderr)  # noqa: T201
     return len(problems)
