@@ -26,7 +26,7 @@ from controller.domain.ids import AssetId, MemberId
 from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
-from controller.runtime.metering import DayMeters, SitePoint, irregular, read_day, site_points
+from controller.runtime.metering import DayMeters, read_day, site_points
 from controller.runtime.offload import Offload
 from controller.runtime.ports import NominationKind, RegisterRecord, SuppliedQuarter, UnitOfWork
 from market.clearing import IntervalResult
@@ -209,15 +209,17 @@ class Closing:
         self, starts: Sequence[datetime], registers: Sequence[RegisterRecord], now: datetime
     ) -> DayMeters:
         """The day's energy; of meters with a gap the days around are read too."""
+        meters: DayMeters = await self._offload(read_day, self._points, starts, registers, {})
         around: dict[AssetId, Sequence[RegisterRecord]] = {}
-        points: list[SitePoint] = await self._offload(irregular, self._points, starts, registers)
-        for point in points:
+        for column in np.flatnonzero(meters.estimated.any(axis=0)).tolist():
+            point = self._points[column]
             until = min(now, starts[-1] + QUARTER + AGAIN_FOR)
             async with self.controller.store.unit() as unit:
                 around[point.asset] = await unit.registers_between(
                     starts[0] - LOOK_BACK, until, meter=point.asset
                 )
-        meters: DayMeters = await self._offload(read_day, self._points, starts, registers, around)
+        if around:
+            meters = await self._offload(read_day, self._points, starts, registers, around)
         return meters
 
     async def _quarters(self, starts: Sequence[datetime]) -> dict[datetime, _Quarter]:

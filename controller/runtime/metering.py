@@ -103,14 +103,6 @@ def _quarter_wh_max(rated_kw: float) -> int:
     return math.ceil(CONNECTION_MARGIN * rated_kw * WH_PER_KW_QUARTER)
 
 
-def irregular(
-    points: Sequence[SitePoint], starts: Sequence[datetime], registers: Iterable[RegisterRecord]
-) -> list[SitePoint]:
-    """The points of which a reading of the day is missing or cannot be."""
-    read = read_day(points, starts, registers, {})
-    return [point for i, point in enumerate(points) if read.estimated[:, i].any()]
-
-
 def read_day(
     points: Sequence[SitePoint],
     starts: Sequence[datetime],
