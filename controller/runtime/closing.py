@@ -96,11 +96,17 @@ class Closing:
             newest, first_at = await unit.latest_closed_day(), await unit.first_register_at()
         if first_at is None or not self._points:
             return
-        day = first_at.astimezone(AMSTERDAM).date() if newest is None else newest + timedelta(days=1)
-        fresh = [day + timedelta(days=i) for i in range((over - day).days + 1)]
+        since = over - AGAIN_FOR
+        begin = first_at.astimezone(AMSTERDAM).date()
+        if newest is not None:
+            begin = max(begin, min(newest + timedelta(days=1), since))
+        async with self.controller.store.unit() as unit:
+            closed = set(await unit.closed_dates(since=begin))
+        days = [begin + timedelta(days=i) for i in range((over - begin).days + 1)]
+        # Also one that could not be closed when it was over, while later ones were.
+        fresh = [each for each in days if each not in closed]
         for each in fresh:
             await self._guarded(each, first_at, now)
-        since = over - AGAIN_FOR
         async with self.controller.store.unit() as unit:
             unfinished = [each for each in await unit.unfinished_days(since=since) if each not in fresh]
             changed = [each for each in unfinished if await self._has_more(unit, each)]

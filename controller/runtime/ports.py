@@ -327,6 +327,10 @@ class UnitOfWork(Protocol):
         """The newest day that was closed."""
         ...
 
+    async def closed_dates(self, *, since: date) -> Sequence[date]:
+        """The days from `since` on that were closed."""
+        ...
+
     async def unfinished_days(self, *, since: date) -> Sequence[date]:
         """The closed days from `since` on that have estimates or miss a meter, by day."""
         ...

@@ -51,6 +51,13 @@ def latest_closed_day(connection: Connection) -> date | None:
     return None if newest is None else date.fromisoformat(newest)
 
 
+def closed_dates(connection: Connection, since: date) -> Sequence[date]:
+    """The days from `since` on that were closed."""
+    day = tables.closed_days.c.day
+    found = connection.execute(select(day).where(day >= since.isoformat()).distinct().order_by(day))
+    return [date.fromisoformat(each) for each in found.scalars()]
+
+
 def unfinished_days(connection: Connection, since: date) -> Sequence[date]:
     """The closed days from `since` on that were closed with estimates or without some meter, by day."""
     table = tables.closed_days

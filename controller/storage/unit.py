@@ -191,6 +191,10 @@ class SqlUnit:
         """The newest day that was closed."""
         return await self._transaction.run(days.latest_closed_day)
 
+    async def closed_dates(self, *, since: date) -> Sequence[date]:
+        """The days from `since` on that were closed."""
+        return await self._transaction.run(days.closed_dates, since)
+
     async def unfinished_days(self, *, since: date) -> Sequence[date]:
         """The closed days from `since` on that have estimates or miss a meter, by day."""
         return await self._transaction.run(days.unfinished_days, since)

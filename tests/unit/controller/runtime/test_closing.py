@@ -275,19 +275,24 @@ async def test_the_first_day_begins_with_the_first_reading(tmp_path: Path) -> No
         assert (home.offtake_wh, home.estimated_quarters) == (56 * 200, 0)
 
 
-async def test_a_day_without_a_rate_is_not_closed_and_said_so(tmp_path: Path) -> None:
-    """The tax of the new year is not in the site file: better late than wrong."""
-    over = replace(TAX, to_utc=MIDNIGHT + QUARTER)
-    async with running(tmp_path, Settings(sharing=SharingSettings(rates=(over,)))) as (
+async def test_a_day_without_a_rate_stays_open_until_there_is_one(tmp_path: Path) -> None:
+    """Better late than wrong: later days are closed, and this one when the site file is mended."""
+    gap = (replace(TAX, to_utc=MIDNIGHT + QUARTER), replace(TAX, from_utc=END))
+    async with running(tmp_path, Settings(sharing=SharingSettings(rates=gap))) as (
         controller,
         trading,
         clock,
     ):
-        await keep(controller, day_registers(home=(200, 0)))
-        clock.advance_to(END + DAY_WAIT)
+        await keep(controller, day_registers(days=2, home=(200, 0)))
+        clock.advance_to(END + timedelta(days=1) + DAY_WAIT)
         await trading.closing.close_due()
-        assert await books(controller) == []
         assert controller.counters.failures["closing"] == 1
+        assert await points(controller) == {}
+        assert (await points(controller, DAY + timedelta(days=1)))["home"].offtake_wh == 96 * 200
+        controller.settings = SHARING
+        await trading.closing.close_due()
+        assert (await points(controller))["home"].offtake_wh == 96 * 200
+        assert balances(await books(controller))["tax"] == -2 * 96 * 200 * 100_000
 
 
 @pytest.mark.parametrize(("day", "quarters"), [(date(2024, 3, 31), 92), (date(2024, 10, 27), 100)])

@@ -60,6 +60,7 @@ async def test_days_are_found_by_their_dates(store: SqlStore) -> None:
     async with store.unit() as unit:
         await unit.put_closed_day(days)
         assert await unit.closed_days(days[1].day, days[2].day) == days[1:3]
+        assert await unit.closed_dates(since=days[2].day) == [days[2].day, days[3].day]
 
 
 async def test_days_with_estimates_or_without_a_meter_are_unfinished(store: SqlStore) -> None:
