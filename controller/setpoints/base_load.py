@@ -3,9 +3,10 @@
 A live node meter less what the steered devices under it draw is the best there is. Without one the
 sum of what lies below stands in: live meters as they are, stale or missing ones at the high (for
 import) or low (for export) end of their forecast, and never below what the node's own meter said last.
-A silent device's reservation comes on top (what it may feed in: only where no live meter says). What is
-measured is smoothed one way only: the larger of now and the recent mean counts against import,
-the smaller against export.
+A silent device's reservation comes on top (what it may feed in: only where no live meter says). Nobody
+has to give back for it while a live meter shows that there is room: it may draw nothing at all, and if
+it draws, the meter shows it by the next cycle. What is measured is smoothed one way only: the larger of
+now and the recent mean counts against import, the smaller against export.
 
 Every power here is a row of four: the total, and phases L1, L2 and L3 [kW].
 """
@@ -58,6 +59,8 @@ class BaseLoad:
     """How much of it is measured and live, 0 to 1, shape (N,)."""
     reserved_kw: FloatArray
     """The part of `high_kw` that is kept free for silent devices and measured by nobody, shape (N, 4)."""
+    metered: BoolArray
+    """Whether the node's own live meter is what the rest of it comes from, shape (N, 4)."""
 
     def smoothed(self, mean: BaseLoad) -> BaseLoad:
         """The larger (against export: the smaller) of now and the recent mean."""
@@ -66,6 +69,7 @@ class BaseLoad:
             low_kw=np.minimum(self.low_kw, mean.low_kw),
             observed_fraction=self.observed_fraction,
             reserved_kw=self.reserved_kw,
+            metered=self.metered,
         )
 
     def mean_with(self, before: BaseLoad | None, weight: float) -> BaseLoad:
@@ -77,6 +81,7 @@ class BaseLoad:
             low_kw=weight * self.low_kw + (1.0 - weight) * before.low_kw,
             observed_fraction=self.observed_fraction,
             reserved_kw=self.reserved_kw,
+            metered=self.metered,
         )
 
 
@@ -133,7 +138,7 @@ def base_load(
     extent = np.maximum(np.abs(loads.high_kw), np.abs(loads.low_kw))
     np.add.at(size, loads.node, extent)
     np.add.at(live, loads.node, extent * loads.live)
-    kept = reserved.high_kw.copy()
+    kept, metered = reserved.high_kw.copy(), np.zeros((count, 4), dtype=np.bool_)
     for node_id in reversed(network.parents_first):
         i = place[node_id]
         meter = meters.get(node_id)
@@ -142,6 +147,7 @@ def base_load(
             rows = slice(0, len(meter))
             high[i, rows] = low[i, rows] = np.asarray(meter) - drawn[i, rows]
             live[i] = size[i]
+            metered[i, rows] = True
         elif node_id in at_least_kw:
             high[i] = np.maximum(high[i], at_least_kw[node_id])
         parent = network.by_id[node_id].parent
@@ -154,6 +160,7 @@ def base_load(
         low_kw=low,
         observed_fraction=np.minimum(observed, 1.0),
         reserved_kw=kept,
+        metered=metered,
     )
 
 
@@ -163,19 +170,23 @@ def rooms(
     """The room each limit leaves, with `margin_fraction` of the limit kept free."""
     keep = 1.0 - margin_fraction
     found: dict[NodeId, Room] = {}
-    rows = zip(network.nodes, base.high_kw.tolist(), base.low_kw.tolist(), strict=True)
-    for node, (high, *high_phase), (low, *low_phase) in rows:
+    most = np.array([_most_kw(limits.get(node.id), keep) for node in network.nodes])
+    ceiling = most - base.high_kw
+    unforced = np.maximum(ceiling, np.minimum(0.0, ceiling + base.reserved_kw))
+    ceiling = np.where(base.metered & np.isfinite(most), unforced, ceiling)
+    rows = zip(network.nodes, ceiling.tolist(), base.low_kw.tolist(), strict=True)
+    for node, (free, *free_phase), (low, *low_phase) in rows:
         limit = limits.get(node.id)
         if limit is None:
             continue
         phase = limit.phase_kw * keep
         by_phase = limit.phase_kw != float("inf")
-        a, b, c = high_phase
+        a, b, c = free_phase
         d, e, f = low_phase
         found[node.id] = Room(
-            ceiling_kw=limit.import_kw * keep - high,
+            ceiling_kw=free,
             floor_kw=-limit.export_kw * keep - low,
-            phase_ceiling_kw=(phase - a, phase - b, phase - c) if by_phase else None,
+            phase_ceiling_kw=(a, b, c) if by_phase else None,
             phase_floor_kw=(-phase - d, -phase - e, -phase - f) if by_phase else None,
             by=limit.by,
             limit_kw=limit.import_kw,
@@ -183,3 +194,10 @@ def rooms(
             floor_limit_kw=limit.export_kw,
         )
     return found
+
+
+def _most_kw(limit: LimitNow | None, keep: float) -> tuple[float, float, float, float]:
+    """The most that may flow in, in all and on each phase [kW]."""
+    if limit is None:
+        return (np.inf,) * 4
+    return (limit.import_kw * keep, *(limit.phase_kw * keep,) * 3)

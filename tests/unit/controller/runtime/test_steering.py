@@ -147,6 +147,27 @@ def test_others_get_no_power_that_a_disobedient_charger_may_take() -> None:
     assert after[CP].power_kw + after[AssetId("cp-2")].power_kw >= 11.0
 
 
+@pytest.mark.parametrize(("metered_kw", "told_kw"), [(30.0, 0.0), (40.0, -6.535)])
+def test_nobody_gives_back_for_what_a_silent_charger_might_draw(metered_kw: float, told_kw: float) -> None:
+    """Its 11 kW keep others from charging; they discharge for what the feeder's live meter shows alone.
+
+    The feeder bears 34.5 kW x 0.97 = 33.465: with 30 there is room, with 40 there are 6.535 too many.
+    """
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.plug(2)
+    car = AssetId("car-2")
+    cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.CHARGE_NOW)
+    cockpit.decide(confirm=True)
+    cockpit.steering.note(Applied(setpoint=setpoint(11.0)), START)
+    cockpit.steerable -= {CP}
+    cockpit.meter("f1", metered_kw)
+    cockpit.meter("cp-2", 0.0)
+    cycle = cockpit.decide(START + SECOND)
+    assert cycle.base.reserved_kw[cockpit.place("f1"), 0] == pytest.approx(11.0)
+    assert cycle.decisions[AssetId("cp-2")].power_kw == pytest.approx(told_kw)
+
+
 def test_plan_changes_wait_when_a_charger_has_had_its_messages() -> None:
     """Its budget is spent: a new plan waits for the renewal, a person's stop does not."""
     cockpit = Cockpit(setpoints_per_day=1)
