@@ -204,8 +204,11 @@ async def _cpu_s(control: Connection) -> float:
 
 
 def _district() -> Site:
-    """A thousand chargers behind one transformer that bears them all, and nothing else."""
-    limit = Limit(kind=LimitKind.CONTRACT, value=11.0 * CHARGERS * 1.2)
+    """A thousand chargers behind one transformer, and nothing else.
+
+    It bears three times their power: while they connect, those who have not yet are reckoned with in full.
+    """
+    limit = Limit(kind=LimitKind.CONTRACT, value=11.0 * CHARGERS * 3)
     root = Node(id=NodeId("pole-1"), parent=None, kind=NodeKind.TRANSFORMER, limits=(limit,))
     points = tuple(
         replace(charge_point(f"cp-{i:04d}"), ean=ean_from_number("871687100", i)) for i in range(CHARGERS)

@@ -28,9 +28,10 @@ SPEED = 120
 GONE_S = 26.0
 """The controller's absence: 52 simulated minutes, so the third quarter-hour passes without it from end to
 end, and it begins after the last setpoint (10 minutes of life) has run out."""
-START_UTC = "2024-01-15T16:00:00Z"
+START_UTC = "2024-01-15T22:00:00Z"
+"""After the evening peak: by day and night a charger has hours of its own, in the peak it stands still."""
 FALLBACK_KW = 4.14
-"""What a charger of the street does without us: the least that a three-phase car takes."""
+"""What a charger of the street does in its hours: the least that a three-phase car takes."""
 
 
 ALONE = """
@@ -55,10 +56,10 @@ def until[T](what: str, look: Callable[[], T | None], timeout_s: float = 60.0) -
 
 @contextmanager
 def running_demo(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
-    """A demo of the street on a winter evening, and what its ready file says."""
+    """A demo of the street on a winter night, and what its ready file says."""
     ready = folder / "ready.json"
     command = [sys.executable, "-m", "controller", "demo", "--quarters", str(QUARTERS), "--speed", str(SPEED)]
-    command += ["--start", "2024-01-15T17:00", "--port", str(free_port()), "--data", str(folder / "data")]
+    command += ["--start", "2024-01-15T23:00", "--port", str(free_port()), "--data", str(folder / "data")]
     command += ["--ready", str(ready), "--summary", str(folder / "summary.json")]
     with (folder / "demo.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as demo:
         try:
@@ -91,7 +92,7 @@ def place_order(client: httpx.Client, now: str) -> dict[str, Any]:
 def test_trade_kill_and_restart(tmp_path: Path) -> None:
     """A resident's order is settled across a `kill -9`; nothing is booked twice, no limit is broken.
 
-    Meanwhile the chargers follow the default that they hold themselves, and tell of it afterwards.
+    Meanwhile the chargers follow the hours that they hold themselves, and tell of it afterwards.
     """
     with running_demo(tmp_path) as (demo, ready):
         operator = {"Authorization": f"Bearer {ready['tokens']['operator']}"}
