@@ -17,6 +17,7 @@ from controller.runtime.ports import ClearingRecord, OrderRecord, UnitOfWork
 from controller.runtime.tokens import Tokens
 from controller.runtime.trading import Trading
 from controller.runtime.trading_door import DepthStep, MatchView
+from controller.sharing_settings import MarketMode
 from market.clearing import IntervalResult
 from market.orders import Order, Side
 
@@ -27,6 +28,11 @@ class MarketDoor(Tokens):
     def __init__(self, controller: Controller, trading: Trading, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(controller, loop)
         self.trading = trading
+
+    def market_mode(self) -> MarketMode | None:
+        """How neighbours come by each other's energy; None where nothing is settled."""
+        settings = self.controller.settings.market
+        return settings.mode if settings.enabled else None
 
     async def place_order(self, order: Order, member: MemberId) -> OrderRecord:
         """Places a member's order; the same `order_id` with the same content again changes nothing."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from controller.domain.ids import MemberId
 from controller.domain.instructions import Instruction
 from controller.runtime.ports import ClearingRecord, OrderRecord, TokenRecord
+from controller.sharing_settings import MarketMode
 from market.clearing import Fill, IntervalResult
 from market.matching import Distance
 from market.orders import Order, Side
@@ -53,6 +54,10 @@ class TradeView:
 
 class TradingDoor(Protocol):
     """The market of the running controller."""
+
+    def market_mode(self) -> MarketMode | None:
+        """How neighbours come by each other's energy; None where nothing is settled."""
+        ...
 
     async def place_order(self, order: Order, member: MemberId) -> OrderRecord:
         """Places a member's order; the same `order_id` with the same content again changes nothing."""

@@ -16,6 +16,7 @@ from controller.api.app import create_app
 from controller.api.server import WebServer
 from controller.domain.assets import WishKind
 from controller.domain.instructions import LeaveAt
+from controller.sharing_settings import MarketMode
 from tests.support.fake_door import CAR, FakeDoor
 from tests.support.web import open_browser
 
@@ -208,6 +209,23 @@ def test_a_resident_presses_buttons_and_trades(site: Site) -> None:
     site.press_words("Beëindigen")
     site.see("Je hebt geen vaste opdrachten.")
     site.shot("resident-nl-desk")
+    assert site.complaints() == []
+
+
+def test_nobody_orders_where_energy_is_shared_after_the_fact(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says so in the place of forms that would be refused; a car's departure can still be left."""
+    monkeypatch.setattr(site.door, "mode", MarketMode.SHARING)
+    site.open("resident-token", "nl")
+    page = site.see("Jouw wijk deelt haar stroom achteraf")
+    site.see("Je hebt geen vaste opdrachten.")
+    for forms in ("Order plaatsen", "Mijn orders", "Mijn handel", "Verkoop mijn overschot", "Laatste prijs"):
+        assert forms not in page
+    site.press_words("Elke dag")
+    site.see("car-1 vertrekt om 08:00")
+    site.press_words("Beëindigen")
+    site.see("Je hebt geen vaste opdrachten.")
     assert site.complaints() == []
 
 

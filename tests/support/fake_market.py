@@ -15,6 +15,7 @@ from controller.runtime.desk import OrderRefusedError
 from controller.runtime.door import Principal
 from controller.runtime.ports import ClearingRecord, OrderRecord, Role, Scope, TokenRecord
 from controller.runtime.trading_door import DepthStep, MatchView, TradeView
+from controller.sharing_settings import MarketMode
 from market.clearing import IntervalResult
 from market.matching import Distance
 from market.orders import Order, Refusal, RefusalCode, Side
@@ -34,6 +35,11 @@ class FakeMarket(FakeBooks):
         self.standing: dict[str, Instruction] = {}
         self.results: list[IntervalResult] = [clearing(START)]
         """What was cleared, the oldest first."""
+        self.mode: MarketMode | None = MarketMode.AUCTION
+
+    def market_mode(self) -> MarketMode | None:
+        """An auction, until it is said otherwise."""
+        return self.mode
 
     async def create_token(
         self, *, role: Role, member: MemberId | None, label: str, scopes: frozenset[Scope] | None = None

@@ -133,6 +133,16 @@ def balance_html(amount_nanoeur: int, words: Translator) -> str:
     )
 
 
+def sharing_html(words: Translator) -> str:
+    """What sharing after the fact means to who lives here."""
+    line = words.say(
+        "Your neighbourhood shares its energy after the fact: there is nothing to order; when a day is over, "
+        "the meters tell what was made and used here in the same quarter-hour, and your statement shows "
+        "your part."
+    )
+    return f"<p>{text(line)}</p>"
+
+
 def orders_html(records: Sequence[OrderRecord], words: Translator, *, most: int = 12) -> str:
     """Own orders and what became of them; an open one can be cancelled."""
     return table_html(

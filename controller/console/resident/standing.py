@@ -55,9 +55,18 @@ def instructions_html(standing: Sequence[Instruction], words: Translator) -> str
 
 
 class StandingCard:
-    """The card of standing instructions."""
+    """The card of standing instructions.
 
-    def __init__(self, visit: Visit, member: MemberId, assets: Sequence[AssetView]) -> None:
+    Args:
+        visit: Whose page it is.
+        member: Whose instructions.
+        assets: What the member has.
+        can_sell: Whether surplus is sold beforehand at all.
+    """
+
+    def __init__(
+        self, visit: Visit, member: MemberId, assets: Sequence[AssetView], *, can_sell: bool
+    ) -> None:
         self._visit = visit
         self._member = member
         self._words = visit.words
@@ -65,7 +74,7 @@ class StandingCard:
         say = self._words.say
         with card(say("Standing instructions")):
             self._list = Live(polite=True).classes("w-wide").on_press(self._end)
-            if any(view.kind == "pv" for view in assets):
+            if can_sell and any(view.kind == "pv" for view in assets):
                 self._surplus_form()
             if cars:
                 self._leave_form(cars)

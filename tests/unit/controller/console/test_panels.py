@@ -29,7 +29,7 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.instructions import GiveSurplus, Instruction, LeaveAt, SellSurplus, Wanted
 from controller.domain.network import ImposedLimit
 from controller.runtime.door import LedgerView
-from controller.texts import Language, translator
+from controller.texts import Language, Translator, translator
 from market.ledger import PostingReason
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_views import FEEDER, RESIDENT, START, fake_postings
@@ -235,6 +235,18 @@ def test_a_balance_is_to_pay_or_to_receive() -> None:
     """The sign becomes a word."""
     assert "te betalen" in resident.balance_html(-83_000_001, _NL)
     assert "te ontvangen" in resident.balance_html(83_000_001, _NL)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(_NL, ("achteraf", "niets te bestellen", "overzicht")), (_EN, ("after the fact", "nothing to order"))],
+)
+def test_who_shares_after_the_fact_reads_what_that_means(
+    words: Translator, expected: tuple[str, ...]
+) -> None:
+    """One paragraph, in the reader's language."""
+    html = _well_formed(resident.sharing_html(words))
+    assert [word for word in expected if word not in html] == []
 
 
 async def test_the_grid_operator_sees_flexibility_and_limits() -> None:

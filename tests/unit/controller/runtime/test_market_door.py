@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from controller.config import MarketSettings
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId, NodeId
 from controller.domain.time import VirtualDomainClock
@@ -18,6 +20,7 @@ from controller.runtime.ports import Role, Scope
 from controller.runtime.service import Service
 from controller.runtime.tokens import token_hash
 from controller.runtime.trading_door import DepthStep, MatchView
+from controller.sharing_settings import MarketMode
 from market.matching import Distance
 from market.orders import Order, Side
 from tests.support.neighbourhood import START
@@ -61,6 +64,23 @@ async def test_the_book_is_sealed_until_its_gate_closes(tmp_path: Path) -> None:
             await service.order("one", SCHOOL)
         clock.advance_to(GATE)
         assert [record.order.order_id for record in await service.order_book(INTERVAL)] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("market", "mode"),
+    [
+        (MarketSettings(), MarketMode.SHARING),
+        (MarketSettings(mode=MarketMode.AUCTION), MarketMode.AUCTION),
+        (MarketSettings(enabled=False), None),
+    ],
+)
+async def test_the_doors_know_how_energy_is_shared(
+    tmp_path: Path, market: MarketSettings, mode: MarketMode | None
+) -> None:
+    """After the fact where nothing else is said; not at all where nothing is settled."""
+    async with serving(tmp_path) as (service, _clock):
+        service.controller.settings = replace(service.controller.settings, market=market)
+        assert service.market_mode() is mode
 
 
 async def test_all_see_the_same_once_it_is_cleared(tmp_path: Path) -> None:
