@@ -67,11 +67,13 @@ def differences(shown: Any, real: Any, place: str = "") -> list[str]:
             return [] if shown == real else [f"{place}: {real!r}"]
 
 
-@pytest.mark.parametrize(("command", "written"), [("plan ", "plan.json"), ("clear ", "result.json")])
+@pytest.mark.parametrize(
+    ("command", "written"), [("plan ", "plan.json"), ("clear ", "result.json"), ("settle ", "result.json")]
+)
 def test_files_that_readme_shows_are_what_the_commands_write(
     folder: Path, command: str, written: str
 ) -> None:
-    """Plan and clear, as printed, write what README's extract shows."""
+    """Plan, clear and settle, as printed, write what README's extract shows."""
     (line,) = commands(command)
     done = run(line)
     assert (done.exit_code, done.output) == (0, "")
@@ -92,8 +94,13 @@ def test_commands_print_what_readme_shows(command: str) -> None:
 
 
 def test_tokens_are_made_as_readme_shows(folder: Path) -> None:
-    """Each of README's commands gives one token, and never the same."""
-    shutil.copy(folder / "deploy" / "examples" / "site.toml", folder / "my-site.toml")
+    """Each of README's commands gives one token, and never the same; what was copied is a whole site."""
+    (copied,) = re.findall(r"^\$ cp (.+) my-site/$", README, re.MULTILINE)
+    (folder / "my-site").mkdir()
+    for name in copied.split():
+        shutil.copy(folder / name, folder / "my-site")
+    (site,) = (line.removeprefix("run ") for line in commands("run "))
+    assert run(f"check {site}").exit_code == 0
     lines = commands("token create ")
     tokens = [run(line) for line in lines]
     assert [done.exit_code for done in tokens] == [0, 0]
