@@ -19,6 +19,7 @@ from typing import Self
 from controller.domain.time import QUARTER
 from controller.domain.units import FloatArray
 from sim.baselines import BASELINES, BaselineRun
+from sim.physics.days import DaySources
 from sim.recorder import Recorder
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.series import PriceSeries, Weather
@@ -98,7 +99,11 @@ def _compute(job: BaselineJob, pipe: Connection) -> None:
     # Ctrl-C at the terminal reaches the whole group; the simulator ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(_NICE)
-    runs = [BaselineRun(name, job.scenario, weather=job.weather, prices=job.prices) for name in BASELINES]
+    sources = DaySources(job.scenario, job.weather)
+    runs = [
+        BaselineRun(name, job.scenario, weather=job.weather, prices=job.prices, sources=sources)
+        for name in BASELINES
+    ]
     for quarter in range(1, job.quarters + 1):
         for run in runs:
             run.advance(job.scenario.start_utc + quarter * QUARTER)

@@ -23,7 +23,6 @@ from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
 from controller.domain.units import FloatArray, IntArray
 from sim.physics.car import TAPER_FROM
 from sim.physics.days import DaySources
-from sim.recorder import Recorder
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.series import PriceSeries, Weather
 from sim.scenarios.trips import WARM_UP
@@ -97,19 +96,6 @@ class BaselineRun:
         while self.world.now + self._step <= to:
             self._policy(self.world, self._events)
             self._events = self.world.advance(self.world.now + self._step)
-
-
-def run_baselines(
-    scenario: Scenario, *, weather: Weather, prices: PriceSeries, quarters: int, step_s: float = STEP_S
-) -> dict[str, Recorder]:
-    """Runs all baselines for a number of quarter-hours in steps of `step_s`; gives their books by name."""
-    books = {}
-    sources = DaySources(scenario, weather)
-    for name in BASELINES:
-        run = BaselineRun(name, scenario, weather=weather, prices=prices, step_s=step_s, sources=sources)
-        run.advance(scenario.start_utc + quarters * QUARTER)
-        books[name] = run.world.recorder
-    return books
 
 
 class _PlugAndCharge:

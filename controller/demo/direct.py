@@ -32,7 +32,7 @@ from controller.runtime.report import controller_report
 from controller.runtime.service import Service
 from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
-from sim.baselines import run_baselines
+from sim.baseline_process import BaselineJob, BaselineProcess
 from sim.direct import DirectDevices
 from sim.endpoints.grid import EveningPlan, Wish, congestion_node, evening_limit_kw, holds_from
 from sim.summary import summarise
@@ -104,17 +104,21 @@ async def _run(
         await evening.act(now)
         devices.tick(now)
 
-    await step(start)
-    await run_direct(
-        controller,
-        trading,
-        clock,
-        step_world=step,
-        until=end + GRACE,
-        on_quarter=lambda at: progress(at, world),
-    )
     quarters = options.quarters or 0
-    baselines = run_baselines(scenario, weather=simulated.weather, prices=simulated.prices, quarters=quarters)
+    job = BaselineJob(
+        scenario=scenario, weather=simulated.weather, prices=simulated.prices, quarters=quarters
+    )
+    async with BaselineProcess(job) as beside:
+        await step(start)
+        await run_direct(
+            controller,
+            trading,
+            clock,
+            step_world=step,
+            until=end + GRACE,
+            on_quarter=lambda at: progress(at, world),
+        )
+        baselines = await beside.books()
     summary = summarise(
         scenario=scenario,
         weather=simulated.weather,

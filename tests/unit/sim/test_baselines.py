@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from controller.domain.time import AMSTERDAM, quarters_of_local_day
+from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day
 from sim.baselines import (
     BASELINES,
     FIXED_CAP,
@@ -18,7 +18,6 @@ from sim.baselines import (
     is_among_cheapest,
     network_share_kw,
     next_ready_by,
-    run_baselines,
 )
 from sim.recorder import Recorder
 from sim.scenarios import PriceSeries, Scenario, Weather
@@ -37,8 +36,12 @@ def built() -> Scenario:
 @pytest.fixture(scope="module")
 def books(built: Scenario) -> dict[str, Recorder]:
     """A day of all three."""
-    weather = Weather(seed=1)
-    return run_baselines(built, weather=weather, prices=PriceSeries(), quarters=QUARTERS, step_s=300.0)
+    found = {}
+    for name in BASELINES:
+        run = BaselineRun(name, built, weather=Weather(seed=1), prices=PriceSeries(), step_s=300.0)
+        run.advance(built.start_utc + QUARTERS * QUARTER)
+        found[name] = run.world.recorder
+    return found
 
 
 def test_all_run_the_same_day_with_the_same_departures(books: dict[str, Recorder]) -> None:
