@@ -167,8 +167,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             site=site, settings=settings, clock=clock, store=store, solver=solver, prices=prices
         )
         await controller.load()
-        for node, over_kw in controller.guard.floor.crowded.items():
-            _LOG.warning("no profile keeps this node if many ignore theirs", node=node, over_kw=over_kw)
+        _warn_of_crowded_nodes(controller)
         followed = clock if isinstance(clock, FollowedClock) else None
         safety = await stack.enter_async_context(
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
@@ -203,6 +202,11 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             if report is not None:
                 figures = json.dumps(await controller_report(controller, drivers.messages()), indent=2)
                 await asyncio.to_thread(report.write_text, figures, encoding="utf-8")
+
+
+def _warn_of_crowded_nodes(controller: Controller) -> None:
+    for node, over_kw in controller.guard.floor.crowded.items():
+        _LOG.warning("no profile keeps this node if many ignore theirs", node=node, over_kw=round(over_kw, 1))
 
 
 async def _start_web(

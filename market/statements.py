@@ -153,6 +153,21 @@ def invoice_cents(amounts_nanoeur: Sequence[int]) -> list[int]:
     return floors
 
 
+_SUMMED = (
+    "offtake_wh",
+    "feed_in_wh",
+    "received_wh",
+    "given_wh",
+    "bought_wh",
+    "sold_wh",
+    "estimated_quarters",
+    "unsettled_quarters",
+    "without_nanoeur",
+    "sharing_nanoeur",
+)
+"""What a statement adds up of its days' points."""
+
+
 def make_statement(
     member: MemberId,
     first: date,
@@ -172,21 +187,7 @@ def make_statement(
         rates: The rates that held then.
     """
     kept = list(points)
-    sums = {
-        name: sum(getattr(point, name) for point in kept)
-        for name in (
-            "offtake_wh",
-            "feed_in_wh",
-            "received_wh",
-            "given_wh",
-            "bought_wh",
-            "sold_wh",
-            "estimated_quarters",
-            "unsettled_quarters",
-            "without_nanoeur",
-            "sharing_nanoeur",
-        )
-    }
+    sums = {name: sum(getattr(point, name) for point in kept) for name in _SUMMED}
     amounts = _amounts(postings, member_account(member))
     energy = _energy(sums)
     kinds = [kind for kind in LineKind if amounts.get(kind) or (energy.get(kind) and kind not in CHARGES)]

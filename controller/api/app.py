@@ -76,6 +76,22 @@ class _SafeHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+_ROUTERS = (
+    operator_router,
+    metrics_router,
+    chargers_router,
+    grid_router,
+    resident_router,
+    statements_router,
+    benefit_router,
+    supplier_router,
+    market_router,
+    standing_router,
+    fleet_router,
+    ledger_router,
+)
+
+
 def create_app(
     door: Door,
     *,
@@ -113,20 +129,7 @@ def create_app(
     install(app)
     app.add_middleware(_SafeHeaders)
     app.add_middleware(SessionMiddleware, secret_key=storage_secret, max_age=_SESSION_S, same_site="lax")
-    for router in (
-        operator_router,
-        metrics_router,
-        chargers_router,
-        grid_router,
-        resident_router,
-        statements_router,
-        benefit_router,
-        supplier_router,
-        market_router,
-        standing_router,
-        fleet_router,
-        ledger_router,
-    ):
+    for router in _ROUTERS:
         app.router.routes.extend(router.routes)
 
     @app.get("/api/health", summary="Whether the server answers", tags=["health"], response_model=Health)
