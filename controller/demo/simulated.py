@@ -63,11 +63,19 @@ def read_simulated(options: DemoOptions) -> Simulated:
     Raises:
         InputProblemsError: With all of them.
     """
-    start, end = options.start_utc(), options.end_utc()
     problems: list[Problem] = []
-    scenario = weather = prices = None
+    spec = scenario = weather = prices = None
     try:
-        scenario = build(load_scenario(options.scenario), seed=options.seed, start=start)
+        spec = load_scenario(options.scenario)
+    except InputProblemsError as error:
+        problems += _under(error)
+    try:
+        start, end = options.start_utc(), options.end_utc()
+    except InputProblemsError as error:
+        # Without a span there is nothing to ask prices and weather for.
+        raise InputProblemsError("demo", [*problems, *_under(error)]) from error
+    try:
+        scenario = None if spec is None else build(spec, seed=options.seed, start=start)
     except InputProblemsError as error:
         problems += _under(error)
     try:

@@ -111,7 +111,15 @@ class Reader:
 
     def _prices(self, buy: FloatArray, sell: FloatArray, *, listed: bool) -> None:
         """Selling dearer than buying would be money from nothing."""
-        place, above = "export_price_eur_per_kwh", np.flatnonzero(sell > buy).tolist()
+        place = "export_price_eur_per_kwh"
+        # What is no price was named already, and is not compared.
+        named = {problem.place for problem in self.problems}
+        prices = ("import_price_eur_per_kwh", place)
+        above = [
+            t
+            for t in np.flatnonzero(sell > buy).tolist()
+            if not named & {*prices, *(f"{price}[{t}]" for price in prices)}
+        ]
         if above and not listed:
             self._wrong(place, f"must not be above the import price, and is in step {above[0]}")
         elif listed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,7 @@ def test_all_wrong_inputs_are_told_at_once(tmp_path: Path) -> None:
     text = str(caught.value)
     assert "nowhere.toml" in text
     assert "none.csv" in text
+    with pytest.raises(InputProblemsError) as caught:
+        read_simulated(replace(chosen, start="2024-13-40"))
+    assert "nowhere.toml" in str(caught.value)
+    assert "--start" in str(caught.value)

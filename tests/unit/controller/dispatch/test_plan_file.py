@@ -169,6 +169,16 @@ def test_each_mistake_is_named_by_its_path_and_nothing_else_is(
     assert len(places) <= 2
 
 
+def test_prices_are_compared_where_both_are_prices(tmp_path: Path) -> None:
+    """One list too short: it alone. One entry wrong: it, and another step where selling is dearer."""
+    content = copy.deepcopy(SOUND)
+    content["export_price_eur_per_kwh"] = [0.06] * 8
+    content["import_price_eur_per_kwh"] = [0.1] * 7
+    assert _places(_file(tmp_path, content)) == {"import_price_eur_per_kwh"}
+    content["import_price_eur_per_kwh"] = ["0.1", 0.05, *[0.1] * 6]
+    assert _places(_file(tmp_path, content)) == {"export_price_eur_per_kwh[1]", "import_price_eur_per_kwh[0]"}
+
+
 def test_every_mistake_of_a_file_is_reported_at_once(tmp_path: Path) -> None:
     """A missing field, an unknown one, NaN and contradictory stays: all four, and nothing is written."""
     content = copy.deepcopy(SOUND)
