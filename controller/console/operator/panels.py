@@ -235,9 +235,11 @@ def plan_html(plan: PlanView, words: Translator) -> str:
         (words.say("Made at"), words.clock(plan.made_at)),
         (words.say("Outcome"), words.say(_PLAN_STATUS.get(plan.status, plan.status))),
         (words.say("Costs"), words.quantity(plan.cost_eur, "€", digits=2)),
-        (words.say("Cannot be under"), words.quantity(plan.lower_bound_eur, "€", digits=2)),
-        (words.say("Computed in"), words.quantity(plan.seconds, "s", digits=2)),
     ]
+    if plan.status == "optimal":
+        # Of other plans only a bound far below any cost may be known, which tells an operator nothing.
+        facts.append((words.say("Cannot be under"), words.quantity(plan.lower_bound_eur, "€", digits=2)))
+    facts.append((words.say("Computed in"), words.quantity(plan.seconds, "s", digits=2)))
     if plan.strains is not None:
         within = words.say("within their bounds")
         outside = words.say("{count} times outside", count=len(plan.strains))

@@ -184,6 +184,7 @@ async def test_the_plan_shows_how_good_it_is_proven_to_be() -> None:
     html = _well_formed(panels.plan_html(plan, _NL))
     assert "101,20\N{NO-BREAK SPACE}€" in html
     assert "101,15\N{NO-BREAK SPACE}€" in html
+    assert "101,15" not in panels.plan_html(replace(plan, status="feasible"), _NL)
     assert "1 keer erbuiten" in html
     assert "binnen hun grenzen" in panels.plan_html(replace(plan, strains=()), _NL)
     assert "Spanningen" not in panels.plan_html(replace(plan, strains=None), _NL)
