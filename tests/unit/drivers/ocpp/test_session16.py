@@ -407,7 +407,7 @@ def test_commands_fit_the_schema() -> None:
     ]
     session = _session()
     for command in commands:
-        session.call(command)
+        assert f'"{command.action}"' in session.call(command)
         session.abandon()
 
 

@@ -116,7 +116,7 @@ def test_floor_and_commands_fit_the_schema() -> None:
         *(session.wake_request(step) for step in WakeStep),
     ]
     for command in commands:
-        session.call(command)
+        assert f'"{command.action}"' in session.call(command)
         session.abandon()
 
 
