@@ -4,8 +4,8 @@ Made of the days as they were closed and of the postings that stand for them, so
 shows in its own month when it is asked for again. Beside each sum stands what the same meters would have cost
 without sharing or trading, by the same prices, rates and VAT.
 
-Everywhere else money is whole nano-euro. Here, and only here, it becomes cents: the total is rounded half up,
-and the lines are rounded so that they add up to it (largest remainder).
+Everywhere else but on the record of a charge session money is whole nano-euro. Here it becomes cents: the
+total is rounded half up, and the lines are rounded so that they add up to it (largest remainder).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import date
 from enum import StrEnum
 
 from controller.domain.ids import MemberId
-from controller.domain.units import NANOEUR_PER_CENT
+from controller.domain.units import NANOEUR_PER_CENT, cents_of
 from market.day_closing import DayPoint
 from market.ledger import Posting, PostingReason, member_account, standing
 from market.rates import Rate
@@ -132,11 +132,6 @@ class Statement:
     def is_traded(self) -> bool:
         """Whether something was traded beforehand, so that sharing would have been another way."""
         return any(line.kind in {LineKind.BOUGHT, LineKind.SOLD} for line in self.lines)
-
-
-def cents_of(amount_nanoeur: int) -> int:
-    """Whole cents, half up."""
-    return (amount_nanoeur + NANOEUR_PER_CENT // 2) // NANOEUR_PER_CENT
 
 
 def invoice_cents(amounts_nanoeur: Sequence[int]) -> list[int]:

@@ -39,6 +39,11 @@ def microeur_per_kwh(price_eur_per_kwh: float) -> int:
     return round(price_eur_per_kwh * MICROEUR_PER_EUR)
 
 
+def cents_of(amount_nanoeur: int) -> int:
+    """Whole cents, half up."""
+    return (amount_nanoeur + NANOEUR_PER_CENT // 2) // NANOEUR_PER_CENT
+
+
 def split_by_largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     """Splits an integer in proportion to non-negative integer weights, exactly.
 

@@ -13,7 +13,7 @@ from controller.api.operator.routes import Operator
 from controller.api.problems import documented
 from controller.api.security import TheDoor
 from controller.domain.errors import InputProblemsError, Problem
-from market.statements import cents_of
+from controller.domain.units import cents_of
 
 DAYS_MAX = 366
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.ids import Ean, MemberId
-from controller.domain.units import NANOEUR_PER_CENT
+from controller.domain.units import NANOEUR_PER_CENT, cents_of
 from market.day_closing import DayPoint
 from market.ledger import Posting, PostingReason, posting, reverse
-from market.statements import LineKind, Statement, amount_of, cents_of, invoice_cents, make_statement
+from market.statements import LineKind, Statement, amount_of, invoice_cents, make_statement
 
 START = datetime(2024, 5, 31, 22, tzinfo=UTC)
 FIRST, LAST = date(2024, 6, 1), date(2024, 6, 30)
