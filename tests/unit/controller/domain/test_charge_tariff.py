@@ -69,7 +69,7 @@ def test_vat_comes_out_of_the_price() -> None:
 def test_parts_and_vat_add_up(
     energy: int, session: int, idle: int, vat_ppm: int, energy_wh: int, seconds: int
 ) -> None:
-    """To the nano-euro; VAT is within one of its exact value in each part; cents are half a cent off at most."""
+    """To the nano-euro; each part's VAT is within one of its exact value; cents are half off at most."""
     tariff = replace(
         TARIFF,
         energy_microeur_per_kwh=energy,
