@@ -21,6 +21,7 @@ from urllib.parse import quote
 import orjson
 
 from controller.domain.charger_tools import Direction, LoggedMessage
+from controller.domain.charging_tokens import masked
 from controller.domain.ids import AssetId
 
 IN_MEMORY = 500
@@ -32,16 +33,20 @@ _SECRET_WORDS = ("uthorizationKey", "assword", "rivateKey", "reSharedKey", "vpn"
 _SECRET_VARIABLES = frozenset({"AuthorizationKey", "BasicAuthPassword", "SecurityKey"})
 _SECRET_FIELD = re.compile(r"password|private_?key|pre_?shared_?key", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^/\s\":@]*:)[^@\s\"]+@")
+_TOKEN = re.compile(r'("(?:idTag|parentIdTag|idToken)"\s*:\s*)"((?:[^"\\]|\\.)*)"')
+"""Who holds somebody's token can charge in their name: its end is enough to know it again."""
 HIDDEN = "***"
 
 type _Entry = tuple[datetime, Direction, str]
 
 
 def redacted(text: str) -> str:
-    """A frame without its secrets: passwords in variables, in fields and in addresses.
+    """A frame without its secrets: passwords wherever they stand, tokens but for their end.
 
     One that names a secret and is no JSON is hidden whole.
     """
+    if "dTag" in text or "dToken" in text:
+        text = _TOKEN.sub(lambda found: f'{found[1]}"{masked(found[2])}"', text)
     if any(word in text for word in _SECRET_WORDS):
         try:
             text = orjson.dumps(_hidden(orjson.loads(text))).decode()

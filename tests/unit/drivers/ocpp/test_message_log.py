@@ -115,3 +115,19 @@ def test_a_password_in_an_address_and_a_broken_frame_are_hidden_too() -> None:
     assert redacted('[2,"x","ChangeConfiguration",{"key":"AuthorizationKey","value":"s3c') == HIDDEN
     plain = '[2,"x","Heartbeat",{}]'
     assert redacted(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '[2,"1","Authorize",{"idTag":"04A1B2C3D4"}]',
+        '[2,"1","TransactionEvent",{"idToken":{"idToken": "04A1B2C3D4","type":"ISO14443"}}]',
+        '[2,"1","SendLocalList",{"localAuthorizationList":[{"idTag":"04A1B2C3D4"},{"idTag":"04A1B2C3D4"}]}]',
+        '[3,"1",{"idTagInfo":{"status":"Accepted","parentIdTag":"04A1B2C3D4"}}]',
+    ],
+)
+def test_a_token_shows_its_end_alone(frame: str) -> None:
+    """Whoever reads the log can follow a card and cannot copy it; doing it twice hides no more."""
+    shown = redacted(frame)
+    assert shown == frame.replace("04A1B2C3D4", "…C3D4")
+    assert redacted(shown) == shown
