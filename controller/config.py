@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 from pydantic import TypeAdapter
 
+from controller.charging_settings import ChargingSettings, charging_problems
 from controller.domain.assets import Battery, ChargePoint, Load, Member, PvRoof, Vehicle
 from controller.domain.electrical import Electrical, electrical_problems
 from controller.domain.errors import InputProblemsError, Problem
@@ -191,6 +192,7 @@ class Settings:
     planning: PlanningSettings = PlanningSettings()
     market: MarketSettings = MarketSettings()
     sharing: SharingSettings = dataclasses.field(default_factory=SharingSettings)
+    charging: ChargingSettings = dataclasses.field(default_factory=ChargingSettings)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -375,6 +377,7 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
             yield Problem(place=place, rule=f"must be a finite number of more than 0, is {value}")
     yield from _range_problems(settings)
     yield from sharing_problems(settings.sharing)
+    yield from charging_problems(settings.charging)
 
 
 def _tls_problems(ocpp: OcppSettings) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from controller.charging_settings import ChargingSettings
 from controller.domain.charge_session import ChargeSession, RegisterReading, begin_session
 from controller.domain.charge_tariff import ChargeTariff
 from controller.domain.ids import AssetId
@@ -24,6 +25,15 @@ TARIFF = ChargeTariff(
     source="members' meeting of 12 December 2023",
 )
 """EUR 0.40 a kWh, 0.50 a session and 0.05 a minute, with 21% VAT on it."""
+
+OPERATOR = ChargingSettings(
+    party_id="WIJ",
+    operator_name="Coöperatie De Wijk",
+    address="Lombokstraat 1",
+    city="Utrecht",
+    postal_code="3531 AA",
+    tariffs=(TARIFF,),
+)
 
 
 def finished(
