@@ -1,7 +1,7 @@
 """The settings of charging for money: who operates the sockets, where they are, and what is posted at them.
 
-They are what other parties see of the site in OCPI. A price or a rate of VAT has no default: it comes from the
-site file, with the moment from which it holds and where it was decided.
+They are what other parties see of the site in OCPI. A price or a rate of VAT has no default: it comes from
+the site file, with the moment from which it holds and where it was decided.
 """
 
 from __future__ import annotations
@@ -60,8 +60,12 @@ def charging_problems(charging: ChargingSettings) -> Iterator[Problem]:
                 yield Problem(
                     place=f"{place}.tariffs[{i}].{name}", rule=f"must have at most {_TEXT_MAX} characters"
                 )
-    if not charging.roams:
-        return
+    if charging.roams:
+        yield from _roaming_problems(charging, place)
+
+
+def _roaming_problems(charging: ChargingSettings, place: str) -> Iterator[Problem]:
+    """What other parties could not read."""
     for name, form, rule in (
         ("country_code", _COUNTRY, "must be two capitals"),
         ("party_id", _PARTY, "must be three capitals or digits"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,8 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
 )
 def test_what_other_parties_could_not_read_is_refused(name: str, value: str) -> None:
     """OCPI has its own forms and lengths."""
-    found = [problem.place for problem in charging_problems(replace(OPERATOR, **{name: value}))]
+    wrong: dict[str, Any] = {name: value}
+    found = [problem.place for problem in charging_problems(replace(OPERATOR, **wrong))]
     assert found == [f"settings.charging.{name}"]
 
 
