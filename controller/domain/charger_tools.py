@@ -58,6 +58,82 @@ class ChargerHealth:
     ailments: Sequence[Ailment]
     why: Sequence[str]
     """A sentence with the figures for each ailment."""
+    since: Sequence[datetime | None]
+    """Since when each ailment is known; None: since before we started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorState:
+    """What a charger last said of one connector, in the words of its protocol."""
+
+    evse: int
+    """0 in OCPP 1.6, which counts connectors only."""
+    connector: int
+    """0 in OCPP 1.6: the charger as a whole."""
+    status: str
+    """`Available`, `SuspendedEV`, ..."""
+    error: str = ""
+    """1.6's error code; empty: none."""
+    at: datetime
+    """When we heard it, domain time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationFacts:
+    """What a charger has told of itself since we started; empty: not told."""
+
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+    booted_at: datetime | None = None
+    connectors: tuple[ConnectorState, ...] = ()
+    """By number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerFacts:
+    """Who a charger is and what goes on in it."""
+
+    charge_point: AssetId
+    identity: str
+    """The name with which it connects."""
+    security_profile: int
+    """The highest that it has used, below which it is not let in."""
+    station: StationFacts
+    transactions: Sequence[str]
+    """Those that are remembered, the newest first."""
+    is_charging: bool
+    """Whether the first of them goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldFacts:
+    """One field of a request, by its schema."""
+
+    place: str
+    """`chargingProfile.chargingSchedule[].duration`."""
+    kind: str
+    """text, time, whole number, number, yes or no, object, list."""
+    is_required: bool
+    """Where the object that it stands in is sent at all."""
+    choices: Sequence[str] = ()
+    """All values that it may have; empty: any."""
+    length_max: int | None = None
+    """Characters of a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestForm:
+    """How a request of the charger's protocol version is written."""
+
+    action: str
+    is_harmless: bool
+    """Whether it only asks; others need to be confirmed."""
+    template: Mapping[str, Any]
+    """A payload with every required field, to be filled in."""
+    fields: Sequence[FieldFacts]
+    """All of them, in the schema's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +163,35 @@ class ChargerTools(Protocol):
         """
         ...
 
+    def requests(self, charge_point: AssetId) -> Mapping[str, bool]:
+        """The requests that a charger's protocol version has for us to send, and whether each only asks.
+
+        Raises:
+            NotFoundError: If the charger is not connected.
+        """
+        ...
+
+    def request_form(self, charge_point: AssetId, action: str) -> RequestForm:
+        """How one of them is written.
+
+        Raises:
+            NotFoundError: If the charger is not connected, or its version has no such request.
+        """
+        ...
+
     async def messages(
-        self, charge_point: AssetId, *, since: datetime, until: datetime, contains: str, limit: int
+        self,
+        charge_point: AssetId,
+        *,
+        since: datetime,
+        until: datetime,
+        contains: str,
+        direction: Direction | None,
+        limit: int,
     ) -> Sequence[LoggedMessage]:
         """The newest messages with a charger in a span that contain a text, the oldest of them first.
+
+        `direction` None: both.
 
         Raises:
             NotFoundError: If there is no such charger.
@@ -109,6 +210,10 @@ class ChargerTools(Protocol):
         """Every charger's health, in the site's order."""
         ...
 
+    def facts(self) -> Sequence[ChargerFacts]:
+        """Who every charger is, in the site's order."""
+        ...
+
     def waiting(self) -> Mapping[str, int]:
         """Identities that knocked and are not admitted, with how often."""
         ...
@@ -122,6 +227,26 @@ class ChargerTools(Protocol):
         Raises:
             NotFoundError: If nobody of that name waits, or there is no such charge point.
             ConflictError: If the identity is another charge point's name.
+        """
+        ...
+
+    def refuse(self, identity: str) -> None:
+        """Takes an identity off the list of those who wait; it may knock as it likes.
+
+        Raises:
+            NotFoundError: If nobody of that name waits.
+        """
+        ...
+
+    def refused(self) -> Sequence[str]:
+        """The identities that were refused."""
+        ...
+
+    def forgive(self, identity: str) -> None:
+        """Lets a refused identity wait again when it knocks.
+
+        Raises:
+            NotFoundError: If it was not refused.
         """
         ...
 

@@ -11,8 +11,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from controller.domain.charger_tools import ChargerHealth, ChargerTools, CommandReply, LoggedMessage
+from controller.domain.charger_tools import (
+    ChargerHealth,
+    ChargerTools,
+    CommandReply,
+    Direction,
+    LoggedMessage,
+    RequestForm,
+)
 from controller.domain.ids import AssetId
+from controller.runtime.charger_overview import ChargerOverview, overview_of
 from controller.runtime.core import Controller
 from controller.runtime.door import Principal
 from controller.runtime.on_loop import OnLoop
@@ -38,12 +46,37 @@ class ChargersDoor(OnLoop):
 
         return await self._on_loop(run())
 
+    async def requests(self, charger: AssetId) -> Mapping[str, bool]:
+        """The requests that may be sent to a charger, and whether each only asks."""
+
+        async def run() -> Mapping[str, bool]:
+            return self._tools.requests(charger)
+
+        return await self._on_loop(run())
+
+    async def request_form(self, charger: AssetId, action: str) -> RequestForm:
+        """How one of them is written."""
+
+        async def run() -> RequestForm:
+            return self._tools.request_form(charger, action)
+
+        return await self._on_loop(run())
+
     async def messages(
-        self, charger: AssetId, *, since: datetime, until: datetime, contains: str, limit: int
+        self,
+        charger: AssetId,
+        *,
+        since: datetime,
+        until: datetime,
+        contains: str,
+        direction: Direction | None,
+        limit: int,
     ) -> Sequence[LoggedMessage]:
         """The newest messages with a charger that contain a text, the oldest of them first."""
         return await self._on_loop(
-            self._tools.messages(charger, since=since, until=until, contains=contains, limit=limit)
+            self._tools.messages(
+                charger, since=since, until=until, contains=contains, direction=direction, limit=limit
+            )
         )
 
     async def timeline(self, charger: AssetId, transaction: str) -> Sequence[LoggedMessage]:
@@ -55,6 +88,18 @@ class ChargersDoor(OnLoop):
 
         async def run() -> Sequence[ChargerHealth]:
             return self._tools.health()
+
+        return await self._on_loop(run())
+
+    async def overview(self) -> Sequence[ChargerOverview]:
+        """Every charger with what it told, how it is and what it was asked, in the site's order."""
+
+        async def run() -> Sequence[ChargerOverview]:
+            points = {point.id: point for point in self.controller.site.charge_points}
+            return [
+                overview_of(self.controller, points[facts.charge_point], facts, health)
+                for facts, health in zip(self._tools.facts(), self._tools.health(), strict=True)
+            ]
 
         return await self._on_loop(run())
 
@@ -76,6 +121,32 @@ class ChargersDoor(OnLoop):
 
         return await self._on_loop(run())
 
+    async def refuse(self, identity: str, who: Principal) -> None:
+        """Takes an identity off the list of those who wait."""
+
+        async def run() -> None:
+            self._tools.refuse(identity)
+            await self._note(who, "refused a charger", identity)
+
+        await self._on_loop(run())
+
+    async def refused(self) -> Sequence[str]:
+        """The identities that were refused."""
+
+        async def run() -> Sequence[str]:
+            return self._tools.refused()
+
+        return await self._on_loop(run())
+
+    async def forgive(self, identity: str, who: Principal) -> None:
+        """Lets a refused identity wait again."""
+
+        async def run() -> None:
+            self._tools.forgive(identity)
+            await self._note(who, "lets a refused charger wait again", identity)
+
+        await self._on_loop(run())
+
     async def rotate_password(self, charger: AssetId, who: Principal) -> None:
         """Gives a charger a new password."""
 
@@ -85,9 +156,9 @@ class ChargersDoor(OnLoop):
 
         await self._on_loop(run())
 
-    async def _note(self, who: Principal, what: str, charger: AssetId) -> None:
+    async def _note(self, who: Principal, what: str, subject: str) -> None:
         at = self.controller.clock.now()
         async with self.controller.store.unit() as unit:
             await unit.add_event(
-                EventRecord(at=at, who=f"{who.role}:{who.label}", what=what, subject=charger)
+                EventRecord(at=at, who=f"{who.role}:{who.label}", what=what, subject=subject)
             )

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from controller.domain.assets import ChargePoint
+from controller.domain.charger_tools import StationFacts
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
 from controller.domain.errors import WijkstroomError
 from controller.domain.floor import NOTHING, FloorHours
@@ -130,6 +131,21 @@ class Session(Protocol):
     @property
     def schemas(self) -> str:
         """The folder of the version's schemas (`v21`)."""
+        ...
+
+    @property
+    def told(self) -> StationFacts:
+        """What the charger told of itself."""
+        ...
+
+    @property
+    def open_transaction(self) -> str | None:
+        """The transaction that goes on."""
+        ...
+
+    @property
+    def ended_transactions(self) -> tuple[str, ...]:
+        """The latest that ended, the newest last."""
         ...
 
     def link_up(self) -> None:

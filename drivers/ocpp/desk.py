@@ -8,15 +8,22 @@ from typing import Any
 
 import orjson
 
-from controller.domain.charger_tools import ChargerHealth, CommandReply, Direction, LoggedMessage
+from controller.domain.charger_tools import (
+    ChargerFacts,
+    ChargerHealth,
+    CommandReply,
+    Direction,
+    LoggedMessage,
+    RequestForm,
+)
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId
-from drivers.ocpp import schemas
+from drivers.ocpp import forms, schemas
 from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.endpoint import OcppEndpoint
 from drivers.ocpp.gate import new_password
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
-from drivers.ocpp.schemas import PayloadError
+from drivers.ocpp.told import NOTHING_TOLD
 
 HARMLESS = frozenset({"TriggerMessage", "ExtendedTriggerMessage"})
 """Beside everything that only asks (`Get...`); all else needs to be confirmed."""
@@ -41,11 +48,12 @@ class OcppDesk:
         link = self._link(charge_point)
         version = link.session.schemas
         if not schemas.knows(version, action):
-            raise _problem("action", f"{link.connection.subprotocol} has no request {action[:50]!r}")
-        try:
-            schemas.validate(version, f"{action}Request", dict(payload))
-        except PayloadError as error:
-            raise _problem("payload", error.description) from error
+            rule = f"{link.connection.subprotocol} has no request {action[:50]!r}"
+            raise InputProblemsError("command", [Problem(place="action", rule=rule)])
+        wrong = schemas.violations(version, f"{action}Request", dict(payload))
+        if wrong:
+            found = (Problem(place=_place(steps), rule=rule) for steps, rule in wrong)
+            raise InputProblemsError("command", found)
         if not confirm and not is_harmless(action):
             raise ConflictError(f"{action} can do harm: send it again with confirm = true")
         answer = await self._ask(link, Request(action=action, payload=dict(payload)))
@@ -53,13 +61,36 @@ class OcppDesk:
             action=action, payload=answer.payload, error=answer.error, description=answer.description
         )
 
+    def requests(self, charge_point: AssetId) -> Mapping[str, bool]:
+        """The requests of its version and whether each only asks; see `ChargerTools.requests`."""
+        return {
+            action: is_harmless(action) for action in forms.ours(self._link(charge_point).session.schemas)
+        }
+
+    def request_form(self, charge_point: AssetId, action: str) -> RequestForm:
+        """How one of them is written; see `ChargerTools.request_form`."""
+        link = self._link(charge_point)
+        if action not in forms.ours(link.session.schemas):
+            raise NotFoundError(
+                f"{link.connection.subprotocol} has no request {action[:50]!r} for us to send"
+            )
+        template, fields = forms.form(link.session.schemas, action)
+        return RequestForm(action=action, is_harmless=is_harmless(action), template=template, fields=fields)
+
     async def messages(
-        self, charge_point: AssetId, *, since: datetime, until: datetime, contains: str, limit: int
+        self,
+        charge_point: AssetId,
+        *,
+        since: datetime,
+        until: datetime,
+        contains: str,
+        direction: Direction | None,
+        limit: int,
     ) -> Sequence[LoggedMessage]:
         """The newest messages with a charger that contain a text; see `ChargerTools.messages`."""
         self._known(charge_point)
         return await self._endpoint.log.search(
-            charge_point, since=since, until=until, contains=contains, limit=limit
+            charge_point, since=since, until=until, contains=contains, direction=direction, limit=limit
         )
 
     async def timeline(self, charge_point: AssetId, transaction: str) -> Sequence[LoggedMessage]:
@@ -92,6 +123,23 @@ class OcppDesk:
         """Every charger's health."""
         return [self._endpoint.health_of(point) for point in self._points]
 
+    def facts(self) -> Sequence[ChargerFacts]:
+        """Who every charger is."""
+        return [self._facts(point) for point in self._points]
+
+    def _facts(self, point: AssetId) -> ChargerFacts:
+        known, session = self._endpoint.gate.known(point), self._endpoint.session_of(point)
+        running = None if session is None else session.open_transaction
+        ended = () if session is None else session.ended_transactions[::-1]
+        return ChargerFacts(
+            charge_point=point,
+            identity=known.identity,
+            security_profile=known.profile,
+            station=NOTHING_TOLD if session is None else session.told,
+            transactions=ended if running is None else (running, *ended),
+            is_charging=running is not None,
+        )
+
     def waiting(self) -> Mapping[str, int]:
         """Identities that knocked and are not admitted, with how often."""
         return dict(self._endpoint.gate.waiting)
@@ -99,6 +147,18 @@ class OcppDesk:
     async def admit(self, identity: str, charge_point: AssetId) -> str:
         """Lets a waiting identity in; see `ChargerTools.admit`."""
         return await self._endpoint.admit(identity, charge_point)
+
+    def refuse(self, identity: str) -> None:
+        """Takes an identity off the list of those who wait; see `ChargerTools.refuse`."""
+        self._endpoint.gate.refuse(identity)
+
+    def refused(self) -> Sequence[str]:
+        """The identities that were refused."""
+        return self._endpoint.gate.refused
+
+    def forgive(self, identity: str) -> None:
+        """Lets a refused identity wait again; see `ChargerTools.forgive`."""
+        self._endpoint.gate.forgive(identity)
 
     async def rotate_password(self, charge_point: AssetId) -> None:
         """Gives a charger a new password; see `ChargerTools.rotate_password`."""
@@ -163,5 +223,6 @@ def _names(value: Any, transaction: str) -> bool:
             return False
 
 
-def _problem(place: str, rule: str) -> InputProblemsError:
-    return InputProblemsError("command", [Problem(place=place, rule=rule)])
+def _place(steps: Sequence[str | int]) -> str:
+    """A path into the payload as people write it: `payload.chargingSchedule[0].id`."""
+    return "payload" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

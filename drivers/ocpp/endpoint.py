@@ -312,6 +312,14 @@ class OcppEndpoint:
         """The connection of a charger; None: it is not connected."""
         return self._links.get(charge_point)
 
+    def session_of(self, charge_point: AssetId) -> Session | None:
+        """The session of a charger that is connected or was: of several versions the newest."""
+        link = self._links.get(charge_point)
+        if link is not None:
+            return link.session
+        kept = (self._sessions.get((name, str(charge_point))) for name in self._codecs)
+        return next((session for session in kept if session is not None), None)
+
     def health_of(self, charge_point: AssetId) -> ChargerHealth:
         """How a charger is, by what it did since we started."""
         link = self._links.get(charge_point)

@@ -31,6 +31,10 @@ from controller.domain.ids import AssetId
 PATH = "/ocpp/"
 WAITING_KEPT = 1000
 """How many unknown identities are remembered."""
+REFUSED_KEPT = 1000
+"""How many refused ones are: the oldest may knock anew."""
+_REFUSED = ""
+"""Under what they are kept beside the charge points, none of which has an empty name."""
 IDENTITY_MAX = 48
 """OCPP 2.x allows that many characters (Part 4, section 3.1.1)."""
 PASSWORD_CHARACTERS = 32
@@ -87,6 +91,7 @@ class Gate:
         self._known = {
             name: Known(**kept[name]) if name in kept else Known(identity=name) for name in self._points
         }
+        self._refused: dict[str, None] = dict.fromkeys(kept.get(_REFUSED, ()))
         self._of_identity = {known.identity: name for name, known in self._known.items()}
         self._changed = False
         self.waiting: dict[str, int] = {}
@@ -96,6 +101,10 @@ class Gate:
         """The charge point that connects under a path; None: nobody is admitted under it."""
         return self._points.get(self._of_identity.get(identity_in(path), ""))
 
+    def known(self, point: AssetId) -> Known:
+        """What is remembered of a charge point."""
+        return self._known[point]
+
     def identity_of(self, point: AssetId) -> str:
         """The name with which a charge point connects."""
         return self._known[point].identity
@@ -103,7 +112,7 @@ class Gate:
     def knock(self, path: str) -> None:
         """Notes an identity that is not admitted."""
         identity = identity_in(path)
-        if not 0 < len(identity) <= IDENTITY_MAX:
+        if not 0 < len(identity) <= IDENTITY_MAX or identity in self._refused:
             return
         if identity in self.waiting or len(self.waiting) < WAITING_KEPT:
             self.waiting[identity] = self.waiting.get(identity, 0) + 1
@@ -199,6 +208,35 @@ class Gate:
         del self.waiting[identity]
         return password
 
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The identities that an operator refused, the latest last."""
+        return tuple(self._refused)
+
+    def refuse(self, identity: str) -> None:
+        """Takes a waiting identity off the list, and keeps it off.
+
+        Raises:
+            NotFoundError: If nobody of that name waits.
+        """
+        if self.waiting.pop(identity, None) is None:
+            raise NotFoundError(f"no charger called {identity!r} is waiting")
+        self._refused[identity] = None
+        if len(self._refused) > REFUSED_KEPT:
+            del self._refused[next(iter(self._refused))]
+        self._changed = True
+
+    def forgive(self, identity: str) -> None:
+        """Lets a refused identity wait again, when it knocks the next time.
+
+        Raises:
+            NotFoundError: If it was not refused.
+        """
+        if identity not in self._refused:
+            raise NotFoundError(f"no charger called {identity!r} was refused")
+        del self._refused[identity]
+        self._changed = True
+
     def expect_password(self, point: AssetId, password: str) -> None:
         """A charger takes this password from its next connection on; until then the old one counts too."""
         digest = sha256(password.encode()).hexdigest()
@@ -209,9 +247,12 @@ class Gate:
         if not self._changed:
             return None
         self._changed = False
-        return orjson.dumps(
-            {name: asdict(known) for name, known in self._known.items() if known != Known(identity=name)}
-        ).decode()
+        kept: dict[str, object] = {
+            name: asdict(known) for name, known in self._known.items() if known != Known(identity=name)
+        }
+        if self._refused:
+            kept[_REFUSED] = list(self._refused)
+        return orjson.dumps(kept).decode()
 
     def keep_again(self) -> None:
         """What `changes` gave could not be kept: it will give it again."""

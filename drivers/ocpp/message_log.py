@@ -12,7 +12,7 @@ import contextlib
 import re
 import shutil
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -113,38 +113,39 @@ class MessageLog:
                 raise
 
     async def search(
-        self, charge_point: AssetId, *, since: datetime, until: datetime, contains: str = "", limit: int
-    ) -> list[LoggedMessage]:
-        """The newest messages of a charger in [since, until) that contain a text, the oldest first."""
-        if self._folder is None:
-            return self._found(charge_point, iter(self._newest[charge_point]), since, until, contains, limit)
-        with contextlib.suppress(OSError):
-            await self.flush()
-        return await asyncio.to_thread(
-            lambda folder: self._found(
-                charge_point,
-                _read(folder / quote(charge_point, safe=""), since, until),
-                since,
-                until,
-                contains,
-                limit,
-            ),
-            self._folder,
-        )
-
-    def _found(
         self,
         charge_point: AssetId,
-        entries: Iterator[_Entry],
+        *,
         since: datetime,
         until: datetime,
-        contains: str,
+        contains: str = "",
+        direction: Direction | None = None,
         limit: int,
+    ) -> list[LoggedMessage]:
+        """The newest messages of a charger in [since, until) that contain a text, the oldest first.
+
+        `direction` None: both.
+        """
+
+        def found(entries: Iterator[_Entry]) -> list[LoggedMessage]:
+            fitting = (
+                entry for entry in entries if since <= entry[0] < until and direction in {None, entry[1]}
+            )
+            return self._found(charge_point, fitting, contains, limit)
+
+        folder = self._folder
+        if folder is None:
+            return found(iter(self._newest[charge_point]))
+        with contextlib.suppress(OSError):
+            await self.flush()
+        path = folder / quote(charge_point, safe="")
+        return await asyncio.to_thread(lambda: found(_read(path, since, until)))
+
+    def _found(
+        self, charge_point: AssetId, entries: Iterable[_Entry], contains: str, limit: int
     ) -> list[LoggedMessage]:
         kept: deque[LoggedMessage] = deque(maxlen=limit)
         for at, direction, raw in entries:
-            if not since <= at < until:
-                continue
             text = redacted(raw)
             # Searched after redaction, so that nobody guesses a secret letter by letter.
             if contains in text:

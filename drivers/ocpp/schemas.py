@@ -7,6 +7,7 @@ made from the same schema took 30.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -42,6 +43,15 @@ _DATE_TIME = r"^\d{4}-\d\d-\d\d[tT]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d:\d\d|[zZ]
 _HIDDEN = "it"
 """Stands for the value in the words of a broken rule: it may be somebody's token."""
 _DESCRIPTION_MAX = 200
+_TYPES = {
+    "integer": "must be a whole number",
+    "number": "must be a number",
+    "string": "must be text",
+    "boolean": "must be true or false",
+    "object": "must be a JSON object",
+    "array": "must be a list",
+}
+"""How a person is told what type a value must have."""
 
 
 class PayloadError(WijkstroomError):
@@ -84,11 +94,17 @@ def _file_name(version: str, name: str) -> str:
 
 
 @cache
+def read(version: str, name: str) -> Mapping[str, Any]:
+    """One schema as its file has it; read-only."""
+    text = files("ocpp").joinpath(version, "schemas", _file_name(version, name)).read_bytes()
+    found: Mapping[str, Any] = orjson.loads(text.decode("utf-8-sig"))
+    return found
+
+
+@cache
 def _validator(version: str, name: str) -> jsonschema_rs.Validator:
     """The validator of one schema."""
-    text = files("ocpp").joinpath(version, "schemas", _file_name(version, name)).read_bytes()
-    schema = orjson.loads(text.decode("utf-8-sig"))
-    plain = {key: part for key, part in schema.items() if key not in _DIALECT}
+    plain = {key: part for key, part in read(version, name).items() if key not in _DIALECT}
     return jsonschema_rs.validator_for(_with_own_times(plain), mask=_HIDDEN, validate_formats=True)
 
 
@@ -120,3 +136,37 @@ def validate(version: str, name: str, payload: Payload) -> None:
     text = f"{place}: {error.message}" if place else error.message
     code = _RULE_CODES.get(str(error.schema_path[-1]), RpcErrorCode.FORMAT_VIOLATION)
     raise PayloadError(code, text[:_DESCRIPTION_MAX])
+
+
+def violations(version: str, name: str, payload: Payload) -> list[tuple[tuple[str | int, ...], str]]:
+    """Every broken rule of a payload that a person wrote: the field as steps from the top, and the rule.
+
+    Unlike `validate` it names the field that is missing or not known, and stops at none.
+    """
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    try:
+        for error in _validator(version, name).iter_errors(payload):
+            found.extend(_said(error))
+    except ValueError:
+        # The validator walks 255 levels down to say what is wrong, and no further.
+        found.append(((), "is nested too deeply"))
+    return found
+
+
+def _said(error: jsonschema_rs.ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    place = tuple(error.instance_path)
+    match error.kind:
+        case jsonschema_rs.ValidationErrorKind.Required(property=name):
+            yield (*place, str(name).strip('"')), "is missing"
+        case jsonschema_rs.ValidationErrorKind.AdditionalProperties(unexpected=names):
+            for name in names:
+                yield (*place, name), "is not a known field"
+        case jsonschema_rs.ValidationErrorKind.Enum(options=options):
+            listed = orjson.loads(options) if isinstance(options, str) else options
+            yield place, f"must be one of {', '.join(map(str, listed))}"
+        case jsonschema_rs.ValidationErrorKind.Type(types=types) if len(types) == 1 and types[0] in _TYPES:
+            yield place, _TYPES[types[0]]
+        case jsonschema_rs.ValidationErrorKind.Pattern(pattern=pattern) if pattern == _DATE_TIME:
+            yield place, "must be a time like 2026-01-31T16:15:00Z"
+        case _:
+            yield place, error.message.removeprefix(f"{_HIDDEN} ")

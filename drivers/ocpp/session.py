@@ -23,6 +23,7 @@ from drivers.ocpp.codec import Answer, CallInFlightError, NoticeCode, Received, 
 from drivers.ocpp.frames import Call, CallError, CallResult, CallResultError, RpcErrorCode, Send
 from drivers.ocpp.schemas import PayloadError
 from drivers.ocpp.state import ChargerState, Context, Handled, Handler
+from drivers.ocpp.told import NOTHING_TOLD, TELLING
 from drivers.ocpp.watch import IGNORED_INTERVALS, Finding, Watch
 
 
@@ -68,6 +69,8 @@ class BaseSession(ABC):
         self.signs = signs
         self.state = ChargerState()
         """Read-only for others."""
+        self.told = NOTHING_TOLD
+        """What the charger told of itself; read-only for others."""
         self._knows_token = knows_token
         self._watch = Watch(template.wake_after_s)
         self._open: tuple[str, str] | None = None
@@ -78,6 +81,16 @@ class BaseSession(ABC):
     def schemas(self) -> str:
         """The folder of the version's schemas."""
         return self.dialect.schemas
+
+    @property
+    def open_transaction(self) -> str | None:
+        """The transaction that goes on."""
+        return self.state.transaction
+
+    @property
+    def ended_transactions(self) -> tuple[str, ...]:
+        """The latest that ended, the newest last."""
+        return self.state.ended
 
     def link_up(self) -> None:
         """A new connection: an open request of the old one will never be answered."""
@@ -184,6 +197,8 @@ class BaseSession(ABC):
         handled = handler(self.state, call.payload, context)
         schemas.validate(dialect.schemas, f"{call.action}Response", handled.response)
         self.state = handled.state
+        if call.action in TELLING:
+            self.told = TELLING[call.action](self.told, call.payload, context.now)
         return self._watched(handled, frames.result_text(call.message_id, handled.response), context)
 
     def _watched(self, handled: Handled, reply: str, context: Context) -> Received:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from controller.api.models import Identifier, In, Out
+from controller.api.models import Identifier, In, Out, ReasonOut
 
 
 class CommandIn(In):
@@ -66,6 +66,88 @@ class HealthOut(Out):
     """silent, ignores_profile, clock_off, flapping, refuses_defaults."""
     why: list[str]
     """A sentence with the figures for each."""
+    since: list[datetime | None]
+    """Since when each is known; null: since before the controller started."""
+
+
+class RequestOut(Out):
+    """A request that may be sent to a charger."""
+
+    action: str
+    is_harmless: bool
+    """Whether it only asks; others need `confirm`."""
+
+
+class FieldOut(Out):
+    """One field of a request."""
+
+    place: str
+    """`chargingProfile.chargingSchedule[].duration`."""
+    kind: str
+    """text, time, whole number, number, yes or no, object, list."""
+    is_required: bool
+    choices: list[str]
+    length_max: int | None
+
+
+class RequestFormOut(Out):
+    """How a request is written."""
+
+    action: str
+    is_harmless: bool
+    template: dict[str, Any]
+    """A payload with every required field, to be filled in."""
+    fields: list[FieldOut]
+
+
+class ConnectorOut(Out):
+    """What a charger last said of one connector."""
+
+    evse: int
+    """0 in OCPP 1.6."""
+    connector: int
+    status: str
+    error: str
+    at: datetime
+
+
+class FactsOut(Out):
+    """What a charger told of itself, and what it was asked."""
+
+    charger: str
+    identity: str
+    security_profile: int
+    vendor: str
+    model: str
+    serial: str
+    firmware: str
+    booted_at: datetime | None
+    connectors: list[ConnectorOut]
+    transactions: list[str]
+    """The newest first."""
+    is_charging: bool
+    """Whether the first of them goes on."""
+    asked_kw: float | None
+    asked_because: ReasonOut | None
+    """Who bound it."""
+    confirmed_kw: float | None
+    confirmed_at: datetime | None
+    valid_until: datetime | None
+    safe_kw: float | None
+    """What it does when the confirmed setpoint has run out, until its own hours count."""
+    refused: str
+    """How it took the last setpoint, where it did not."""
+    floor_start_s: int
+    """Seconds after midnight UTC at which its own hours begin."""
+    floor_length_s: int
+    """0: it does nothing on its own."""
+    floor_kw: float
+
+
+class RefusalOut(Out):
+    """A charger that was refused."""
+
+    identity: str
 
 
 class WaitingOut(Out):

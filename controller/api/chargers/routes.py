@@ -16,18 +16,24 @@ from controller.api.chargers.models import (
     AdmitOut,
     CommandIn,
     CommandOut,
+    FactsOut,
     HealthOut,
     MessageOut,
     PasswordOut,
+    RefusalOut,
+    RequestFormOut,
+    RequestOut,
     WaitingOut,
 )
 from controller.api.models import Instant
 from controller.api.operator.routes import Operator
-from controller.api.problems import documented
-from controller.domain.charger_tools import ChargerHealth, LoggedMessage
+from controller.api.problems import documented, words_of
+from controller.domain.charger_tools import ChargerHealth, Direction, LoggedMessage
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId
+from controller.runtime.charger_overview import ChargerOverview
 from controller.runtime.chargers_door import ChargersDoor
+from controller.texts import Translator
 
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -65,6 +71,29 @@ async def post_command(chargers: Chargers, who: Operator, charger_id: str, body:
 
 
 @router.get(
+    "/chargers/{charger_id}/requests",
+    summary="The requests that may be sent to a charger",
+    response_model=list[RequestOut],
+    responses=documented(404),
+)
+async def get_requests(chargers: Chargers, charger_id: str) -> Response:
+    """Those of the version that it speaks now, by name."""
+    found = await chargers.requests(AssetId(charger_id))
+    return wire.reply([{"action": action, "is_harmless": harmless} for action, harmless in found.items()])
+
+
+@router.get(
+    "/chargers/{charger_id}/requests/{action}",
+    summary="How a request is written",
+    response_model=RequestFormOut,
+    responses=documented(404),
+)
+async def get_request_form(chargers: Chargers, charger_id: str, action: str) -> Response:
+    """A payload to begin with, and every field that it may have."""
+    return wire.reply(asdict(await chargers.request_form(AssetId(charger_id), action)))
+
+
+@router.get(
     "/chargers/{charger_id}/messages",
     summary="Search the messages with a charger",
     response_model=list[MessageOut],
@@ -76,11 +105,12 @@ async def get_messages(
     since: Instant = _FIRST,
     until: Instant = _LAST,
     contains: Annotated[str, Query(max_length=200)] = "",
+    direction: Direction | None = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> Response:
     """The newest in [since, until) that contain a text, the oldest of them first; secrets are hidden."""
     found = await chargers.messages(
-        AssetId(charger_id), since=since, until=until, contains=contains, limit=limit
+        AssetId(charger_id), since=since, until=until, contains=contains, direction=direction, limit=limit
     )
     return wire.reply(_messages(found))
 
@@ -114,6 +144,15 @@ async def get_health(chargers: Chargers) -> Response:
     return wire.reply([_health(each) for each in await chargers.health()])
 
 
+@router.get(
+    "/charger-facts", summary="Who the chargers are, and what they were asked", response_model=list[FactsOut]
+)
+async def get_facts(request: Request, chargers: Chargers) -> Response:
+    """Make, firmware, connectors, transactions, setpoints and own hours, in the site's order."""
+    words = words_of(request)
+    return wire.reply([_facts(each, words) for each in await chargers.overview()])
+
+
 @router.get("/charger-admissions", summary="Chargers that wait to be let in", response_model=list[WaitingOut])
 async def get_waiting(chargers: Chargers) -> Response:
     """Who knocked under a name that the site does not know, the most eager first."""
@@ -133,8 +172,65 @@ async def put_admission(chargers: Chargers, who: Operator, identity: str, body: 
     return wire.reply({"identity": identity, "charger": body.charger, "password": password})
 
 
+@router.delete(
+    "/charger-admissions/{identity}",
+    summary="Refuse a waiting charger",
+    response_model=RefusalOut,
+    responses=documented(404),
+)
+async def delete_admission(chargers: Chargers, who: Operator, identity: str) -> Response:
+    """It is off the list and stays off, however often it knocks."""
+    await chargers.refuse(identity, who)
+    return wire.reply({"identity": identity})
+
+
+@router.get("/charger-refusals", summary="Chargers that were refused", response_model=list[RefusalOut])
+async def get_refusals(chargers: Chargers) -> Response:
+    """The oldest first."""
+    return wire.reply([{"identity": identity} for identity in await chargers.refused()])
+
+
+@router.delete(
+    "/charger-refusals/{identity}",
+    summary="Let a refused charger wait again",
+    response_model=RefusalOut,
+    responses=documented(404),
+)
+async def delete_refusal(chargers: Chargers, who: Operator, identity: str) -> Response:
+    """It is on the list again when it knocks the next time."""
+    await chargers.forgive(identity, who)
+    return wire.reply({"identity": identity})
+
+
 def _messages(found: Iterable[LoggedMessage]) -> list[dict[str, object]]:
     return [{"at": each.at, "direction": each.direction, "text": each.text} for each in found]
+
+
+def _facts(found: ChargerOverview, words: Translator) -> dict[str, object]:
+    facts, station, setpoint = found.facts, found.facts.station, found.setpoint
+    return {
+        "charger": facts.charge_point,
+        "identity": facts.identity,
+        "security_profile": facts.security_profile,
+        "vendor": station.vendor,
+        "model": station.model,
+        "serial": station.serial,
+        "firmware": station.firmware,
+        "booted_at": station.booted_at,
+        "connectors": [asdict(each) for each in station.connectors],
+        "transactions": facts.transactions,
+        "is_charging": facts.is_charging,
+        "asked_kw": setpoint.asked_kw,
+        "asked_because": wire.reason(setpoint.asked_because, words),
+        "confirmed_kw": setpoint.confirmed_kw,
+        "confirmed_at": setpoint.confirmed_at,
+        "valid_until": setpoint.valid_until,
+        "safe_kw": setpoint.safe_kw,
+        "refused": setpoint.refused,
+        "floor_start_s": setpoint.floor.start_s,
+        "floor_length_s": setpoint.floor.length_s,
+        "floor_kw": setpoint.floor.power_kw,
+    }
 
 
 def _health(found: ChargerHealth) -> dict[str, object]:
@@ -145,4 +241,5 @@ def _health(found: ChargerHealth) -> dict[str, object]:
         "connects": found.connects,
         "ailments": found.ailments,
         "why": found.why,
+        "since": found.since,
     }

@@ -155,7 +155,9 @@ async def test_a_password_is_rotated_by_the_protocols_own_means(version: str) ->
         with pytest.raises(InvalidStatus):
             async with raw_charger(place, subprotocol=version, headers=basic("opensesame")):
                 pass
-        found = await desk.messages(CP, since=START, until=START.replace(year=2025), contains="", limit=999)
+        found = await desk.messages(
+            CP, since=START, until=START.replace(year=2025), contains="", direction=None, limit=999
+        )
         assert found
         assert all(given[0] not in message.text for message in found)
 
@@ -210,8 +212,14 @@ async def test_an_operator_sends_any_request_by_hand(version: str) -> None:
         assert (reply.payload, reply.error) == ({"status": "Accepted"}, "")
         with pytest.raises(InputProblemsError, match="no request 'Dance'"):
             await desk.command(CP, "Dance", {}, confirm=True)
-        with pytest.raises(InputProblemsError, match="payload"):
-            await desk.command(CP, "Reset", {"type": "Gently"}, confirm=True)
+        with pytest.raises(InputProblemsError) as told:
+            await desk.command(CP, "Reset", {"type": "Gently", "when": 1}, confirm=True)
+        assert [problem.place for problem in told.value.problems] == ["payload.type", "payload.when"]
+        assert (desk.requests(CP)["Reset"], desk.requests(CP)["TriggerMessage"]) == (False, True)
+        assert "BootNotification" not in desk.requests(CP)
+        assert desk.request_form(CP, "Reset").fields[0].is_required
+        with pytest.raises(NotFoundError, match="for us to send"):
+            desk.request_form(CP, "BootNotification")
         with pytest.raises(NotFoundError, match="not connected"):
             await desk.command(AssetId("cp-002"), "ClearCache", {}, confirm=True)
         health = {each.charge_point: each for each in desk.health()}
@@ -235,6 +243,13 @@ async def test_the_timeline_of_a_transaction_has_its_messages_with_their_answers
                 "transactionInfo": {"transactionId": transaction},
             }
             await exchange(charger, [2, f"t{number}", "TransactionEvent", event])
+        status = {"timestamp": "2024-01-15T16:00:00Z", "evseId": 1, "connectorId": 1}
+        status["connectorStatus"] = "Available"
+        await exchange(charger, [2, "s", "StatusNotification", status])
+        (facts,) = desk.facts()
+        assert (facts.identity, facts.security_profile) == (CP, 0)
+        assert [one.status for one in facts.station.connectors] == ["Available"]
+        assert "A" in facts.transactions
         await until(lambda: place.endpoint.messages >= 8)
         told = await desk.timeline(CP, "A")
         ids = [orjson.loads(message.text)[1] for message in told if "TransactionEvent" in message.text]

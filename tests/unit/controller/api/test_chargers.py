@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,27 @@ from typing import Any
 import httpx
 
 from controller.api.app import create_app
-from controller.domain.charger_tools import Ailment, ChargerHealth, CommandReply, Direction, LoggedMessage
+from controller.domain.charger_tools import (
+    Ailment,
+    ChargerFacts,
+    ChargerHealth,
+    CommandReply,
+    ConnectorState,
+    Direction,
+    FieldFacts,
+    LoggedMessage,
+    RequestForm,
+    StationFacts,
+)
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId
+from controller.domain.reasons import Reason, ReasonCode
+from controller.domain.setpoints import Applied
 from controller.runtime.chargers_door import ChargersDoor
+from controller.setpoints.safety import Decision
 from tests.support.fake_door import FakeDoor
 from tests.support.neighbourhood import START
+from tests.support.ocpp import setpoint
 from tests.support.running import running
 from tests.support.web import Api
 
@@ -41,11 +57,30 @@ class FakeTools:
         self.asked.append((charge_point, action, dict(payload), confirm))
         return CommandReply(action=action, payload={"status": "Accepted"}, error="", description="")
 
+    def requests(self, charge_point: AssetId) -> Mapping[str, bool]:
+        """Two, of which one does more than ask."""
+        self.asked.append(charge_point)
+        return {"GetVariables": True, "Reset": False}
+
+    def request_form(self, charge_point: AssetId, action: str) -> RequestForm:
+        """Only of a reset."""
+        if action != "Reset":
+            raise NotFoundError(f"{charge_point} has no {action}")
+        field = FieldFacts(place="type", kind="text", is_required=True, choices=("Immediate", "OnIdle"))
+        return RequestForm(action=action, is_harmless=False, template={"type": "Immediate"}, fields=(field,))
+
     async def messages(
-        self, charge_point: AssetId, *, since: datetime, until: datetime, contains: str, limit: int
+        self,
+        charge_point: AssetId,
+        *,
+        since: datetime,
+        until: datetime,
+        contains: str,
+        direction: Direction | None,
+        limit: int,
     ) -> Sequence[LoggedMessage]:
         """One message."""
-        self.asked.append((since, until, contains, limit))
+        self.asked.append((since, until, contains, direction, limit))
         return [self._message(charge_point)]
 
     async def timeline(self, charge_point: AssetId, transaction: str) -> Sequence[LoggedMessage]:
@@ -64,8 +99,38 @@ class FakeTools:
                 connects=0,
                 ailments=(Ailment.SILENT,),
                 why=("never heard",),
+                since=(None,),
             )
         ]
+
+    def facts(self) -> Sequence[ChargerFacts]:
+        """One that has told of its connector, and charges."""
+        connector = ConnectorState(evse=1, connector=1, status="Occupied", at=START)
+        station = StationFacts(vendor="Wijk", model="W1", firmware="1.2", connectors=(connector,))
+        return [
+            ChargerFacts(
+                charge_point=AssetId("cp-1"),
+                identity="SN-0",
+                security_profile=2,
+                station=station,
+                transactions=("T1",),
+                is_charging=True,
+            )
+        ]
+
+    def refuse(self, identity: str) -> None:
+        """Anybody."""
+        self.asked.append(("refuse", identity))
+
+    def refused(self) -> Sequence[str]:
+        """One."""
+        return ("SN-3",)
+
+    def forgive(self, identity: str) -> None:
+        """Only that one."""
+        if identity != "SN-3":
+            raise NotFoundError("it was not refused")
+        self.asked.append(("forgive", identity))
 
     def waiting(self) -> Mapping[str, int]:
         """Two who wait."""
@@ -127,11 +192,13 @@ async def test_any_request_is_passed_on_and_who_sent_it_is_kept(tmp_path: Path) 
 async def test_messages_timeline_and_health_are_read(tmp_path: Path) -> None:
     """With the span and the text that were asked for; an unknown transaction is 404."""
     async with chargers_api(tmp_path) as (api, tools, _):
-        address = "/api/operator/chargers/cp-1/messages?since=2024-01-15T00:00:00Z&contains=Meter&limit=5"
+        address = "/api/operator/chargers/cp-1/messages?since=2024-01-15T00:00:00Z"
+        address += "&contains=Meter&direction=to_charger&limit=5"
         shown = (await api.call("GET", address, OPERATOR)).json()
         assert [(each["direction"], each["text"]) for each in shown] == [("to_charger", "[2]")]
-        since, _until, contains, limit = tools.asked[0]
-        assert (since.isoformat(), contains, limit) == ("2024-01-15T00:00:00+00:00", "Meter", 5)
+        since, _until, contains, direction, limit = tools.asked[0]
+        assert since.isoformat() == "2024-01-15T00:00:00+00:00"
+        assert (contains, direction, limit) == ("Meter", Direction.TO_CHARGER, 5)
         told = await api.call("GET", "/api/operator/chargers/cp-1/transactions/T1", OPERATOR)
         assert len(told.json()) == 1
         gone = await api.call("GET", "/api/operator/chargers/cp-1/transactions/T2", OPERATOR)
@@ -155,6 +222,64 @@ async def test_waiting_chargers_are_let_in_and_passwords_changed(tmp_path: Path)
         async with door.controller.store.unit() as unit:
             events = await unit.events(limit=9)
         assert [event.what for event in events] == ["gave it a new password", "admitted SN-2"]
+
+
+async def test_a_request_is_looked_up_before_it_is_written(tmp_path: Path) -> None:
+    """The actions with what they may do, a payload to begin with and its fields; another one is 404."""
+    async with chargers_api(tmp_path) as (api, _, _):
+        address = "/api/operator/chargers/cp-1/requests"
+        listed = (await api.call("GET", address, OPERATOR)).json()
+        assert listed == [
+            {"action": "GetVariables", "is_harmless": True},
+            {"action": "Reset", "is_harmless": False},
+        ]
+        form = (await api.call("GET", f"{address}/Reset", OPERATOR)).json()
+        assert (form["template"], form["fields"][0]["choices"]) == (
+            {"type": "Immediate"},
+            ["Immediate", "OnIdle"],
+        )
+        assert (await api.call("GET", f"{address}/Dance", OPERATOR)).status_code == 404
+
+
+async def test_facts_say_who_a_charger_is_and_what_it_was_asked(tmp_path: Path) -> None:
+    """Before the first cycle nothing was asked: unknown, and not 0."""
+    async with chargers_api(tmp_path) as (api, _, door):
+        (facts,) = (await api.call("GET", "/api/operator/charger-facts", OPERATOR)).json()
+        assert (facts["identity"], facts["security_profile"], facts["firmware"]) == ("SN-0", 2, "1.2")
+        assert [(each["evse"], each["status"]) for each in facts["connectors"]] == [(1, "Occupied")]
+        assert (facts["transactions"], facts["is_charging"]) == (["T1"], True)
+        assert (facts["asked_kw"], facts["asked_because"], facts["confirmed_kw"]) == (None, None, None)
+        hours = door.controller.guard.floor.hours[AssetId("cp-1")]
+        assert (facts["floor_kw"], facts["floor_length_s"]) == (hours.power_kw, hours.length_s)
+        cycle = door.controller.safety_cycle(START)
+        reason = Reason(code=ReasonCode.NETWORK_LIMIT, subject="feeder-1")
+        decision = Decision(asset=AssetId("cp-1"), power_kw=4.5, reason=reason)
+        cycle = replace(cycle, decisions={decision.asset: decision})
+        door.controller.snapshot = replace(door.controller.snapshot, cycle=cycle)
+        door.controller.steering.note(Applied(setpoint=setpoint(7.0, asset="cp-1")), START)
+        (facts,) = (await api.call("GET", "/api/operator/charger-facts", OPERATOR)).json()
+        assert (facts["asked_kw"], facts["asked_because"]["subject"]) == (4.5, "feeder-1")
+        assert (facts["confirmed_kw"], facts["safe_kw"]) == (7.0, 0.0)
+
+
+async def test_waiting_chargers_are_refused_and_forgiven(tmp_path: Path) -> None:
+    """Who did it is kept; one that was not refused is 404."""
+    async with chargers_api(tmp_path) as (api, tools, door):
+        refused = await api.call("DELETE", "/api/operator/charger-admissions/SN-1", OPERATOR)
+        assert refused.json() == {"identity": "SN-1"}
+        listed = (await api.call("GET", "/api/operator/charger-refusals", OPERATOR)).json()
+        assert listed == [{"identity": "SN-3"}]
+        forgiven = await api.call("DELETE", "/api/operator/charger-refusals/SN-3", OPERATOR)
+        assert forgiven.status_code == 200
+        unknown = await api.call("DELETE", "/api/operator/charger-refusals/SN-4", OPERATOR)
+        assert unknown.status_code == 404
+        assert tools.asked == [("refuse", "SN-1"), ("forgive", "SN-3")]
+        async with door.controller.store.unit() as unit:
+            events = await unit.events(limit=9)
+        assert [(event.what, event.subject) for event in events] == [
+            ("lets a refused charger wait again", "SN-3"),
+            ("refused a charger", "SN-1"),
+        ]
 
 
 async def test_only_operators_reach_the_chargers(tmp_path: Path) -> None:

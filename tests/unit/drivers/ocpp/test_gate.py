@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import AssetId
-from drivers.ocpp.gate import WAITING_KEPT, Gate, Refused
+from drivers.ocpp.gate import REFUSED_KEPT, WAITING_KEPT, Gate, Refused
 from tests.support.ocpp import charge_point
 
 VERSIONS = ("ocpp2.1", "ocpp2.0.1", "ocpp1.6")
@@ -139,3 +139,37 @@ def test_a_new_password_counts_beside_the_old_one_until_it_is_used() -> None:
     assert again.enter(ONE, basic("cp-1", "fresh"), tls=False, certificate_name="") == 1
     assert isinstance(again.enter(ONE, basic("cp-1", "first"), tls=False, certificate_name=""), Refused)
     assert again.enter(ONE, basic("cp-1", "fresh"), tls=False, certificate_name="") == 1
+
+
+def test_who_was_refused_is_not_listed_again_until_forgiven() -> None:
+    """However often it knocks, and after a restart too; what is kept of the others is untouched by it."""
+    place = gate()
+    for identity in ("SN-1", "SN-2"):
+        place.knock(f"/ocpp/{identity}")
+    place.refuse("SN-1")
+    place.knock("/ocpp/SN-1")
+    assert place.waiting == {"SN-2": 1}
+    kept = place.changes()
+    assert kept is not None
+    again = gate(remembered=kept)
+    again.knock("/ocpp/SN-1")
+    assert (again.waiting, again.refused) == ({}, ("SN-1",))
+    assert again.known(ONE.id) == place.known(ONE.id)
+    again.forgive("SN-1")
+    again.knock("/ocpp/SN-1")
+    assert (again.waiting, again.refused) == ({"SN-1": 1}, ())
+    with pytest.raises(NotFoundError):
+        again.forgive("SN-1")
+    with pytest.raises(NotFoundError):
+        again.refuse("SN-9")
+
+
+def test_the_refused_are_bounded() -> None:
+    """The oldest of them may knock anew."""
+    place = gate()
+    for number in range(REFUSED_KEPT + 1):
+        place.knock(f"/ocpp/SN-{number}")
+        place.refuse(f"SN-{number}")
+    assert len(place.refused) == REFUSED_KEPT
+    place.knock("/ocpp/SN-0")
+    assert place.waiting == {"SN-0": 1}

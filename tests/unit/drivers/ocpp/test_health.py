@@ -69,3 +69,21 @@ def test_notices_of_the_last_day_count_with_their_words(code: NoticeCode, ailmen
     assert all("newer" in why for why in found.why)
     record.heard_at = START + 25 * 60 * MINUTE
     assert ailments(record, 25 * 60.0) == []
+
+
+def test_each_ailment_is_known_since_its_first_sign() -> None:
+    """The first notice of a run that goes on; a day without one begins a new run."""
+    record = HealthRecord()
+    assert record.health(CP, "", START).since == (None,)
+    record.connected(START)
+    hours = (0.0, 10.0, 30.0, 60.0)
+    since = []
+    for hour in hours:
+        at = START + hour * 60 * MINUTE
+        record.heard_at = at
+        record.noted(Notice(charge_point=CP, at=at, code=NoticeCode.CLOCK_UNSET, text="1970"))
+        since.append(record.health(CP, "ocpp1.6", at).since[0])
+    assert since == [START, START, START, START + 60 * 60 * MINUTE]
+    later = START + 100 * 60 * MINUTE
+    mute = record.health(CP, "ocpp1.6", later)
+    assert (list(mute.ailments), list(mute.since)) == ([Ailment.SILENT], [record.heard_at])

@@ -33,6 +33,12 @@ async def test_messages_are_found_by_charger_time_and_text(tmp_path: Path, *, in
     assert [message.direction for message in every[:2]] == [OUT, IN]
     some = await log.search(CP, since=START + DAY / 5, until=START + DAY / 2, limit=2)
     assert [message.text[4:6] for message in some] == ["m3", "m4"]
+    ways = [
+        await log.search(CP, since=START, until=START + DAY, direction=direction, limit=100)
+        for direction in Direction
+    ]
+    assert [{message.direction for message in way} for way in ways] == [{one} for one in Direction]
+    assert sorted(m.at for way in ways for m in way) == [m.at for m in every]
     one = await log.search(CP, since=START, until=START + DAY, contains="m7", limit=9)
     assert [message.text[4:6] for message in one] == ["m7"]
 
