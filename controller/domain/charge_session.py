@@ -16,35 +16,10 @@ from uuid import UUID, uuid5
 
 from controller.domain.charge_tariff import ChargeTariff, SessionCost, session_cost
 from controller.domain.ids import AssetId
+from controller.domain.telemetry import RegisterReading, SignedReading
 
 _IDS = UUID("6f1e1c0e-3c1b-5d7a-9f6e-0c7f3a2b9d41")
 """The name space of session ids."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedReading:
-    """A meter's own signed statement, as the charger sent it."""
-
-    at: datetime
-    data: str
-    """What the meter signed and its signature, in `encoding`."""
-    encoding: str
-    """The format's name (OCMF, EDL)."""
-    method: str = ""
-    """How it was signed; empty where the format says it itself."""
-    public_key: str = ""
-    """Empty where the charger did not send it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisterReading:
-    """The meter's registers at a moment."""
-
-    at: datetime
-    import_wh: int
-    """Energy drawn since the meter was new."""
-    export_wh: int | None = None
-    """Energy given back since then; None: the meter does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

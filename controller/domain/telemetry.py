@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from controller.domain.ids import AssetId, NodeId
 
@@ -98,6 +99,58 @@ class ObedienceReading:
     ignores: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterReading:
+    """A meter's registers at a moment."""
+
+    at: datetime
+    import_wh: int
+    """Energy drawn since the meter was new."""
+    export_wh: int | None = None
+    """Energy given back since then; None: the meter does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReading:
+    """A meter's own signed statement, as the charger sent it."""
+
+    at: datetime
+    data: str
+    """What the meter signed and its signature, in `encoding`."""
+    encoding: str
+    """The format's name (OCMF, EDL); empty where the charger does not say."""
+    method: str = ""
+    """How it was signed; empty where the format says it itself."""
+    public_key: str = ""
+    """Empty where the charger did not send it."""
+
+
+class TransactionPhase(StrEnum):
+    """How far a transaction is."""
+
+    STARTED = "started"
+    UPDATED = "updated"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionReading:
+    """What a charger tells of one transaction, also of one that it kept while it was off line."""
+
+    charge_point: AssetId
+    at: datetime
+    transaction: str
+    phase: TransactionPhase
+    token: str | None = None
+    """The identification that started it; None: not said here."""
+    registers: tuple[RegisterReading, ...] = ()
+    signed: tuple[SignedReading, ...] = ()
+    asks_power: bool | None = None
+    """Whether the car takes power, or waits for ours; False: it wants none; None: not said here."""
+    reason: str = ""
+    """Why it ended, in the protocol's word."""
+
+
 type Reading = (
     MeterReading
     | ConnectorReading
@@ -106,4 +159,5 @@ type Reading = (
     | InverterReading
     | LinkReading
     | ObedienceReading
+    | TransactionReading
 )

@@ -70,7 +70,7 @@ def apply_all(state: NeighbourhoodState, readings: Iterable[Reading]) -> Neighbo
     """The state after readings in the order in which they came.
 
     A reading older than the one that stands is dropped. A meter reading that carries only registers
-    says nothing of the power now, so it is kept apart.
+    says nothing of the power now, so it is kept apart. What a transaction costs is not looked at.
     """
     touched: dict[str, dict[str, Reading]] = {}
 

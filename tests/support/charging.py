@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from controller.charging_settings import ChargingSettings
-from controller.domain.charge_session import ChargeSession, RegisterReading, begin_session
+from controller.domain.charge_session import ChargeSession, begin_session
 from controller.domain.charge_tariff import ChargeTariff
 from controller.domain.ids import AssetId
+from controller.domain.telemetry import RegisterReading
 
 CARD = "04A1B2C3"
 POSTED = datetime(2024, 1, 1, tzinfo=UTC)

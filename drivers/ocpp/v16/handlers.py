@@ -36,6 +36,7 @@ from drivers.ocpp.state import (
     OpenTransaction,
 )
 from drivers.ocpp.timestamps import settle_time
+from drivers.ocpp.transactions import end_reading, start_reading, status_reading
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 """Numbers are the seconds since then: unique for a charger, also over our own restarts, and 31 bits last
@@ -56,7 +57,11 @@ def on_status(state: ChargerState, payload: Payload, context: Context) -> Handle
         fault = context.notice(NoticeCode.FAULTED, text)
         return Handled(state=state, response={}, notices=(*notices, fault))
     after = replace(state, plugged=True) if status in _PLUGGED else state.unplugged()
-    return Handled(state=after, response={}, readings=(context.connector(after, at),), notices=notices)
+    readings: tuple[Reading, ...] = (
+        context.connector(after, at),
+        *status_reading(status, after, context, at),
+    )
+    return Handled(state=after, response={}, readings=readings, notices=notices)
 
 
 def on_authorize(state: ChargerState, payload: Payload, context: Context) -> Handled:
@@ -90,6 +95,7 @@ def on_start(state: ChargerState, payload: Payload, context: Context) -> Handled
         car = NO_FACTS if state.open is not None else state.car
         after = replace(after, plugged=True, open=opened, car=car)
     after, readings, sample_notices = _register(after, payload["meterStart"], at, context)
+    readings.append(start_reading(started.number, started.token, readings, context, at))
     if current:
         readings += [context.connector(after, at), context.car(after.car, at)]
     return Handled(
@@ -167,6 +173,8 @@ def on_stop(state: ChargerState, payload: Payload, context: Context) -> Handled:
         after, registers, register_notices = _register(after, stop_wh, at, context)
         readings += registers
         notices += register_notices
+    token = known.token if known is not None else None
+    readings.append(end_reading(payload, transaction, token, readings, context, at))
     after = after.with_end_of(transaction)
     if current:
         if payload.get("reason") == "EVDisconnected":

@@ -35,6 +35,7 @@ from drivers.ocpp.state import (
     OpenTransaction,
 )
 from drivers.ocpp.timestamps import settle_time
+from drivers.ocpp.transactions import transaction_reading
 
 _UNPLUGGING_TRIGGERS = frozenset({"EVDeparted", "EVCommunicationLost"})
 _BOTH_WAYS = frozenset({"AC_BPT", "AC_BPT_DER", "DC_BPT", "DC_ACDP_BPT"})
@@ -105,6 +106,7 @@ def on_transaction_event(state: ChargerState, payload: Payload, context: Context
         after = after.with_end_of(transaction)
         if current and _left(payload):
             after = after.unplugged()
+    readings.append(transaction_reading(payload, state, readings, context, at))
     if current:
         readings.append(context.connector(after, at))
         if event == "Started" and after.car == NO_FACTS:

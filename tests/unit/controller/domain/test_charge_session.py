@@ -13,12 +13,11 @@ from controller.domain.charge_session import (
     Cdr,
     ChargeSession,
     NoCdr,
-    RegisterReading,
-    SignedReading,
     begin_session,
     make_cdr,
 )
 from controller.domain.ids import AssetId
+from controller.domain.telemetry import RegisterReading, SignedReading
 from tests.support.charging import BEGAN, CARD, TARIFF, finished
 
 HOUR = timedelta(hours=1)

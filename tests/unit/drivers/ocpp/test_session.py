@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from controller.domain.telemetry import CarReading, ConnectorReading, MeterReading
+from controller.domain.telemetry import CarReading, ConnectorReading, MeterReading, TransactionReading
 from drivers.ocpp.codec import Answer, CallInFlightError, NoticeCode, Received, Request
 from drivers.ocpp.schemas import PayloadError
 from drivers.ocpp.v21 import Session21
@@ -100,7 +100,7 @@ def test_started_transaction_names_the_car() -> None:
     """A start brings the register, the connector with its token, and the silence of the car."""
     received = session().receive(STARTED, START)
     at = datetime(2024, 1, 15, 15, 59, 30, tzinfo=UTC)
-    meter, connector, car = received.readings
+    meter, _, connector, car = received.readings
     assert isinstance(meter, MeterReading)
     assert (meter.at, meter.import_wh, meter.power_kw) == (at, 1000, None)
     assert connector == ConnectorReading(
@@ -241,7 +241,7 @@ def test_duplicates_are_answered_and_bring_nothing() -> None:
     plugged = _plugged()
     text = _updated(1, "2024-01-15T16:00:00Z", {"Power.Active.Import": 5000})
     first, second = plugged.receive(text, START), plugged.receive(text, START)
-    assert len(first.readings) == 2
+    assert len(first.readings) == 3
     assert second.readings == ()
     assert _codes(second) == [NoticeCode.DUPLICATE]
     assert second.reply == '[3,"u1",{}]'
@@ -286,10 +286,12 @@ def test_end_that_comes_after_its_connector_was_told_to_be_free_is_no_stranger()
 
 
 def test_late_replay_of_an_earlier_transaction_does_not_close_the_open_one() -> None:
-    """What happened before says nothing of now."""
+    """What happened before says nothing of now: only what it was."""
     plugged = _plugged()
     received = plugged.receive(_ended(9, "2024-01-15T14:00:00Z", transaction="OLD"), START)
-    assert received.readings == ()
+    (told,) = received.readings
+    assert isinstance(told, TransactionReading)
+    assert told.transaction == "OLD"
     assert plugged.state.transaction == "AB1234"
     assert plugged.state.plugged is True
 

@@ -40,7 +40,7 @@ def test_transaction_and_needs_are_read_as_in_2_1() -> None:
     """The register with its power of ten, the token, the car's limits."""
     session = _session()
     received = session.receive(STARTED, START)
-    meter, connector, _ = received.readings
+    meter, _, connector, _ = received.readings
     assert isinstance(meter, MeterReading)
     assert meter.import_wh == 1500
     assert isinstance(connector, ConnectorReading)
