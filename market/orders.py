@@ -196,6 +196,13 @@ class Refusal:
     sentence: str
 
 
+LAPSES = {
+    RefusalCode.NO_AUCTION: "energy is shared after the fact since then: nothing is traded any more",
+    RefusalCode.UNKNOWN_NODE: "its node is no longer in the network",
+}
+"""Why an order that was accepted can never be cleared: it is taken out, and costs and brings nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionRules:
     """What an arriving order is held against."""

@@ -222,8 +222,11 @@ class OrderOut(Out):
     link: LinkOut | None
     """The storage that it charges or empties."""
     status: str
-    """open, cancelled or cleared."""
+    """open, cancelled, cleared or lapsed."""
     cancelled_at_utc: datetime | None
+    """Also when it lapsed."""
+    lapsed_because: RefusalItem | None
+    """Why it will never be cleared though its member did not cancel it; it costs and brings nothing."""
     filled_wh: int | None
     price_microeur_per_kwh: int | None
     amount_nanoeur: int | None

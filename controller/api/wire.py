@@ -41,7 +41,7 @@ from controller.runtime.trading_door import DepthStep, MatchView, TradeView
 from controller.texts import Translator, alarm_advice, alarm_title, plan_sentence, sentence
 from market.clearing import Fill, IntervalResult
 from market.ledger import Posting
-from market.orders import Order
+from market.orders import LAPSES, Order
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -251,11 +251,13 @@ def _order(value: Order) -> Json:
 def order(record: OrderRecord) -> Json:
     """An order and what became of it."""
     got = record.fill
-    status = "cancelled" if record.cancelled_at else "cleared" if got else "open"
+    because = record.lapsed_because
+    status = "lapsed" if because else "cancelled" if record.cancelled_at else "cleared" if got else "open"
     return {
         **_order(record.order),
         "status": status,
         "cancelled_at_utc": record.cancelled_at,
+        "lapsed_because": None if because is None else {"code": because, "sentence": LAPSES[because]},
         "filled_wh": None if got is None else got.filled_wh,
         "price_microeur_per_kwh": None if got is None else got.price_microeur_per_kwh,
         "amount_nanoeur": None if got is None else got.amount_nanoeur,

@@ -15,7 +15,8 @@ from controller.domain.assets import Departure, Vehicle, Wishes
 from controller.domain.errors import ConflictError, ForbiddenError, NotFoundError, WijkstroomError
 from controller.domain.ids import MemberId
 from controller.domain.instructions import Instruction, LeaveAt
-from controller.domain.time import quarter_start, utc_text
+from controller.domain.time import utc_text
+from controller.runtime.backlog import Backlog
 from controller.runtime.core import Controller
 from controller.runtime.ports import OrderRecord, UnitOfWork
 from market.ledger import member_account
@@ -46,8 +47,9 @@ class OrderRefusedError(WijkstroomError):
 class OrderDesk:
     """Takes orders and instructions of one controller's members."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, backlog: Backlog) -> None:
         self.controller = controller
+        self._backlog = backlog
         self.instructions: dict[str, Instruction] = {}
         """Those that have not ended, by id; replaced as a whole."""
 
@@ -204,7 +206,7 @@ class OrderDesk:
 
     async def _placed(self, unit: UnitOfWork, order: Order, member: MemberId) -> OrderRecord:
         now = self.controller.clock.now()
-        found = refusals(order, now=now, rules=await self._rules(unit, member, now))
+        found = refusals(order, now=now, rules=await self._rules(unit, member))
         reserved = [f"{source.value}/" for source in OrderSource]
         if any(order.order_id.startswith(prefix) for prefix in reserved):
             sentence = f"order_id must not begin with {', '.join(reserved)}: those are the controller's own"
@@ -229,23 +231,24 @@ class OrderDesk:
             raise OrderRefusedError([Refusal(code=RefusalCode.GATE_CLOSED, sentence=sentence)])
         return known
 
-    async def _rules(self, unit: UnitOfWork, member: MemberId, now: datetime) -> AdmissionRules:
+    async def _rules(self, unit: UnitOfWork, member: MemberId) -> AdmissionRules:
         site = self.controller.site
         groups = (site.loads, site.pv, site.batteries, site.charge_points)
         return AdmissionRules(
             gate_lead=self.gate_lead(),
             nodes={node.id for node in site.network.nodes},
             member_nodes={asset.node for group in groups for asset in group if asset.member == member},
-            credit_left_nanoeur=await self._credit_left(unit, member, now),
+            credit_left_nanoeur=await self._credit_left(unit, member),
         )
 
-    async def _credit_left(self, unit: UnitOfWork, member: MemberId, now: datetime) -> int | None:
+    async def _credit_left(self, unit: UnitOfWork, member: MemberId) -> int | None:
         """What a member may still commit: the limit and what they have to receive, less open orders."""
         limit_eur = self.controller.settings.market.credit_limit_eur
         if limit_eur is None:
             return None
         owed = (await unit.balances()).get(member_account(member), 0)
-        waiting = await unit.open_orders(member, since=quarter_start(now))
+        # Those count too whose quarter-hour has begun and that nobody has cleared yet.
+        waiting = await unit.open_orders(member, since=self._backlog.since)
         return round(limit_eur * NANOEUR_PER_EUR) - owed - sum(map(exposure_nanoeur, waiting))
 
     def _vehicle(self, wanted: LeaveAt, member: MemberId) -> Vehicle:

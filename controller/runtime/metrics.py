@@ -9,8 +9,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from controller.runtime.core import Controller
 
 
-def metrics_text(controller: Controller, messages: Mapping[str, int]) -> str:
-    """All figures in Prometheus' text format; built anew per request, so nothing is global."""
+def metrics_text(controller: Controller, messages: Mapping[str, int], quarters_waiting: int) -> str:
+    """All figures in Prometheus' text format; built anew per request, so nothing is global.
+
+    Args:
+        controller: Whose.
+        messages: In and out, by protocol.
+        quarters_waiting: How many quarter-hours' gates have closed that are not cleared.
+    """
     registry = CollectorRegistry()
     counters = controller.counters
     for name, text, value in (
@@ -37,6 +43,9 @@ def metrics_text(controller: Controller, messages: Mapping[str, int]) -> str:
         per_protocol.labels(protocol=protocol).inc(count)
     Gauge("wijkstroom_safety_delay_seconds_max", "Largest delay of a safety cycle", registry=registry).set(
         counters.delay_ms_max / 1000.0
+    )
+    Gauge("wijkstroom_market_quarters_waiting", "Quarter-hours to be cleared", registry=registry).set(
+        quarters_waiting
     )
     power = Gauge("wijkstroom_node_power_kilowatts", "Measured power of a node", ["node"], registry=registry)
     for node in controller.site.network.nodes:

@@ -21,7 +21,7 @@ from market.clearing import Fill, IntervalResult
 from market.day_closing import DayPoint
 from market.imbalance import ImbalanceCost
 from market.ledger import Posting
-from market.orders import Order
+from market.orders import Order, RefusalCode
 from market.seals import LedgerKey, PostingProof, SealedDay
 
 
@@ -83,6 +83,8 @@ class OrderRecord:
     fill: Fill | None
     """None until its interval is cleared."""
 
+    lapsed_because: RefusalCode | None = None
+    """Why it will never be cleared, where that is so and its member did not cancel it."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearingRecord:
@@ -211,8 +213,20 @@ class UnitOfWork(Protocol):
         """
         ...
 
-    async def open_orders(self, member: MemberId, *, since: datetime) -> Sequence[Order]:
-        """A member's own orders from a quarter-hour on that are neither cancelled nor cleared, by id."""
+    async def open_orders(self, member: MemberId | None, *, since: datetime) -> Sequence[Order]:
+        """A member's own orders (None: all members') from a quarter-hour on, not cancelled, not cleared."""
+        ...
+
+    async def lapse_orders(self, order_ids: Iterable[str], at: datetime, because: RefusalCode) -> None:
+        """Takes orders out that can never be cleared; one that was cancelled before stays as it is."""
+        ...
+
+    async def ordered_starts(self, first: datetime, before: datetime) -> Sequence[datetime]:
+        """The quarter-hours from `first` to before `before` with orders that are not cancelled."""
+        ...
+
+    async def cleared_starts(self, *, since: datetime) -> Sequence[datetime]:
+        """The quarter-hours from one on that are cleared."""
         ...
 
     async def linked_fills(self, links: Collection[str], *, before: datetime) -> Sequence[tuple[Order, int]]:

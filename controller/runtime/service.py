@@ -320,7 +320,7 @@ class Service(MarketDoor, Statements, Supply):
 
     async def metrics_text(self) -> str:
         """The figures for Prometheus, in its text format."""
-        return metrics_text(self.controller, self._messages())
+        return metrics_text(self.controller, self._messages(), len(self.trading.due()))
 
     async def _change_wishes(self, asset: AssetId, who: Principal, what: str, **changes: Any) -> Wishes:
         people = self.controller.people

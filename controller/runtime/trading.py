@@ -22,8 +22,9 @@ from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
 from controller.domain.site import Site
-from controller.domain.time import QUARTER, parse_utc, quarter_start, utc_text
+from controller.domain.time import QUARTER, utc_text
 from controller.domain.units import microeur_per_kwh
+from controller.runtime.backlog import MARKET_SINCE_KEY, Backlog
 from controller.runtime.closing import Closing
 from controller.runtime.core import Controller
 from controller.runtime.desk import OrderDesk
@@ -45,15 +46,11 @@ from market.from_plan import (
 )
 from market.gifts import Gift, gifts_of, is_given
 from market.links import link_caps_wh, stored_wh
-from market.orders import PPM, Label, Order, OrderSource, stands
+from market.orders import PPM, Label, Order, OrderSource, RefusalCode, stands
 from market.settlement import MeteredEnergy, SettlementInputs, SupplierPrices, settle, trades_of
 
 METERS_WAIT = timedelta(minutes=8)
 """How long after a quarter-hour missing meters are waited for before they are estimated."""
-CATCH_UP_MAX = timedelta(days=7)
-"""How far back quarter-hours are cleared that nobody cleared in time; no order was placed before it."""
-MARKET_SINCE_KEY = "market_since"
-"""The named value with the first quarter-hour of a site's market; empty while there is none."""
 METERS_FIRST = timedelta(seconds=90)
 """How long after a quarter-hour the meters are first looked at."""
 
@@ -67,25 +64,23 @@ class Trading:
         self.controller = controller
         self.latest: IntervalResult | None = None
         """The newest clearing."""
-        self.desk = OrderDesk(controller)
+        lead = timedelta(seconds=controller.settings.market.gate_lead_s)
+        self.backlog = Backlog(controller.clock, lead)
+        self.due = self.backlog.due
+        self.desk = OrderDesk(controller, self.backlog)
         self.closing = Closing(controller, prices=self.quarter_prices, due=self.due, offload=offload)
         self.nominating = Nominating(controller, offload=offload)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload
-        self._from: datetime | None = None
-        """The first quarter-hour that is not cleared; None where there is no market."""
-        self._done: set[datetime] = set()
-        """Those after it that are."""
 
     async def load(self) -> None:
         """Reads where the market stands."""
         async with self.controller.store.unit() as unit:
             self.latest = await unit.latest_result()
             if self.controller.settings.market.is_auction:
-                self._from = await self._first_uncleared(unit)
+                await self.backlog.open(unit)
             else:
-                # What is settled otherwise from now on must never be cleared later.
-                await unit.put_value(MARKET_SINCE_KEY, "")
+                await self.backlog.close(unit)
             self.controller.planner.discharged = await load_tally(unit)
             await self.desk.load(unit)
 
@@ -94,9 +89,9 @@ class Trading:
         controller = self.controller
         async with controller.store.unit() as unit:
             if await unit.result(interval) is not None:
-                self._note_cleared(interval)
+                self.backlog.note_cleared(interval)
                 return
-            own = list(await unit.orders_of_interval(interval))
+            own = await self._own_orders(unit, interval)
             links = {order.link.name for order in own if order.link is not None}
             stored = stored_wh(await unit.linked_fills(links, before=interval)) if links else {}
         gate = self.desk.gate(interval)
@@ -113,40 +108,20 @@ class Trading:
             # An order cancelled while we computed stays in: the gate had closed before it.
             await unit.add_orders(orders)
             await unit.add_result(result, controller.clock.now())
-        self._note_cleared(interval)
+            await unit.put_value(MARKET_SINCE_KEY, utc_text(self.backlog.since))
+        self.backlog.note_cleared(interval)
         if self.latest is None or self.latest.interval_start < interval:
             self.latest = result
 
-    def due(self) -> list[datetime]:
-        """The quarter-hours whose gate has closed and that are not cleared, the oldest first.
-
-        Also those whose gate closed while nobody was there: their orders had been accepted, and what was
-        used in them has to be settled by somebody's price.
-        """
-        if self._from is None:
-            return []
-        closed = quarter_start(self.controller.clock.now() + self.desk.gate_lead())
-        first = max(self._from, closed - CATCH_UP_MAX)
-        starts = [first + number * QUARTER for number in range((closed - first) // QUARTER + 1)]
-        return [start for start in starts if start not in self._done]
-
-    async def _first_uncleared(self, unit: UnitOfWork) -> datetime:
-        """Where the market goes on, or begins: then it is kept, as orders are accepted from now on."""
-        after = [] if self.latest is None else [self.latest.interval_start + QUARTER]
-        kept = await unit.value(MARKET_SINCE_KEY)
-        if kept:
-            return max([parse_utc(kept), *after])
-        coming = quarter_start(self.controller.clock.now() + self.desk.gate_lead()) + QUARTER
-        # A database from before this was kept goes on where it was.
-        begins = after[0] if kept is None and after else coming
-        await unit.put_value(MARKET_SINCE_KEY, utc_text(begins))
-        return begins
-
-    def _note_cleared(self, interval: datetime) -> None:
-        self._done.add(interval)
-        while self._from is not None and self._from in self._done:
-            self._done.remove(self._from)
-            self._from += QUARTER
+    async def _own_orders(self, unit: UnitOfWork, interval: datetime) -> list[Order]:
+        """The members' orders of a quarter-hour; those at a node that the site file has lost since lapse."""
+        nodes = self.controller.site.network.by_id
+        orders = await unit.orders_of_interval(interval)
+        lost = [order.order_id for order in orders if order.node not in nodes]
+        if lost:
+            await unit.lapse_orders(lost, self.controller.clock.now(), RefusalCode.UNKNOWN_NODE)
+            _LOG.warning("orders have lapsed: their node is gone", interval=utc_text(interval), orders=lost)
+        return [order for order in orders if order.node in nodes]
 
     async def _cleared(
         self, interval: datetime, orders: Sequence[Order], caps_wh: Mapping[str, int]

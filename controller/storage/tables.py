@@ -52,6 +52,8 @@ orders = Table(
     Column("valid_until", UtcMicros),
     Column("link", String),
     Column("link_efficiency_ppm", BigInteger),
+    # Why it can never be cleared; `cancelled_at` says since when.
+    Column("lapsed_because", String),
     Index(None, "interval_start"),
     Index(None, "link", "interval_start"),
     # A member's own orders, the newest interval first.
@@ -272,6 +274,8 @@ tokens = Table(
     # Names with a blank between them; absent: everything that the role may do.
     Column("scopes", String),
     Column("revoked_at", UtcMicros),
+    # Absent: it was given out before tokens had an end, and has one a year after it was made.
+    Column("expires_at", UtcMicros),
     Index(None, "member"),
 )
 

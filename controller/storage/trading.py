@@ -21,7 +21,7 @@ from controller.runtime.ports import ClearingRecord, OrderRecord
 from controller.storage import rows, tables
 from market.caps import OWN_SOURCES
 from market.clearing import Fill, IntervalResult
-from market.orders import Label, Link, Order, OrderSource, Side
+from market.orders import Label, Link, Order, OrderSource, RefusalCode, Side
 
 _OWN = sorted(source.value for source in OWN_SOURCES)
 
@@ -95,19 +95,51 @@ def orders_of_member(
     return [_record(row) for row in connection.execute(query)]
 
 
-def open_orders(connection: Connection, member: MemberId, since: datetime) -> Sequence[Order]:
-    """A member's own orders from a quarter-hour on that are neither cancelled nor cleared, by id."""
+def open_orders(connection: Connection, member: MemberId | None, since: datetime) -> Sequence[Order]:
+    """A member's own orders (None: all members') from a quarter-hour on, neither cancelled nor cleared."""
+    table = tables.orders
+    query = _orders_with_fills().where(
+        table.c.source.in_(_OWN),
+        table.c.interval_start >= since,
+        table.c.cancelled_at.is_(None),
+        tables.fills.c.order_id.is_(None),
+    )
+    if member is not None:
+        query = query.where(table.c.member == member)
+    return sorted(map(_order, connection.execute(query)), key=lambda each: each.order_id)
+
+
+def lapse_orders(
+    connection: Connection, order_ids: Sequence[str], at: datetime, because: RefusalCode
+) -> None:
+    """Takes orders out that can never be cleared; one that was cancelled before stays as it is."""
+    table = tables.orders
+    for order_id in order_ids:
+        connection.execute(
+            update(table)
+            .where(table.c.order_id == order_id, table.c.cancelled_at.is_(None))
+            .values(cancelled_at=at, lapsed_because=because.value)
+        )
+
+
+def ordered_starts(connection: Connection, first: datetime, before: datetime) -> Sequence[datetime]:
+    """The quarter-hours from `first` to before `before` with orders that are not cancelled, in order."""
     table = tables.orders
     found = connection.execute(
-        _orders_with_fills().where(
-            table.c.member == member,
-            table.c.source.in_(_OWN),
-            table.c.interval_start >= since,
-            table.c.cancelled_at.is_(None),
-            tables.fills.c.order_id.is_(None),
+        select(table.c.interval_start)
+        .where(
+            table.c.interval_start >= first, table.c.interval_start < before, table.c.cancelled_at.is_(None)
         )
+        .distinct()
+        .order_by(table.c.interval_start)
     )
-    return sorted(map(_order, found), key=lambda each: each.order_id)
+    return list(found.scalars())
+
+
+def cleared_starts(connection: Connection, since: datetime) -> Sequence[datetime]:
+    """The quarter-hours from one on that are cleared, in their order."""
+    start = tables.clearings.c.interval_start
+    return list(connection.execute(select(start).where(start >= since).order_by(start)).scalars())
 
 
 def linked_fills(
@@ -323,7 +355,8 @@ def _record(row: Any) -> OrderRecord:
             price_microeur_per_kwh=row.fill_price_microeur_per_kwh,
             amount_nanoeur=row.fill_amount_nanoeur,
         )
-    return OrderRecord(order=_order(row), cancelled_at=row.cancelled_at, fill=fill)
+    lapsed = None if row.lapsed_because is None else RefusalCode(row.lapsed_because)
+    return OrderRecord(order=_order(row), cancelled_at=row.cancelled_at, fill=fill, lapsed_because=lapsed)
 
 
 def _fill(row: Any) -> Fill:

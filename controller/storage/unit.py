@@ -33,7 +33,7 @@ from market.clearing import IntervalResult
 from market.day_closing import DayPoint
 from market.imbalance import ImbalanceCost
 from market.ledger import Posting
-from market.orders import Order
+from market.orders import Order, RefusalCode
 from market.seals import PostingProof, SealedDay
 
 
@@ -75,12 +75,24 @@ class SqlUnit:
             partial(trading.orders_of_member, filled=filled), member, limit, interval_start
         )
 
-    async def open_orders(self, member: MemberId, *, since: datetime) -> Sequence[Order]:
-        """A member's own orders from a quarter-hour on that are neither cancelled nor cleared, by id."""
+    async def open_orders(self, member: MemberId | None, *, since: datetime) -> Sequence[Order]:
+        """A member's own orders (None: all members') from a quarter-hour on, not cancelled, not cleared."""
         return await self._transaction.run(trading.open_orders, member, since)
 
     async def linked_fills(self, links: Collection[str], *, before: datetime) -> Sequence[tuple[Order, int]]:
         """The filled orders of the named links before a quarter-hour, and what was filled of each [Wh]."""
+    async def lapse_orders(self, order_ids: Iterable[str], at: datetime, because: RefusalCode) -> None:
+        """Takes orders out that can never be cleared; one that was cancelled before stays as it is."""
+        await self._transaction.run(trading.lapse_orders, list(order_ids), at, because)
+
+    async def ordered_starts(self, first: datetime, before: datetime) -> Sequence[datetime]:
+        """The quarter-hours from `first` to before `before` with orders that are not cancelled."""
+        return await self._transaction.run(trading.ordered_starts, first, before)
+
+    async def cleared_starts(self, *, since: datetime) -> Sequence[datetime]:
+        """The quarter-hours from one on that are cleared."""
+        return await self._transaction.run(trading.cleared_starts, since)
+
         return await self._transaction.run(trading.linked_fills, sorted(links), before)
 
     async def add_result(self, result: IntervalResult, at: datetime) -> None:

@@ -13,7 +13,7 @@ from controller.runtime.door import AssetView
 from controller.runtime.ports import OrderRecord
 from controller.runtime.trading_door import TradeView
 from controller.texts import Translator, mark, plan_sentence, sentence
-from market.orders import Side
+from market.orders import RefusalCode, Side
 
 ASSET_KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -30,6 +30,12 @@ _SIGNS: Mapping[str, str] = MappingProxyType(
     {"vehicle": "▣", "charge_point": "⏚", "pv": "☀", "battery": "▮", "home": "⌂", "public_building": "⌂"}
 )
 _SIDES: Mapping[Side, str] = MappingProxyType({Side.BUY: mark("buy"), Side.SELL: mark("sell")})
+_LAPSES: Mapping[RefusalCode, str] = MappingProxyType(
+    {
+        RefusalCode.NO_AUCTION: mark("lapsed: nothing is traded here any more"),
+        RefusalCode.UNKNOWN_NODE: mark("lapsed: its connection is gone from the network"),
+    }
+)
 
 
 def asset_html(view: AssetView, words: Translator) -> str:
@@ -156,7 +162,9 @@ def orders_html(records: Sequence[OrderRecord], words: Translator, *, most: int 
 def _order(record: OrderRecord, words: Translator) -> list[str]:
     order = record.order
     cancel = ""
-    if record.cancelled_at is not None:
+    if record.lapsed_because is not None:
+        outcome = words.say(_LAPSES[record.lapsed_because])
+    elif record.cancelled_at is not None:
         outcome = words.say("cancelled")
     elif record.fill is None:
         outcome = words.say("open")

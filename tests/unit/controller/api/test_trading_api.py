@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from controller.runtime.ports import OrderRecord
 from market.orders import Order, Refusal, RefusalCode
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_views import RESIDENT
+from tests.support.neighbourhood import START
 from tests.support.web import Api, bearer, make_api
 
 ORDER = {
@@ -125,6 +127,18 @@ async def test_an_order_is_changed_by_another() -> None:
     assert (await call(api, "GET", "orders/night-1")).json()["status"] == "cancelled"
     strange = await call(api, "PUT", "orders/night-2", {**ORDER, "order_id": "z"}, token="neighbour-token")  # noqa: S106
     assert strange.status_code == 404
+
+
+async def test_an_order_that_lapsed_says_why() -> None:
+    """Its member did not cancel it, and can read what became of it."""
+    door = FakeDoor()
+    api = make_api(door)
+    await call(api, "POST", "orders", ORDER)
+    record = door.kept_orders["night-1"]
+    door.kept_orders["night-1"] = replace(record, cancelled_at=START, lapsed_because=RefusalCode.UNKNOWN_NODE)
+    told = (await call(api, "GET", "orders/night-1")).json()
+    assert (told["status"], told["lapsed_because"]["code"]) == ("lapsed", "unknown_node")
+    assert told["lapsed_because"]["sentence"] == "its node is no longer in the network"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from controller.domain.network import ImposedLimit
 from controller.runtime.door import LedgerView
 from controller.texts import Language, Translator, translator
 from market.ledger import PostingReason
+from market.orders import RefusalCode
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_views import FEEDER, RESIDENT, START, fake_postings
 
@@ -223,13 +224,16 @@ async def test_the_pressed_button_is_marked_as_pressed() -> None:
 
 
 async def test_orders_tell_their_outcome_and_only_open_ones_can_be_cancelled() -> None:
-    """Cleared, cancelled, open."""
+    """Cleared, cancelled, open, lapsed."""
     record = (await FakeDoor().orders(RESIDENT))[0]
     html = _well_formed(resident.orders_html([record], _EN))
     assert "0.45\N{NO-BREAK SPACE}kWh traded" in html
     assert 'data-act="cancel"' not in html
     assert 'data-order="evening-1"' in resident.orders_html([replace(record, fill=None)], _EN)
-    assert "cancelled" in resident.orders_html([replace(record, fill=None, cancelled_at=START)], _EN)
+    cancelled = replace(record, fill=None, cancelled_at=START)
+    assert "cancelled" in resident.orders_html([cancelled], _EN)
+    lapsed = replace(cancelled, lapsed_because=RefusalCode.NO_AUCTION)
+    assert "lapsed: nothing is traded here any more" in resident.orders_html([lapsed], _EN)
 
 
 def test_a_balance_is_to_pay_or_to_receive() -> None:

@@ -217,6 +217,7 @@ async def test_alarms_come_most_urgent_first_and_unknown_powers_are_no_zeros(tmp
         assert charger.energy_kwh is None
         assert not charger.connected
         assert "wijkstroom_safety_cycles_total 1.0" in await service.metrics_text()
+        assert "wijkstroom_market_quarters_waiting 0.0" in await service.metrics_text()
 
 
 async def test_an_operator_is_told_of_steps_that_failed_for_a_while(tmp_path: Path) -> None:
