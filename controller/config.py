@@ -24,6 +24,7 @@ from controller.domain.network import Network, Node, tree_problems
 from controller.domain.site import Location, Site, Tariff
 from controller.domain.time import QUARTER
 from controller.domain.v2g import budget_problems
+from controller.guest_settings import GuestSettings, guest_problems
 from controller.sharing_settings import MarketMode, SharingSettings, sharing_problems
 from controller.toml_file import parse, plain, read_table, unknown_names
 from market.clearing import MarketRules
@@ -193,6 +194,7 @@ class Settings:
     market: MarketSettings = MarketSettings()
     sharing: SharingSettings = dataclasses.field(default_factory=SharingSettings)
     charging: ChargingSettings = dataclasses.field(default_factory=ChargingSettings)
+    guests: GuestSettings = dataclasses.field(default_factory=GuestSettings)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -378,6 +380,7 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
     yield from _range_problems(settings)
     yield from sharing_problems(settings.sharing)
     yield from charging_problems(settings.charging)
+    yield from guest_problems(settings.guests)
 
 
 def _tls_problems(ocpp: OcppSettings) -> Iterator[Problem]:

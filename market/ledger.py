@@ -33,6 +33,11 @@ MARKET_ACCOUNT = "market"
 TAX_ACCOUNT = "tax"
 """The tax authority: energy tax and VAT."""
 
+GUEST_ACCOUNT = "guest"
+"""Whoever charges without a contract; it is back at 0 after every session."""
+PAYMENTS_ACCOUNT = "payments"
+"""The payment provider: owes what guests paid until it hands it over."""
+
 
 class PostingReason(StrEnum):
     """Why money moved."""
@@ -65,6 +70,14 @@ class PostingReason(StrEnum):
     """Value added tax."""
     IMBALANCE = "imbalance"
     """A part of what the supplier's imbalance cost, by who caused it."""
+    GUEST_CHARGING = "guest_charging"
+    """A guest charged at a member's socket; without VAT."""
+    GUEST_VAT = "guest_vat"
+    """The value added tax in what a guest paid."""
+    GUEST_PAYMENT = "guest_payment"
+    """The payment provider took a guest's money."""
+    PAYMENT_FEE = "payment_fee"
+    """What the payment provider keeps of it."""
     REVERSAL = "reversal"
     """Takes another posting back; `ref` is that posting's id."""
 

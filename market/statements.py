@@ -66,6 +66,8 @@ _KINDS = {
     PostingReason.FEED_IN_FEE: LineKind.FEED_IN_FEE,
     PostingReason.VAT: LineKind.VAT,
 }
+_NO_ENERGY_BILL = frozenset({PostingReason.GUEST_CHARGING, PostingReason.PAYMENT_FEE})
+"""What guests paid at a member's sockets, and what that cost, is no part of the member's own energy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +218,8 @@ def _amounts(postings: Iterable[Posting], account: str) -> dict[LineKind, int]:
     """What stands, by kind of line [nano-euro]; positive: paid."""
     amounts: dict[LineKind, int] = {}
     for entry in standing(postings):
+        if entry.reason in _NO_ENERGY_BILL:
+            continue
         paid = entry.amount_nanoeur if entry.debit_account == account else -entry.amount_nanoeur
         if entry.reason is PostingReason.TRADE:
             # What was bought at a negative price counts with what was sold.

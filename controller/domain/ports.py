@@ -35,15 +35,15 @@ class SetsPower(Protocol):
 class StartsCharging(Protocol):
     """The chargers' driver, as far as it starts and stops transactions from afar."""
 
-    async def start(self, charge_point: AssetId, token: str) -> str:
+    async def start(self, charge_point: AssetId, token: str) -> str | None:
         """Asks a charger to begin a transaction for a token.
 
         Returns:
-            Why it did not take it; empty: it did. What it does is told by its readings.
+            Why it did not take it; empty: it did; None: no answer came. What it does is told by its readings.
         """
         ...
 
-    async def stop(self, charge_point: AssetId, transaction: str) -> str:
+    async def stop(self, charge_point: AssetId, transaction: str) -> str | None:
         """Asks a charger to end a transaction; the answer is as that of `start`."""
         ...
 

@@ -197,11 +197,12 @@ class ChargerCore:
         return decision.power_w / 1000.0
 
     def _plug(self, token: str, now: datetime) -> None:
-        """A car came: a transaction starts with its token (TxStartPoint EVConnected)."""
+        """A car came: a transaction starts with its token; one without waits until somebody starts it."""
         self._token = token
         self._asleep = False
         self.tell_status()
-        self._begin(token, now)
+        if token:
+            self._begin(token, now)
 
     def begin_by_word(self, token: str) -> bool:
         """Starts a transaction for the car that stands here; False: there is none, or one runs."""

@@ -32,7 +32,7 @@ class ChargerPhysics(Protocol):
     """The socket and the car on it, as the simulated world has them."""
 
     def plugged_token(self) -> str | None:
-        """The identification of the car that is plugged in; None: no car."""
+        """The identification of the car that is plugged in; empty: it tells none; None: no car."""
         ...
 
     def soc_fraction(self) -> float:

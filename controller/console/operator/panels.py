@@ -44,6 +44,10 @@ _POSTING_REASONS: Mapping[PostingReason, str] = MappingProxyType(
         PostingReason.FEED_IN_FEE: mark("feed-in fee"),
         PostingReason.VAT: mark("VAT"),
         PostingReason.IMBALANCE: mark("part of an imbalance"),
+        PostingReason.GUEST_CHARGING: mark("a guest's charging"),
+        PostingReason.GUEST_VAT: mark("VAT on a guest's charging"),
+        PostingReason.GUEST_PAYMENT: mark("payment of a guest"),
+        PostingReason.PAYMENT_FEE: mark("fee of the payment provider"),
         PostingReason.REVERSAL: mark("reversal"),
     }
 )

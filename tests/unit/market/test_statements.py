@@ -112,6 +112,13 @@ def test_trades_and_deviations() -> None:
     assert found.total_nanoeur == 465
 
 
+def test_what_guests_paid_at_a_members_socket_is_no_part_of_the_energy_bill() -> None:
+    """It stands in the ledger and in the member's balance; the statement is about their own energy."""
+    guests = [booked(PostingReason.GUEST_CHARGING, -4_000, ref="s-1"), booked(PostingReason.PAYMENT_FEE, 10)]
+    found = statement([point()], [booked(PostingReason.SUPPLY, 500), *guests])
+    assert [(line.kind, line.amount_nanoeur) for line in found.lines] == [(LineKind.SUPPLY, 500)]
+
+
 @pytest.mark.parametrize(
     ("nanoeur", "cents"), [(4_999_999, 0), (5_000_000, 1), (-5_000_000, 0), (-5_000_001, -1), (10**9, 100)]
 )

@@ -201,3 +201,13 @@ def test_requests_are_answered(action: str, payload: dict[str, Any], expected: d
 def test_what_it_cannot_do_is_a_call_error(frame: str, code: str) -> None:
     """The charger answers by the book too."""
     assert orjson.loads(_core(FakeSocket()).receive(frame) or "")[2] == code
+
+
+def test_a_car_without_identification_waits_until_somebody_starts_it() -> None:
+    """A guest's car is plugged in and takes nothing; a start from afar names who pays."""
+    socket = FakeSocket(token="")  # no identification
+    core = _core(socket)
+    assert core.transaction is None
+    assert core.begin_by_word("GUEST1")
+    started = next(call for call in _drain(core) if call[2] == "TransactionEvent")
+    assert started[3]["idToken"]["idToken"] == "GUEST1"
