@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.api import wire
 from controller.api.chargers.routes import router as chargers_router
+from controller.api.charging.routes import operator_router as all_tokens_router
+from controller.api.charging.routes import resident_router as own_tokens_router
 from controller.api.fleet.routes import router as fleet_router
 from controller.api.grid.routes import router as grid_router
 from controller.api.ledger.routes import router as ledger_router
@@ -37,6 +39,7 @@ from controller.api.security import Caller
 from controller.api.supplier.routes import router as supplier_router
 from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.chargers_door import ChargersDoor
+from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door
 
 _SESSION_S = 12 * 3600
@@ -80,6 +83,8 @@ _ROUTERS = (
     operator_router,
     metrics_router,
     chargers_router,
+    all_tokens_router,
+    own_tokens_router,
     grid_router,
     resident_router,
     statements_router,
@@ -96,6 +101,7 @@ def create_app(
     door: Door,
     *,
     chargers: ChargersDoor | None = None,
+    charging_tokens: ChargingTokens | None = None,
     console: bool = True,
     storage_secret: str,
     machine_clock: MachineClock = _MACHINE_CLOCK,
@@ -105,6 +111,7 @@ def create_app(
     Args:
         door: The running controller.
         chargers: The operator's tools for chargers; None: there are none.
+        charging_tokens: Who may charge; None: the cars of the site alone.
         console: Whether the console's pages are on it; without, the API alone.
         storage_secret: Signs the session cookies.
         machine_clock: What rate limits go by.
@@ -123,6 +130,7 @@ def create_app(
     )
     app.state.door = door
     app.state.chargers = chargers
+    app.state.charging_tokens = charging_tokens
     app.state.machine_clock = machine_clock
     app.state.limiter = RateLimiter()
     app.state.open_streams = Counter()

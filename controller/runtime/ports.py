@@ -17,6 +17,7 @@ from controller.domain.assets import Booking, Wishes
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
+from controller.runtime.charging_ports import ChargingUnit
 from market.clearing import Fill, IntervalResult
 from market.day_closing import DayPoint
 from market.imbalance import ImbalanceCost
@@ -177,7 +178,7 @@ class SuppliedQuarter:
     """What it paid."""
 
 
-class UnitOfWork(Protocol):
+class UnitOfWork(ChargingUnit, Protocol):
     """One transaction.
 
     Adding the same id with the same content again does nothing; with other content it raises `ConflictError`.

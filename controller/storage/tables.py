@@ -279,6 +279,34 @@ tokens = Table(
     Index(None, "member"),
 )
 
+charging_tokens = Table(
+    "charging_tokens",
+    metadata,
+    # In full: chargers compare it by themselves while we are gone.
+    Column("token", String, primary_key=True),
+    Column("handle", String, nullable=False),
+    Column("member", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("vehicle", String),
+    Column("created_at", UtcMicros, nullable=False),
+    Column("blocked_at", UtcMicros),
+    Column("list_version", BigInteger, nullable=False),
+)
+
+guest_sessions = Table(
+    "guest_sessions",
+    metadata,
+    Column("session_id", String, primary_key=True),
+    Column("secret_hash", String, nullable=False),
+    Column("charge_point", String, nullable=False),
+    Column("ended_at", UtcMicros),
+    # JSON; who charged is in it nowhere.
+    Column("content", Text, nullable=False),
+    Index(None, "secret_hash"),
+    Index(None, "ended_at"),
+)
+
 instructions = Table(
     "instructions",
     metadata,

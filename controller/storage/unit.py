@@ -11,9 +11,11 @@ from datetime import date, datetime
 from functools import partial
 
 from controller.domain.assets import Booking, Wishes
+from controller.domain.charging_tokens import ChargingToken
 from controller.domain.ids import MemberId, NodeId
 from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
+from controller.runtime.charging_ports import GuestRecord
 from controller.runtime.ports import (
     ClearingRecord,
     DayRecord,
@@ -27,7 +29,7 @@ from controller.runtime.ports import (
     SuppliedQuarter,
     TokenRecord,
 )
-from controller.storage import days, grid, ledger, people, seals, supply, trading
+from controller.storage import charging, days, grid, ledger, people, seals, supply, trading
 from controller.storage.database import Transaction
 from market.clearing import IntervalResult
 from market.day_closing import DayPoint
@@ -306,6 +308,30 @@ class SqlUnit:
     async def revoke_token(self, token_hash: str, at: datetime) -> None:
         """Takes a token back."""
         await self._transaction.run(people.revoke_token, token_hash, at)
+
+    async def put_charging_token(self, token: ChargingToken) -> None:
+        """Keeps a token; one that is known is replaced."""
+        await self._transaction.run(charging.put_charging_token, token)
+
+    async def charging_tokens(self) -> Sequence[ChargingToken]:
+        """All of them, blocked ones too, the oldest first."""
+        return await self._transaction.run(charging.charging_tokens)
+
+    async def put_guest(self, record: GuestRecord) -> None:
+        """Keeps a guest's session; one that is known is replaced."""
+        await self._transaction.run(charging.put_guest, record)
+
+    async def guest(self, secret_hash: str) -> GuestRecord | None:
+        """The session that a link opens."""
+        return await self._transaction.run(charging.guest, secret_hash)
+
+    async def open_guests(self) -> Sequence[GuestRecord]:
+        """The sessions of which something is still to be done, by id."""
+        return await self._transaction.run(charging.open_guests)
+
+    async def drop_guests(self, *, ended_before: datetime) -> int:
+        """Forgets sessions that ended before an instant; gives how many."""
+        return await self._transaction.run(charging.drop_guests, ended_before)
 
     async def add_instruction(self, instruction: Instruction) -> None:
         """Keeps a standing instruction."""

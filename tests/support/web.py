@@ -45,8 +45,13 @@ def make_api(door: FakeDoor | None = None) -> Api:
     """A client of a fresh application."""
     kept = door or FakeDoor()
     app = create_app(kept, console=False, storage_secret="a secret of the tests")  # noqa: S106  # no secret
+    return api_of(kept, app)
+
+
+def api_of(door: FakeDoor, app: FastAPI) -> Api:
+    """A client of an application."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return Api(door=kept, app=app, client=httpx.AsyncClient(transport=transport, base_url="http://test"))
+    return Api(door=door, app=app, client=httpx.AsyncClient(transport=transport, base_url="http://test"))
 
 
 def open_browser(profile: Path) -> Chrome:

@@ -1,0 +1,1 @@
+"""Charging tokens: members' own, and the operator's view of all."""

@@ -1,0 +1,219 @@
+"""The charging tokens of a running controller: members register and block them, chargers ask by them.
+
+What is blocked counts at once, whatever becomes of the database. In the log of who did what a token stands
+by its handle and its last characters, never in full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from controller.domain.charging_tokens import (
+    ChargingToken,
+    TokenBook,
+    TokenKind,
+    handle_of,
+    normal,
+    site_digest,
+    token_problem,
+)
+from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
+from controller.domain.ids import AssetId, MemberId
+from controller.domain.ports import TelemetrySink
+from controller.domain.telemetry import ConnectorReading, Reading
+from controller.runtime.core import Controller
+from controller.runtime.door import Principal
+from controller.runtime.on_loop import OnLoop
+from controller.runtime.ports import EventRecord, UnitOfWork
+
+TOKENS_MAX = 20
+"""Tokens of one member."""
+LIST_KEY = "charging_tokens"
+"""Under it the store keeps for which site the lists were made, and since which version changes are known."""
+_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+"""Versions of lists count the seconds since then: also after a lost database they are new ones, and 31 bits
+last until 2088."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """A token as somebody registers it."""
+
+    token: str
+    kind: TokenKind
+    label: str
+    vehicle: AssetId | None = None
+
+
+class ChargingTokens(OnLoop):
+    """Registers, blocks and checks tokens; any thread may call what is `async`."""
+
+    def __init__(self, controller: Controller, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(controller, loop)
+        self.book = TokenBook(vehicles=controller.site.vehicles)
+        """Replaced as a whole."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called on the control loop when the chargers' lists are new."""
+
+    async def load(self) -> None:
+        """Reads the tokens; where the site's cars are others than before, all lists are new."""
+        digest = site_digest(self.controller.site.vehicles)
+        async with self.controller.store.unit() as unit:
+            registered = await unit.charging_tokens()
+            kept = json.loads(await unit.value(LIST_KEY) or "{}")
+            newest = max((one.list_version for one in registered), default=0)
+            oldest = int(kept.get("oldest", 0))
+            if kept.get("site") != digest:
+                oldest = self._next_version(max(newest, oldest))
+                await unit.put_value(LIST_KEY, json.dumps({"site": digest, "oldest": oldest}))
+        self.book = replace(self.book, registered=registered, version=max(newest, oldest), oldest=oldest)
+
+    def accepts(self, token: str) -> bool:
+        """Whether a token may charge."""
+        return self.book.accepts(token)
+
+    def tap(self, sink: TelemetrySink) -> TelemetrySink:
+        """A sink in front of another one, for which a member's card counts as the car that it stands for."""
+
+        def take(reading: Reading) -> None:
+            if isinstance(reading, ConnectorReading) and reading.token is not None:
+                reading = replace(reading, token=self.book.stands_for(reading.token))
+            sink(reading)
+
+        return take
+
+    def let_in_guests(self, tokens: Collection[str]) -> None:
+        """Which guests may charge now."""
+        self.book = replace(self.book, guests=tuple(tokens))
+
+    async def tokens(self, member: MemberId | None = None) -> Sequence[ChargingToken]:
+        """A member's tokens, or everybody's: those that were registered and the cars' own."""
+
+        async def run() -> Sequence[ChargingToken]:
+            found = [*self.book.registered, *self._unblocked_cars()]
+            return [one for one in found if member is None or one.member == member]
+
+        return await self._on_loop(run())
+
+    async def register(self, new: NewToken, member: MemberId, who: Principal) -> ChargingToken:
+        """Lets a token of a member charge from now on; the same again changes its name and car.
+
+        Raises:
+            InputProblemsError: Where its form is wrong or the car is not the member's.
+            ConflictError: Where it is somebody else's, blocked, or one too many.
+        """
+        self._check(new, member)
+        token = normal(new.token)
+
+        def made() -> ChargingToken:
+            known = next((one for one in self.book.registered if normal(one.token) == token), None)
+            own = sum(one.member == member for one in self.book.registered)
+            if known is not None and (known.member != member or known.blocked_at is not None):
+                raise ConflictError("this token cannot be registered: it is in use already, or was blocked")
+            if known is None and own >= TOKENS_MAX:
+                raise ConflictError(
+                    f"a member has at most {TOKENS_MAX} tokens, blocked ones too: ask an operator"
+                )
+            now = self.controller.clock.now()
+            return ChargingToken(
+                token=token,
+                handle=handle_of(token),
+                member=member,
+                kind=new.kind,
+                label=new.label,
+                vehicle=new.vehicle,
+                created_at=now if known is None else known.created_at,
+                list_version=self._next_version(self.book.version),
+            )
+
+        async def run() -> ChargingToken:
+            async with self.controller.store.unit() as unit:
+                one = made()
+                await self._keep(unit, one, who, "registered a charging token")
+            self._take(one)
+            return one
+
+        return await self._on_loop(run())
+
+    async def set_blocked(
+        self, handle: str, *, blocked: bool, member: MemberId | None, who: Principal
+    ) -> ChargingToken:
+        """Blocks a token at once, or allows it again; of one member, or of anybody where None is given.
+
+        Raises:
+            NotFoundError: Where the member has none of that handle.
+        """
+
+        async def run() -> ChargingToken:
+            known = self.book.known(handle) or next(
+                (one for one in self._unblocked_cars() if one.handle == handle), None
+            )
+            if known is None or (member is not None and known.member != member):
+                raise NotFoundError(f"there is no charging token {handle!r}")
+            if (known.blocked_at is not None) == blocked:
+                return known
+            one = replace(
+                known,
+                blocked_at=self.controller.clock.now() if blocked else None,
+                list_version=self._next_version(self.book.version),
+            )
+            if blocked:
+                self._take(one)
+            async with self.controller.store.unit() as unit:
+                await self._keep(unit, one, who, f"{'blocked' if blocked else 'allowed'} a charging token")
+            if not blocked:
+                self._take(one)
+            return one
+
+        return await self._on_loop(run())
+
+    def _check(self, new: NewToken, member: MemberId) -> None:
+        problems = []
+        if wrong := token_problem(new.token):
+            problems.append(Problem(place="token", rule=wrong))
+        if any(normal(car.token) == normal(new.token) for car in self.controller.site.vehicles):
+            problems.append(Problem(place="token", rule="is a car's own identification"))
+        car = None if new.vehicle is None else self.controller.site.vehicle_by_id.get(new.vehicle)
+        if new.vehicle is not None and (car is None or car.member != member):
+            problems.append(Problem(place="vehicle", rule="is no car of this member"))
+        if member not in {one.id for one in self.controller.site.members}:
+            problems.append(Problem(place="member", rule="is no member of this site"))
+        if problems:
+            raise InputProblemsError("charging token", problems)
+
+    def _unblocked_cars(self) -> list[ChargingToken]:
+        """The cars' own tokens that nobody has ever blocked."""
+        stored = {normal(one.token) for one in self.book.registered}
+        return [
+            ChargingToken(
+                token=car.token,
+                handle=handle_of(car.token),
+                member=car.member,
+                kind=TokenKind.CAR,
+                label=car.id,
+                vehicle=car.id,
+                created_at=_EPOCH,
+            )
+            for car in self.controller.site.vehicles
+            if normal(car.token) not in stored
+        ]
+
+    async def _keep(self, unit: UnitOfWork, one: ChargingToken, who: Principal, what: str) -> None:
+        await unit.put_charging_token(one)
+        by = f"{who.role}:{who.member or who.label}"
+        subject = f"{one.handle} {one.masked}"
+        await unit.add_event(EventRecord(at=self.controller.clock.now(), who=by, what=what, subject=subject))
+
+    def _take(self, one: ChargingToken) -> None:
+        kept = [known for known in self.book.registered if known.handle != one.handle]
+        self.book = replace(
+            self.book, registered=(*kept, one), version=max(self.book.version, one.list_version)
+        )
+        self.changed()
+
+    def _next_version(self, version: int) -> int:
+        return max(version + 1, int((self.controller.clock.now() - _EPOCH).total_seconds()))
