@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from controller.domain.assets import ChargePoint
 from controller.domain.charger_tools import StationFacts
@@ -97,9 +97,8 @@ class Answer:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """What one message brought."""
+class Received(NamedTuple):
+    """What one message brought; a tuple, because one is made for every message of every charger."""
 
     reply: str | None = None
     """The text to send back."""

@@ -157,9 +157,10 @@ def parse(message: str | bytes, *, max_bytes: int = MAX_FRAME_BYTES, newest_kind
 
 def _frame(kind: int, message_id: str, array: list[Any]) -> Frame:
     """The frame of a known type, its parts checked for number and kind."""
+    if kind == _CALL and len(array) == 4 and type(array[2]) is str and type(array[3]) is dict:
+        # What chargers send all day, before all the rest.
+        return Call(message_id, array[2], array[3])
     match kind, array[2:]:
-        case 2, [str(action), dict(payload)]:
-            return Call(message_id, action, payload)
         case 2, [] | [str()]:
             raise FrameError(
                 RpcErrorCode.PROTOCOL_ERROR, "a call has an action and a payload", message_id=message_id

@@ -10,9 +10,8 @@ one-way charger that sends currents only has its power reckoned from them, at co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.domain.units import NOMINAL_VOLTAGE_V, W_PER_KW
 
@@ -45,9 +44,8 @@ type _Values = dict[str, float]
 type _PhaseValues = dict[str, list[float | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one MeterValue says."""
+class Sample(NamedTuple):
+    """What one MeterValue says; a tuple, because one is made for every message of every charger."""
 
     power_kw: float | None = None
     phase_power_kw: tuple[float, float, float] | None = None

@@ -210,7 +210,10 @@ class BaseSession(ABC):
         for reading in handled.readings:
             if not isinstance(reading, MeterReading) or reading.power_kw is None:
                 continue
-            match self._watch.measured(reading.power_kw, reading.at):
+            found = self._watch.measured(reading.power_kw, reading.at)
+            if found is None:
+                continue
+            match found:
                 case Finding.IGNORES:
                     text = (
                         f"{IGNORED_INTERVALS} samples beyond its setpoint, the last {reading.power_kw:g} kW"

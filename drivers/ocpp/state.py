@@ -1,10 +1,14 @@
-"""What a session remembers of a charger. Frozen: a message makes a new state or leaves the old one."""
+"""What a session remembers of a charger. Frozen: a message makes a new state or leaves the old one.
+
+What is made anew for every message of every charger is a tuple, which costs half of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, TwoWay
@@ -17,8 +21,7 @@ _ENDED_KEPT = 8
 NO_CAR_FACTS = "the car tells nothing of its battery (no ISO 15118-20)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CarFacts:
+class CarFacts(NamedTuple):
     """What the car on the charger has told since it was plugged in."""
 
     soc_fraction: float | None = None
@@ -30,8 +33,7 @@ class CarFacts:
 NO_FACTS = CarFacts()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registers:
+class Registers(NamedTuple):
     """The newest energy registers."""
 
     import_wh: int | None = None
@@ -67,8 +69,7 @@ class Numbered:
     meter_start_wh: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargerState:
+class ChargerState(NamedTuple):
     """One charger with one connector."""
 
     plugged: bool | None = None
@@ -110,15 +111,14 @@ class ChargerState:
         """The state that remembers a transaction's end; an open one of that name is closed."""
         ended = (*self.ended, transaction)[-_ENDED_KEPT:]
         still_open = None if transaction == self.transaction else self.open
-        return replace(self, ended=ended, open=still_open)
+        return self._replace(ended=ended, open=still_open)
 
     def unplugged(self) -> ChargerState:
         """The state without a car; what it told leaves with it."""
-        return replace(self, plugged=False, open=None, car=NO_FACTS, left=self.open or self.left)
+        return self._replace(plugged=False, open=None, car=NO_FACTS, left=self.open or self.left)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(NamedTuple):
     """What a handler needs beside state and payload."""
 
     point: ChargePoint
@@ -163,8 +163,7 @@ class Context:
         return facts.discharge_kw_max
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handled:
+class Handled(NamedTuple):
     """A handler's decision."""
 
     state: ChargerState

@@ -9,7 +9,6 @@ noted. A transaction that we forgot (we started anew) is known again by the numb
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -56,7 +55,7 @@ def on_status(state: ChargerState, payload: Payload, context: Context) -> Handle
         text = f"the connector is {status}: {payload['errorCode']}"
         fault = context.notice(NoticeCode.FAULTED, text)
         return Handled(state=state, response={}, notices=(*notices, fault))
-    after = replace(state, plugged=True) if status in _PLUGGED else state.unplugged()
+    after = state._replace(plugged=True) if status in _PLUGGED else state.unplugged()
     readings: tuple[Reading, ...] = (
         context.connector(after, at),
         *status_reading(status, after, context, at),
@@ -87,13 +86,13 @@ def on_start(state: ChargerState, payload: Payload, context: Context) -> Handled
         started=payload["timestamp"],
         meter_start_wh=payload["meterStart"],
     )
-    after = replace(state, numbered=(*state.numbered, started)[-_NUMBERED_KEPT:])
+    after = state._replace(numbered=(*state.numbered, started)[-_NUMBERED_KEPT:])
     current = state.open is None or at >= state.open.at
     if current:
         opened = OpenTransaction(id=str(started.number), token=started.token, at=at)
         # Another transaction while one was open: its end was lost, and the car may be another one.
         car = NO_FACTS if state.open is not None else state.car
-        after = replace(after, plugged=True, open=opened, car=car)
+        after = after._replace(plugged=True, open=opened, car=car)
     after, readings, sample_notices = _register(after, payload["meterStart"], at, context)
     readings.append(start_reading(started.number, started.token, readings, context, at))
     if current:
@@ -132,7 +131,7 @@ def on_meter_values(state: ChargerState, payload: Payload, context: Context) -> 
     current = named is None or named == state.transaction
     if named is not None and state.open is None and named not in state.ended:
         opened = OpenTransaction(id=named, token=_token_of(state, named), at=context.now)
-        after = replace(state, plugged=True, open=opened)
+        after = state._replace(plugged=True, open=opened)
         current = True
         readings = [context.connector(after, context.now), context.car(after.car, context.now)]
     after, sampled, notices = take_samples(after, payload["meterValue"], context, current=current)

@@ -9,7 +9,6 @@ saw is taken once, and noted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -53,7 +52,7 @@ def on_status(state: ChargerState, payload: Payload, context: Context) -> Handle
     if status in {"Faulted", "Unavailable"}:
         fault = context.notice(NoticeCode.FAULTED, f"the connector is {status}")
         return Handled(state=state, response={}, notices=(*notices, fault))
-    after = replace(state, plugged=True) if status == "Occupied" else state.unplugged()
+    after = state._replace(plugged=True) if status == "Occupied" else state.unplugged()
     return Handled(state=after, response={}, readings=(context.connector(after, at),), notices=notices)
 
 
@@ -168,7 +167,7 @@ def on_charging_needs(state: ChargerState, payload: Payload, context: Context) -
     if "timestamp" in payload:
         at, notice = settle_time(payload["timestamp"], context.now, context.point.id)
     needs = payload["chargingNeeds"]
-    state = replace(state, car=_needs_facts(state.car, needs))
+    state = state._replace(car=_needs_facts(state.car, needs))
     return Handled(
         state=state,
         response={"status": "Processing"},
