@@ -37,7 +37,7 @@ from controller.runtime.report import controller_report
 from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.service import Service
 from controller.runtime.solver_process import SolverProcess
-from controller.runtime.tokens import token_hash
+from controller.runtime.tokens import token_end, token_hash
 from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
 from controller.template_file import templates_of
@@ -125,13 +125,14 @@ async def create_token(site_path: Path, *, role: Role, member: str | None, label
     if role is Role.RESIDENT and member not in {known.id for known in site.members}:
         raise StartUpError(f"--member must name a member of the site for a resident's token, not {member!r}")
     store = await open_store(database_path(settings, site_path.parent))
-    token = secrets.token_urlsafe(32)
+    token, now = secrets.token_urlsafe(32), SystemDomainClock().now()
     record = TokenRecord(
         token_hash=token_hash(token),
         role=role,
         member=MemberId(member) if member is not None else None,
         label=label,
-        created_at=SystemDomainClock().now(),
+        created_at=now,
+        expires_at=token_end(role, now),
     )
     try:
         async with store.unit() as unit:

@@ -184,6 +184,8 @@ class RefusalCode(StrEnum):
     CREDIT = "credit"
     DUPLICATE = "duplicate"
     """Its id stands for another order."""
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105  # a reason, no token
+    """The token that it was sent with has ended."""
     CANCELLED = "cancelled"
     """The order that it should replace was cancelled."""
 

@@ -106,7 +106,7 @@ class RefusalItem(Out):
 
     code: str
     """gate_closed, interval_past, too_far_ahead, expired, unknown_node, bad_quantity, bad_order, not_yours,
-    no_auction, credit, duplicate or cancelled."""
+    no_auction, credit, duplicate, token_expired or cancelled."""
     sentence: str
 
 

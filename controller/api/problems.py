@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from controller.api.security import UNKNOWN_TOKEN, TokenExpiredError
 from controller.domain.errors import (
     ConflictError,
     ForbiddenError,
@@ -114,6 +115,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _plain(status))
     app.add_exception_handler(InputProblemsError, _input)
     app.add_exception_handler(OrderRefusedError, _refused)
+    app.add_exception_handler(TokenExpiredError, _expired)
     app.add_exception_handler(RequestValidationError, _form)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
@@ -136,6 +138,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     codes = {refusal.code for refusal in error.refusals}
     status = 403 if RefusalCode.NOT_YOURS in codes else 422 if codes & _OF_FORM else 409
     return problem_response(request, status, str(error), refusals=error.refusals)
+
+
+async def _expired(request: Request, error: Exception) -> Response:
+    refusal = Refusal(code=RefusalCode.TOKEN_EXPIRED, sentence=str(error))
+    return problem_response(request, 401, str(error), refusals=[refusal], headers=UNKNOWN_TOKEN)
 
 
 async def _form(request: Request, error: Exception) -> Response:

@@ -8,18 +8,29 @@ role 403.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from controller.domain.errors import ForbiddenError
+from controller.domain.errors import ForbiddenError, WijkstroomError
 from controller.domain.ids import MemberId
-from controller.runtime.door import Door, Principal
+from controller.domain.time import utc_text
+from controller.runtime.door import Door, ExpiredToken, Principal
 from controller.runtime.ports import Role, Scope
 
 _BEARER = HTTPBearer(auto_error=False, description="A token from `wijkstroom token create` or the operator.")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="wijkstroom"'}
+UNKNOWN_TOKEN = {"WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'}
+"""The challenge to who sends a token that opens nothing."""
+
+
+class TokenExpiredError(WijkstroomError):
+    """The token has ended."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(f"the token ended at {utc_text(at)}: take another one; renew it in time")
 
 
 def door_of(request: Request) -> Door:
@@ -38,13 +49,15 @@ async def principal_of(
 
     Raises:
         HTTPException: 401 without a token, or with one that nobody gave out.
+        TokenExpiredError: 401 with one that has ended.
     """
     if credentials is None:
         raise HTTPException(401, "send a bearer token in the Authorization header", _CHALLENGE)
     principal = await door.authenticate(credentials.credentials)
     if principal is None:
-        challenge = {"WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'}
-        raise HTTPException(401, "the token is not known", challenge)
+        raise HTTPException(401, "the token is not known", UNKNOWN_TOKEN)
+    if isinstance(principal, ExpiredToken):
+        raise TokenExpiredError(principal.at)
     return principal
 
 

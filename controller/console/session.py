@@ -46,7 +46,7 @@ async def principal_of(request: Request, door: Door) -> Principal | None:
 async def _person_of(token: str, door: Door) -> Principal | None:
     """Who holds a token that opens a page: one that was made for a program, or a supplier's, does not."""
     principal = await door.authenticate(token)
-    if principal is None or principal.scopes is not None or principal.role not in PAGES:
+    if not isinstance(principal, Principal) or principal.scopes is not None or principal.role not in PAGES:
         return None
     return principal
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
 from controller.domain.plan_reasons import PlanReason
 from controller.domain.reasons import Reason
-from controller.runtime.ports import EventRecord, Lockout, OrderRecord, Role, Scope
+from controller.runtime.ports import TOKEN_LIFE, EventRecord, Lockout, OrderRecord, Role, Scope
 from controller.runtime.statement_door import StatementDoor
 from controller.runtime.supplier_door import SupplierDoor
 from controller.runtime.trading_door import TradeView, TradingDoor
@@ -39,6 +39,14 @@ class Principal:
     label: str
     scopes: frozenset[Scope] | None = None
     """What a token made for a program may do; None: everything that the role may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiredToken:
+    """A token that was known and opens nothing any more."""
+
+    at: datetime
+    """When it ended, by the computer's own time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,14 +278,20 @@ class AssetView:
 class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
     """The running controller as the doors see it."""
 
-    async def authenticate(self, token: str) -> Principal | None:
+    async def authenticate(self, token: str) -> Principal | ExpiredToken | None:
         """Who holds a bearer token; None where it is not known."""
         ...
 
     async def create_token(
-        self, *, role: Role, member: MemberId | None, label: str, scopes: frozenset[Scope] | None = None
+        self,
+        *,
+        role: Role,
+        member: MemberId | None,
+        label: str,
+        scopes: frozenset[Scope] | None = None,
+        life: timedelta = TOKEN_LIFE,
     ) -> str:
-        """Makes a token, keeps its hash, and gives it out this once."""
+        """Makes a token, keeps its hash, and gives it out this once; a resident's ends after its `life`."""
         ...
 
     async def state(self) -> StateView:

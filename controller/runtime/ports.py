@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -48,6 +48,10 @@ class Scope(StrEnum):
     """The buttons and departures of cars."""
 
 
+TOKEN_LIFE = timedelta(days=365)
+"""How long a resident's token opens anything."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
     """A bearer token, of which only the hash is kept."""
@@ -61,6 +65,8 @@ class TokenRecord:
     created_at: datetime
     scopes: frozenset[Scope] | None = None
     """None: everything that the role may do."""
+    expires_at: datetime | None = None
+    """From then on it opens nothing, by the computer's own time; None: it has no end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,6 @@ class OrderRecord:
     cancelled_at: datetime | None
     fill: Fill | None
     """None until its interval is cleared."""
-
     lapsed_because: RefusalCode | None = None
     """Why it will never be cleared, where that is so and its member did not cancel it."""
 
@@ -444,6 +449,10 @@ class UnitOfWork(ChargingUnit, Protocol):
 
     async def revoke_token(self, token_hash: str, at: datetime) -> None:
         """Takes a token back."""
+        ...
+
+    async def renew_token(self, token_hash: str, expires_at: datetime) -> None:
+        """Gives a token another end."""
         ...
 
     async def add_instruction(self, instruction: Instruction) -> None:

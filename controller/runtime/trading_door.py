@@ -95,6 +95,10 @@ class TradingDoor(Protocol):
         """Takes a member's token back, from now on; the start of its hash will do where no other has it."""
         ...
 
+    async def renew_own_token(self, *, token_hash: str, member: MemberId) -> datetime:
+        """Lets a member's token live its whole life again; its new end. Named as when it is taken back."""
+        ...
+
     def latest_clearing(self) -> IntervalResult | None:
         """The newest clearing, at once: it may be asked for as often as one likes."""
         ...

@@ -104,8 +104,9 @@ def add_token(connection: Connection, token: TokenRecord) -> None:
         "label": token.label,
         "created_at": token.created_at,
         "scopes": None if token.scopes is None else " ".join(sorted(token.scopes)),
+        "expires_at": token.expires_at,
     }
-    rows.insert_once(connection, tables.tokens, [row], key="token_hash", beside={"created_at"})
+    rows.insert_once(connection, tables.tokens, [row], key="token_hash", beside={"created_at", "expires_at"})
 
 
 def token(connection: Connection, token_hash: str) -> TokenRecord | None:
@@ -138,6 +139,12 @@ def revoke_token(connection: Connection, token_hash: str, at: datetime) -> None:
     )
 
 
+def renew_token(connection: Connection, token_hash: str, expires_at: datetime) -> None:
+    """Gives a token another end."""
+    table = tables.tokens
+    connection.execute(update(table).where(table.c.token_hash == token_hash).values(expires_at=expires_at))
+
+
 def _token(row: Any) -> TokenRecord:
     return TokenRecord(
         token_hash=row.token_hash,
@@ -146,6 +153,7 @@ def _token(row: Any) -> TokenRecord:
         label=row.label,
         created_at=row.created_at,
         scopes=None if row.scopes is None else frozenset(map(Scope, row.scopes.split())),
+        expires_at=row.expires_at,
     )
 
 

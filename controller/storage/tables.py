@@ -274,7 +274,7 @@ tokens = Table(
     # Names with a blank between them; absent: everything that the role may do.
     Column("scopes", String),
     Column("revoked_at", UtcMicros),
-    # Absent: it was given out before tokens had an end, and has one a year after it was made.
+    # By the computer's own time; absent: it has no end.
     Column("expires_at", UtcMicros),
     Index(None, "member"),
 )

@@ -81,8 +81,6 @@ class SqlUnit:
         """A member's own orders (None: all members') from a quarter-hour on, not cancelled, not cleared."""
         return await self._transaction.run(trading.open_orders, member, since)
 
-    async def linked_fills(self, links: Collection[str], *, before: datetime) -> Sequence[tuple[Order, int]]:
-        """The filled orders of the named links before a quarter-hour, and what was filled of each [Wh]."""
     async def lapse_orders(self, order_ids: Iterable[str], at: datetime, because: RefusalCode) -> None:
         """Takes orders out that can never be cleared; one that was cancelled before stays as it is."""
         await self._transaction.run(trading.lapse_orders, list(order_ids), at, because)
@@ -95,6 +93,8 @@ class SqlUnit:
         """The quarter-hours from one on that are cleared."""
         return await self._transaction.run(trading.cleared_starts, since)
 
+    async def linked_fills(self, links: Collection[str], *, before: datetime) -> Sequence[tuple[Order, int]]:
+        """The filled orders of the named links before a quarter-hour, and what was filled of each [Wh]."""
         return await self._transaction.run(trading.linked_fills, sorted(links), before)
 
     async def add_result(self, result: IntervalResult, at: datetime) -> None:
@@ -308,6 +308,10 @@ class SqlUnit:
     async def revoke_token(self, token_hash: str, at: datetime) -> None:
         """Takes a token back."""
         await self._transaction.run(people.revoke_token, token_hash, at)
+
+    async def renew_token(self, token_hash: str, expires_at: datetime) -> None:
+        """Gives a token another end."""
+        await self._transaction.run(people.renew_token, token_hash, expires_at)
 
     async def put_charging_token(self, token: ChargingToken) -> None:
         """Keeps a token; one that is known is replaced."""

@@ -17,6 +17,7 @@ from controller.domain.time import QUARTER, quarter_start
 from controller.runtime.door import (
     AssetView,
     ChargerView,
+    ExpiredToken,
     FlexibilityPoint,
     NodePoint,
     NodeView,
@@ -81,9 +82,10 @@ class FakeDoor(FakeMarket, FakeStatements, FakeSupply):
         self.kept_bookings: dict[str, Booking] = {}
         self.kept_wishes: dict[AssetId, Wishes] = {}
 
-    async def authenticate(self, token: str) -> Principal | None:
+    async def authenticate(self, token: str) -> Principal | ExpiredToken | None:
         """One of `TOKENS`, or one that was made."""
-        return self.tokens.get(token)
+        end = self.ends.get(token)
+        return self.tokens.get(token) if end is None or self.now < end else ExpiredToken(at=end)
 
     async def state(self) -> StateView:
         """The street now."""

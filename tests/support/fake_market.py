@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import MemberId
@@ -13,7 +13,7 @@ from controller.domain.instructions import Instruction
 from controller.domain.time import QUARTER
 from controller.runtime.desk import OrderRefusedError
 from controller.runtime.door import Principal
-from controller.runtime.ports import ClearingRecord, OrderRecord, Role, Scope, TokenRecord
+from controller.runtime.ports import TOKEN_LIFE, ClearingRecord, OrderRecord, Role, Scope, TokenRecord
 from controller.runtime.trading_door import DepthStep, MatchView, TradeView
 from controller.sharing_settings import MarketMode
 from market.clearing import IntervalResult
@@ -32,6 +32,8 @@ class FakeMarket(FakeBooks):
         self.calls: list[tuple[str, object]] = []
         """What was asked for, in order."""
         self.tokens: dict[str, Principal] = {}
+        self.ends: dict[str, datetime] = {}
+        """When tokens that were made end."""
         self.standing: dict[str, Instruction] = {}
         self.results: list[IntervalResult] = [clearing(START)]
         """What was cleared, the oldest first."""
@@ -42,11 +44,18 @@ class FakeMarket(FakeBooks):
         return self.mode
 
     async def create_token(
-        self, *, role: Role, member: MemberId | None, label: str, scopes: frozenset[Scope] | None = None
+        self,
+        *,
+        role: Role,
+        member: MemberId | None,
+        label: str,
+        scopes: frozenset[Scope] | None = None,
+        life: timedelta = TOKEN_LIFE,
     ) -> str:
         """A token that works from now on."""
         token = f"made-{len(self.tokens)}"
         self.tokens[token] = Principal(role=role, member=member, label=label, scopes=scopes)
+        self.ends[token] = START + life
         return token
 
     async def own_tokens(self, member: MemberId) -> Sequence[TokenRecord]:
@@ -59,6 +68,7 @@ class FakeMarket(FakeBooks):
                 label=holder.label,
                 created_at=START,
                 scopes=holder.scopes,
+                expires_at=self.ends.get(token),
             )
             for token, holder in self.tokens.items()
             if holder.member == member
@@ -70,6 +80,14 @@ class FakeMarket(FakeBooks):
             if holder.member == member and _hash(token).startswith(token_hash):
                 del self.tokens[token]
                 return
+        raise NotFoundError(f"you have no token {token_hash!r}")
+
+    async def renew_own_token(self, *, token_hash: str, member: MemberId) -> datetime:
+        """A year from now."""
+        for token, holder in self.tokens.items():
+            if holder.member == member and _hash(token).startswith(token_hash):
+                self.ends[token] = self.now + TOKEN_LIFE
+                return self.ends[token]
         raise NotFoundError(f"you have no token {token_hash!r}")
 
     async def place_order(self, order: Order, member: MemberId) -> OrderRecord:

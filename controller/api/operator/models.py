@@ -230,3 +230,5 @@ class TokenOut(Out):
     role: str
     member: str | None
     label: str
+    valid_days: int | None
+    """After so many days it ends, unless it is renewed; null: it has no end."""

@@ -30,7 +30,7 @@ from controller.api.security import TheDoor, allow
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.runtime.door import Principal
-from controller.runtime.ports import Role
+from controller.runtime.ports import TOKEN_LIFE, Role
 
 _operator = allow(Role.OPERATOR)
 Operator = Annotated[Principal, Depends(_operator)]
@@ -171,7 +171,9 @@ async def post_token(door: TheDoor, body: TokenIn) -> Response:
         raise RequestValidationError(_member_needed())
     member = None if body.member is None else MemberId(body.member)
     token = await door.create_token(role=Role(body.role), member=member, label=body.label)
-    return wire.reply({"token": token, "role": body.role, "member": member, "label": body.label}, 201)
+    days = TOKEN_LIFE.days if body.role == "resident" else None
+    made = {"token": token, "role": body.role, "member": member, "label": body.label}
+    return wire.reply({**made, "valid_days": days}, 201)
 
 
 def _member_needed() -> list[object]:

@@ -20,6 +20,7 @@ from controller.api.models import (
     ReasonOut,
 )
 from controller.api.operator.models import ChargerOut
+from controller.runtime.ports import TOKEN_LIFE
 from market.orders import PPM
 from market.prices import PRICE_MICROEUR_PER_KWH_MAX, QUANTITY_WH_MAX
 
@@ -195,6 +196,8 @@ class OwnTokenIn(In):
     label: Annotated[str, Field(min_length=1, max_length=80)]
     scopes: Annotated[list[Literal["read", "orders", "devices"]], Field(min_length=1)]
     """What it may do: look, trade, press a car's buttons."""
+    valid_days: Annotated[int, Field(ge=1, le=TOKEN_LIFE.days)] = TOKEN_LIFE.days
+    """After so many days it ends, unless it is renewed."""
 
 
 class DepartureIn(In):
@@ -387,6 +390,8 @@ class OwnTokenOut(Out):
     scopes: list[str] | None
     """What it may do; null: everything."""
     created_at_utc: datetime
+    expires_at_utc: datetime | None
+    """From then on it opens nothing, by the computer's own time; null: it has no end."""
 
 
 class OwnTokenMadeOut(Out):
@@ -395,3 +400,10 @@ class OwnTokenMadeOut(Out):
     token: str
     label: str
     scopes: list[str]
+    valid_days: int
+
+
+class RenewedOut(Out):
+    """A token's new end."""
+
+    expires_at_utc: datetime

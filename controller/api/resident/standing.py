@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -16,6 +17,7 @@ from controller.api.resident.models import (
     OwnTokenIn,
     OwnTokenMadeOut,
     OwnTokenOut,
+    RenewedOut,
 )
 from controller.api.resident.rights import Reader, Resident, Trader, limited
 from controller.api.security import TheDoor, own_member
@@ -104,8 +106,26 @@ async def post_token(door: TheDoor, who: Resident, body: OwnTokenIn) -> Response
         member=own_member(who),
         label=body.label,
         scopes=frozenset(map(Scope, body.scopes)),
+        life=timedelta(days=body.valid_days),
     )
-    return wire.reply({"token": token, "label": body.label, "scopes": sorted(set(body.scopes))}, 201)
+    made = {"token": token, "label": body.label, "scopes": sorted(set(body.scopes))}
+    return wire.reply({**made, "valid_days": body.valid_days}, 201)
+
+
+@router.post(
+    "/tokens/{token_hash}/renewal",
+    summary="Renew a token",
+    response_model=RenewedOut,
+    responses=documented(404, 422),
+)
+async def renew_token(
+    door: TheDoor,
+    who: Resident,
+    token_hash: Annotated[str, Path(min_length=HASH_SHOWN, pattern="^[0-9a-f]+$")],
+) -> Response:
+    """It is good for a year from now. Also the one that you send: do it before it ends."""
+    until = await door.renew_own_token(token_hash=token_hash, member=own_member(who))
+    return wire.reply({"expires_at_utc": until})
 
 
 @router.delete(
@@ -127,4 +147,5 @@ def _token(record: TokenRecord) -> wire.Json:
         "label": record.label,
         "scopes": None if record.scopes is None else sorted(record.scopes),
         "created_at_utc": record.created_at,
+        "expires_at_utc": record.expires_at,
     }

@@ -61,7 +61,14 @@ async def test_a_refusal_says_why_in_a_code_and_a_sentence() -> None:
         assert refusal["sentence"] in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("code", RefusalCode)
+def page_row(code: str) -> str:
+    """The row of `deploy/formats/trading.md` about a code."""
+    page = (Path(__file__).parents[4] / "deploy/formats/trading.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith("|") and f"`{code}`" in line]
+    return row
+
+
+@pytest.mark.parametrize("code", [code for code in RefusalCode if code != "token_expired"])
 async def test_a_refusal_has_the_status_that_the_page_says(code: RefusalCode) -> None:
     """Every code stands in `deploy/formats/trading.md` with its status."""
     api = make_api()
@@ -71,9 +78,7 @@ async def test_a_refusal_has_the_status_that_the_page_says(code: RefusalCode) ->
 
     api.door.place_order = refuse  # type: ignore[method-assign]
     answer = await call(api, "POST", "orders", ORDER)
-    page = (Path(__file__).parents[4] / "deploy/formats/trading.md").read_text(encoding="utf-8")
-    (row,) = [line for line in page.splitlines() if line.startswith("|") and f"`{code}`" in line]
-    assert f"| {answer.status_code} |" in row
+    assert f"| {answer.status_code} |" in page_row(code)
     assert answer.json()["refusals"] == [{"code": code, "sentence": "because"}]
 
 
@@ -214,6 +219,28 @@ async def test_a_token_is_taken_back_by_the_start_of_its_hash() -> None:
     assert (await call(api, "DELETE", f"tokens/{shown[:3]}")).status_code == 422
     assert (await call(api, "DELETE", f"tokens/{shown}")).status_code == 200
     assert (await call(api, "GET", "orders", token=token)).status_code == 401
+
+
+async def test_a_token_ends_and_can_be_renewed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made for 30 days and renewed once; when it has ended the refusal says so by code."""
+    door = FakeDoor()
+    api = make_api(door)
+    made = (
+        await call(api, "POST", "tokens", {"label": "viewer", "scopes": ["read"], "valid_days": 30})
+    ).json()
+    (row,) = [one for one in (await call(api, "GET", "tokens")).json() if one["label"] == "viewer"]
+    assert (made["valid_days"], row["expires_at_utc"]) == (30, utc_text(door.now + timedelta(days=30)))
+    renewed = await call(api, "POST", f"tokens/{row['token_hash']}/renewal")
+    assert renewed.json() == {"expires_at_utc": utc_text(door.now + timedelta(days=365))}
+    others = await call(api, "POST", f"tokens/{row['token_hash']}/renewal", token="neighbour-token")  # noqa: S106
+    assert others.status_code == 404
+    monkeypatch.setattr(door, "now", door.now + timedelta(days=365))
+    late = await call(api, "GET", "orders", token=made["token"])
+    assert (late.status_code, late.json()["refusals"][0]["code"]) == (401, "token_expired")
+    assert "| 401 |" in page_row("token_expired")
+    assert 'error="invalid_token"' in late.headers["WWW-Authenticate"]
+    too_long = await call(api, "POST", "tokens", {"label": "x", "scopes": ["read"], "valid_days": 366})
+    assert too_long.status_code == 422
 
 
 async def test_the_book_is_open_once_it_is_cleared() -> None:

@@ -15,8 +15,8 @@ from controller.config import MarketSettings
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId, NodeId
 from controller.domain.time import VirtualDomainClock
-from controller.runtime.door import Principal
-from controller.runtime.ports import Role, Scope
+from controller.runtime.door import ExpiredToken, Principal
+from controller.runtime.ports import TOKEN_LIFE, Role, Scope
 from controller.runtime.service import Service
 from controller.runtime.tokens import token_hash
 from controller.runtime.trading_door import DepthStep, MatchView
@@ -132,3 +132,29 @@ async def test_a_members_token_is_taken_back_at_once(tmp_path: Path) -> None:
         assert await service.own_tokens(HOME) == []
         (event,) = await service.events(limit=5)
         assert (event.who, event.what) == ("resident:m-home", "took a token back")
+
+
+async def test_a_members_token_ends_after_a_year_unless_it_is_renewed(tmp_path: Path) -> None:
+    """By the computer's own time; an operator's has no end."""
+    async with serving(tmp_path) as (service, _clock):
+        wall = VirtualDomainClock(START)
+        service.wall_clock = wall
+        token = await service.create_token(role=Role.RESIDENT, member=HOME, label="phone")
+        operator = await service.create_token(role=Role.OPERATOR, member=None, label="op")
+        holder = Principal(role=Role.RESIDENT, member=HOME, label="phone")
+        wall.advance_to(START + TOKEN_LIFE - QUARTER)
+        assert await service.authenticate(token) == holder
+        (kept,) = await service.own_tokens(HOME)
+        assert kept.expires_at == START + TOKEN_LIFE
+        until = await service.renew_own_token(token_hash=kept.token_hash[:16], member=HOME)
+        assert until == wall.now() + TOKEN_LIFE
+        wall.advance_to(until - QUARTER)
+        assert await service.authenticate(token) == holder
+        wall.advance_to(until)
+        assert await service.authenticate(token) == ExpiredToken(at=until)
+        assert isinstance(await service.authenticate(operator), Principal)
+        again = Service(
+            service.controller, service.trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict
+        )
+        again.wall_clock = wall
+        assert await again.authenticate(token) == ExpiredToken(at=until)

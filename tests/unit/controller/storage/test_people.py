@@ -138,6 +138,7 @@ async def test_token_that_was_taken_back_opens_nothing(store: SqlStore) -> None:
         label="my program",
         created_at=START,
         scopes=frozenset({Scope.READ, Scope.ORDERS}),
+        expires_at=START + QUARTER,
     )
     other = replace(made, token_hash="cd" * 32, scopes=None, created_at=START + QUARTER)
     async with store.unit() as unit:
@@ -145,6 +146,8 @@ async def test_token_that_was_taken_back_opens_nothing(store: SqlStore) -> None:
         await unit.add_token(other)
         await unit.add_token(replace(other, token_hash="ef" * 32, member=MemberId("bob")))
         assert await unit.tokens_of(anna) == [made, other]
+        await unit.renew_token(HASH, START + 2 * QUARTER)
+        assert await unit.token(HASH) == replace(made, expires_at=START + 2 * QUARTER)
         await unit.revoke_token(HASH, START)
         await unit.revoke_token(HASH, START + QUARTER)
         assert await unit.token(HASH) is None
