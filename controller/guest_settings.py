@@ -24,8 +24,6 @@ class GuestSettings:
     """Beside the site file: what the provider knows us by, on one line."""
     provider_timeout_s: float = 10.0
     """Machine time to wait for its answer."""
-    public_url: str = ""
-    """Where guests reach us, for the way back from the provider's page; empty: the address that they used."""
     limits_cents: tuple[int, ...] = (1000, 2500, 5000)
     """The amounts that a guest may choose between, the most that a session may cost; ascending."""
     receipt_days: int = 90
@@ -35,10 +33,8 @@ class GuestSettings:
 def guest_problems(guests: GuestSettings) -> Iterator[Problem]:
     """What is wrong between settings that are well-formed."""
     place = "settings.guests"
-    for name in ("provider_url", "public_url"):
-        address = getattr(guests, name)
-        if address and not address.startswith(("http://", "https://")):
-            yield Problem(place=f"{place}.{name}", rule="must begin with http:// or https://")
+    if guests.provider_url and not guests.provider_url.startswith(("http://", "https://")):
+        yield Problem(place=f"{place}.provider_url", rule="must begin with http:// or https://")
     if not 0 < guests.provider_timeout_s < float("inf"):
         rule = f"must be a finite number of more than 0, is {guests.provider_timeout_s}"
         yield Problem(place=f"{place}.provider_timeout_s", rule=rule)

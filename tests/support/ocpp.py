@@ -117,7 +117,7 @@ class FakeSocket:
         """The electronics' input."""
         self.requests.append(power_kw)
         if self.obeys:
-            self.power = power_kw if self.token else 0.0
+            self.power = power_kw if self.token is not None else 0.0
 
     def run(self, span_s: float) -> None:
         """Lets the power flow for a while."""

@@ -16,7 +16,6 @@ def test_what_stands_there_by_itself_is_right() -> None:
     ("wrong", "place"),
     [
         (GuestSettings(provider_url="pay.example"), "provider_url"),
-        (GuestSettings(public_url="street.example"), "public_url"),
         (GuestSettings(provider_timeout_s=0.0), "provider_timeout_s"),
         (GuestSettings(limits_cents=()), "limits_cents"),
         (GuestSettings(limits_cents=(2000, 1000)), "limits_cents"),
