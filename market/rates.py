@@ -16,7 +16,7 @@ import numpy as np
 
 from controller.domain.errors import Problem
 from controller.domain.time import QUARTER, utc_text
-from controller.domain.units import IntArray
+from controller.domain.units import MICROEUR_PER_EUR, IntArray
 from market.sharing.values import PRICE_MAX, WHOLE_PPM
 
 
@@ -121,3 +121,30 @@ def rate_at(rates: Sequence[Rate], kind: RateKind, supplier: str, starts: Sequen
         end = np.inf if rate.to_utc is None else rate.to_utc.timestamp()
         values[(instants >= rate.from_utc.timestamp()) & (instants < end)] = rate.value
     return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAdders:
+    """What a store pays beside the energy's price, per kWh at its connection, VAT included [EUR/kWh]."""
+
+    charge_eur_per_kwh: float
+    discharge_eur_per_kwh: float
+    """Negative where tax is given back."""
+
+
+def store_adders(rates: Sequence[Rate], supplier: str, at: datetime) -> StoreAdders:
+    """What rates make of a kWh charged and of one discharged, of what was charged from the grid.
+
+    Args:
+        rates: Without problems.
+        supplier: Whose customer the connection is.
+        at: When.
+    """
+    value = {kind: int(rate_at(rates, kind, supplier, [at])[0]) for kind in RateKind}
+    with_vat = 1.0 + value[RateKind.VAT] / WHOLE_PPM
+    charged = value[RateKind.ENERGY_TAX] + value[RateKind.NETWORK]
+    fed_in = value[RateKind.FEED_IN_FEE] - value[RateKind.STORAGE_REFUND]
+    return StoreAdders(
+        charge_eur_per_kwh=charged * with_vat / MICROEUR_PER_EUR,
+        discharge_eur_per_kwh=fed_in * with_vat / MICROEUR_PER_EUR,
+    )

@@ -23,7 +23,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tariff:
-    """What the supplier asks and pays on top of the day-ahead price, and the tax on it.
+    """What the supplier asks and pays on top of the day-ahead price; taxes and tariffs are dated rates.
 
     Figures come from the site file with a source and a date; none is a constant in code.
     """
@@ -32,8 +32,6 @@ class Tariff:
     """The supplier's margin on what is bought."""
     export_adder_eur_per_kwh: float = -0.01
     """The supplier's margin on what is fed in."""
-    energy_tax_eur_per_kwh: float = 0.0
-    """On each connection's own offtake."""
     source: str = ""
 
 

@@ -13,7 +13,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -37,6 +37,7 @@ from controller.domain.units import FloatArray
 from controller.domain.v2g import V2gUse, budget_price_eur_per_kwh
 from controller.forecast.departures import chance_gone, finish, sooner
 from controller.runtime.people import People
+from market.rates import Rate, store_adders
 
 FINE_H, MIDDLE_H = 8.0, 16.0
 """Until here steps are quarter-hours; until there half hours; hours after that."""
@@ -159,7 +160,7 @@ def build_horizon(
             PvInput(id=AssetId(f"sun:{node}"), node=node, available_kw=power, curtailable=True)
             for node, power in facts.sun_kw.items()
         ),
-        stores=tuple(stores),
+        stores=_with_adders(stores, settings.sharing.rates, now),
     )
     return Horizon(
         made_at=now,
@@ -171,6 +172,21 @@ def build_horizon(
         ready_by=ready_by,
         base_kw=facts.base_kw,
         sun_kw=facts.sun_kw,
+    )
+
+
+def _with_adders(
+    stores: Sequence[StoreInput], rates: Sequence[Rate], now: datetime
+) -> tuple[StoreInput, ...]:
+    """The stores with the taxes, tariffs and fees that hold now: each has a connection of its own."""
+    adders = store_adders(rates, "", now)
+    return tuple(
+        replace(
+            store,
+            charge_adder_eur_per_kwh=adders.charge_eur_per_kwh,
+            discharge_adder_eur_per_kwh=adders.discharge_eur_per_kwh,
+        )
+        for store in stores
     )
 
 

@@ -16,6 +16,8 @@ from controller.domain.network import ImposedLimit
 from controller.domain.v2g import V2gBudget, V2gUse
 from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People
+from controller.sharing_settings import SharingSettings
+from market.rates import Rate, RateKind
 from tests.support.neighbourhood import START, site, vehicle
 
 HOUR = timedelta(hours=1)
@@ -48,7 +50,11 @@ def booking(number: int, start: datetime, hours: float) -> Booking:
 
 
 def horizon(
-    cars: list[CarNow], people: People, now: datetime = START, planning: PlanningSettings | None = None
+    cars: list[CarNow],
+    people: People,
+    now: datetime = START,
+    planning: PlanningSettings | None = None,
+    rates: tuple[Rate, ...] = (),
 ) -> Horizon:
     """A horizon with nothing but cars."""
     boundaries = step_boundaries(now, 36.0)
@@ -61,7 +67,7 @@ def horizon(
         import_price_eur_per_kwh=np.full(steps, 0.2),
         export_price_eur_per_kwh=np.full(steps, 0.1),
     )
-    settings = Settings() if planning is None else Settings(planning=planning)
+    settings = Settings(planning=planning or PlanningSettings(), sharing=SharingSettings(rates=rates))
     return build_horizon(now, boundaries, site(), settings, people, facts)
 
 
@@ -319,3 +325,22 @@ def test_the_suns_margin_alone_breaks_no_limit() -> None:
     careful = limits_with_sun(surest + 15.0, 20.0, 0.25)[1]
     assert careful == pytest.approx(surest - 5.0)
     assert limits_with_sun(surest + 30.0, 20.0, 0.25)[1] == pytest.approx(surest)
+
+
+def test_a_plan_counts_with_the_rates_that_bills_are_made_of() -> None:
+    """Tax and network tariff with VAT on what is charged, the refund on what is discharged, by their days."""
+    began = START - 365 * 24 * HOUR
+    raised = START + HOUR
+    rates = (
+        Rate(kind=RateKind.ENERGY_TAX, value=100_000, from_utc=began, to_utc=raised, source="law"),
+        Rate(kind=RateKind.ENERGY_TAX, value=120_000, from_utc=raised, source="law"),
+        Rate(kind=RateKind.NETWORK, value=50_000, from_utc=began, source="grid"),
+        Rate(kind=RateKind.STORAGE_REFUND, value=100_000, from_utc=began, source="law"),
+        Rate(kind=RateKind.VAT, value=210_000, from_utc=began, source="law"),
+    )
+    for now, charged in ((START, 0.1815), (raised, 0.2057)):
+        stores = horizon([car()], People(), now, rates=rates).inputs.stores
+        assert len(stores) == 2
+        for store in stores:
+            assert store.charge_adder_eur_per_kwh == pytest.approx(charged)
+            assert store.discharge_adder_eur_per_kwh == pytest.approx(-0.121)
