@@ -40,6 +40,8 @@ class ChargingSettings:
     """Where the sockets are, ISO 3166-1 alpha-3."""
     public_url: str = ""
     """Under which other parties reach us (`https://wijk.example`); empty: as they asked."""
+    keep_days: int = 730
+    """How long a session is kept after its end [days]."""
     tariffs: tuple[ChargeTariff, ...] = ()
     """What is posted, each from its moment to the next one's; empty: nothing is charged, nothing recorded."""
 
@@ -52,6 +54,8 @@ class ChargingSettings:
 def charging_problems(charging: ChargingSettings) -> Iterator[Problem]:
     """What is wrong between settings that are well-formed."""
     place = "settings.charging"
+    if charging.keep_days < 1:
+        yield Problem(place=f"{place}.keep_days", rule=f"must be at least 1, is {charging.keep_days}")
     for problem in tariff_problems(charging.tariffs):
         yield Problem(place=f"{place}.{problem.place}", rule=problem.rule, way_out=problem.way_out)
     for i, tariff in enumerate(charging.tariffs):

@@ -18,6 +18,7 @@ from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
 from controller.runtime.charging_ports import ChargingUnit
+from controller.runtime.session_ports import SessionsUnit
 from market.clearing import Fill, IntervalResult
 from market.day_closing import DayPoint
 from market.imbalance import ImbalanceCost
@@ -183,7 +184,7 @@ class SuppliedQuarter:
     """What it paid."""
 
 
-class UnitOfWork(ChargingUnit, Protocol):
+class UnitOfWork(ChargingUnit, SessionsUnit, Protocol):
     """One transaction.
 
     Adding the same id with the same content again does nothing; with other content it raises `ConflictError`.

@@ -337,3 +337,18 @@ named_values = Table(
     Column("key", String, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+charge_sessions = Table(
+    "charge_sessions",
+    metadata,
+    Column("id", String, primary_key=True),
+    # In capitals, as tokens are compared; absent while nobody has said who it is.
+    Column("token", String),
+    Column("started_at", UtcMicros, nullable=False),
+    Column("ended_at", UtcMicros),
+    Column("changed_at", UtcMicros, nullable=False),
+    # JSON; the whole session, with the tariff that held when it began.
+    Column("content", Text, nullable=False),
+    Index(None, "ended_at"),
+    Index(None, "token", "started_at"),
+)

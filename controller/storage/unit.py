@@ -11,6 +11,7 @@ from datetime import date, datetime
 from functools import partial
 
 from controller.domain.assets import Booking, Wishes
+from controller.domain.charge_session import ChargeSession
 from controller.domain.charging_tokens import ChargingToken
 from controller.domain.ids import MemberId, NodeId
 from controller.domain.instructions import Instruction
@@ -29,7 +30,8 @@ from controller.runtime.ports import (
     SuppliedQuarter,
     TokenRecord,
 )
-from controller.storage import charging, days, grid, ledger, people, seals, supply, trading
+from controller.runtime.session_ports import SessionQuery, SessionRecord
+from controller.storage import charging, days, grid, ledger, people, seals, sessions, supply, trading
 from controller.storage.database import Transaction
 from market.clearing import IntervalResult
 from market.day_closing import DayPoint
@@ -364,3 +366,29 @@ class SqlUnit:
     async def value(self, key: str) -> str | None:
         """The named value."""
         return await self._transaction.run(people.value, key)
+
+    async def put_charge_sessions(self, records: Iterable[SessionRecord]) -> None:
+        """Keeps sessions; one that is known is replaced, unless it has ended: then it stays as it is."""
+        await self._transaction.run(sessions.put_charge_sessions, list(records))
+
+    async def open_charge_sessions(self) -> Sequence[ChargeSession]:
+        """Those that have not ended, by start."""
+        return await self._transaction.run(sessions.open_charge_sessions)
+
+    async def charge_session(self, session_id: str) -> SessionRecord | None:
+        """One session."""
+        return await self._transaction.run(sessions.charge_session, session_id)
+
+    async def charge_sessions(
+        self, query: SessionQuery, *, offset: int, limit: int
+    ) -> Sequence[SessionRecord]:
+        """A page of sessions, by start and id."""
+        return await self._transaction.run(sessions.charge_sessions, query, offset, limit)
+
+    async def count_charge_sessions(self, query: SessionQuery) -> int:
+        """How many there are."""
+        return await self._transaction.run(sessions.count_charge_sessions, query)
+
+    async def drop_charge_sessions(self, *, ended_before: datetime) -> int:
+        """Forgets sessions that ended before an instant; gives how many."""
+        return await self._transaction.run(sessions.drop_charge_sessions, ended_before)

@@ -58,10 +58,11 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ("city", "x" * 46),
         ("postal_code", "x" * 11),
         ("public_url", "wijk.example"),
+        ("keep_days", 0),
         ("public_url", "https://" + "x" * 150),
     ],
 )
-def test_what_other_parties_could_not_read_is_refused(name: str, value: str) -> None:
+def test_what_other_parties_could_not_read_is_refused(name: str, value: object) -> None:
     """OCPI has its own forms and lengths."""
     wrong: dict[str, Any] = {name: value}
     found = [problem.place for problem in charging_problems(replace(OPERATOR, **wrong))]
