@@ -149,7 +149,7 @@ def create_app(
     if console:
         from controller.console.mount import mount_console
 
-        mount_console(app, door)
+        mount_console(app, door, chargers)
     _complete_schema(app)
     return app
 

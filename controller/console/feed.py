@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 
+from controller.domain.ids import AssetId
 from controller.domain.time import MachineClock, SystemMachineClock
+from controller.runtime.charger_overview import ChargerOverview
+from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import Door, LedgerView, StateView
 from market.ledger import Posting
 
 _FRESH_S = 0.5
 """Half of the pages' period [s]: nobody sees a state older than that, two browsers share one."""
+_OVERVIEW_FRESH_S = 1.5
+"""What chargers tell of themselves changes by the minute, and making it takes the control loop's time [s]."""
 _TAIL_ROWS = 12
 """How many of the newest postings a page shows."""
 _PAGE_ROWS = 2000
@@ -23,15 +29,22 @@ class Feed:
     Args:
         door: The running controller.
         clock: The machine clock; injected by tests.
+        chargers: The operator's tools for chargers.
     """
 
-    def __init__(self, door: Door, clock: MachineClock | None = None) -> None:
+    def __init__(
+        self, door: Door, clock: MachineClock | None = None, *, chargers: ChargersDoor | None = None
+    ) -> None:
         self.door = door
         """The running controller, for everything else."""
+        self.chargers = chargers
+        """The operator's tools for chargers; None: there are none."""
         self._clock = clock or SystemMachineClock()
         self._lock: asyncio.Lock = asyncio.Lock()
         self._state: StateView | None = None
         self._taken_s = 0.0
+        self._overview: Mapping[AssetId, ChargerOverview] = {}
+        self._overview_s: float | None = None
         self._tail: deque[tuple[int, Posting]] = deque(maxlen=_TAIL_ROWS)
         self._last_row = 0
 
@@ -44,9 +57,22 @@ class Feed:
                 self._taken_s = now_s
             return self._state
 
+    async def overview(self) -> Mapping[AssetId, ChargerOverview]:
+        """Every charger by its id, now or some seconds ago; none where there are no tools for them."""
+        if self.chargers is None:
+            return {}
+        async with self._lock:
+            now_s = self._clock.monotonic_s()
+            if self._overview_s is None or now_s - self._overview_s > _OVERVIEW_FRESH_S:
+                found = await self.chargers.overview()
+                self._overview = {each.facts.charge_point: each for each in found}
+                self._overview_s = now_s
+            return self._overview
+
     def forget(self) -> None:
         """After somebody changed something: the next look is a new one."""
         self._state = None
+        self._overview_s = None
 
     async def ledger_tail(self) -> LedgerView:
         """Balances and the newest postings: the ledger only grows, so only what is new is read."""

@@ -6,6 +6,8 @@ that was mounted counts.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from fastapi import FastAPI, Request
 from nicegui import core, ui
 from starlette.responses import RedirectResponse, Response
@@ -13,29 +15,50 @@ from starlette.responses import RedirectResponse, Response
 from controller.console import session
 from controller.console.feed import Feed
 from controller.console.grid.page import grid_page
+from controller.console.operator import links
+from controller.console.operator.admissions_page import admissions_page
+from controller.console.operator.charger_page import charger_page
+from controller.console.operator.chargers_page import chargers_page
 from controller.console.operator.page import operator_page
 from controller.console.resident import statements
 from controller.console.resident.page import resident_page
 from controller.console.shell import FAVICON, Visit
 from controller.console.welcome import welcome_page
+from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import Door
 from controller.runtime.ports import Role
 
-_BUILDERS = {
+type _Builder = tuple[set[Role], Callable[[Visit], Awaitable[None]]]
+"""Who may see a page, and what makes it."""
+_BUILDERS: Mapping[str, _Builder] = {
     "/operator": ({Role.OPERATOR}, operator_page),
     "/grid": ({Role.GRID}, grid_page),
     "/resident": ({Role.RESIDENT, Role.FLEET}, resident_page),
 }
+_CHARGER_BUILDERS: Mapping[str, _Builder] = {
+    links.CHARGERS: ({Role.OPERATOR}, chargers_page),
+    links.WAITING: ({Role.OPERATOR}, admissions_page),
+    links.CHARGER_PATTERN: ({Role.OPERATOR}, charger_page),
+}
+"""The pages of the operator's tools for chargers."""
 
 
-def mount_console(app: FastAPI, door: Door) -> None:
-    """Adds the pages to an application that has a session middleware."""
+def mount_console(app: FastAPI, door: Door, chargers: ChargersDoor | None = None) -> None:
+    """Adds the pages to an application that has a session middleware.
+
+    Args:
+        app: The application.
+        door: The running controller.
+        chargers: The operator's tools for chargers; without them their pages are not there.
+    """
     session.install(app, door)
     statements.install(app, door)
-    feed = Feed(door)
+    feed = Feed(door, chargers=chargers)
     _welcome()
-    for path in _BUILDERS:
-        _page(path, feed)
+    for path, builder in _BUILDERS.items():
+        _page(path, builder, feed)
+    for path, builder in _CHARGER_BUILDERS.items() if chargers is not None else ():
+        _page(path, builder, feed)
     # Middleware cannot be added to an application that has answered before: a second console in one
     # process starts from a clean stack.
     core.app.middleware_stack = None
@@ -56,9 +79,9 @@ def _welcome() -> None:
         welcome_page(session.words_of(request), unknown="unknown" in request.query_params)
 
 
-def _page(path: str, feed: Feed) -> None:
+def _page(path: str, builder: _Builder, feed: Feed) -> None:
     """Registers one role's page: others are led to theirs, strangers to the welcome page."""
-    roles, build = _BUILDERS[path]
+    roles, build = builder
 
     @ui.page(path)
     async def page(request: Request) -> Response | None:
@@ -68,5 +91,5 @@ def _page(path: str, feed: Feed) -> None:
             return RedirectResponse("/welcome", 303)
         if who.role not in roles:
             return RedirectResponse(session.PAGES[who.role], 303)
-        await build(Visit(who=who, words=words, feed=feed))
+        await build(Visit(who=who, words=words, feed=feed, place=request.path_params))
         return None

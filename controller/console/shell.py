@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 from nicegui import ui
@@ -32,6 +33,8 @@ class Visit:
     who: Principal
     words: Translator
     feed: Feed
+    place: Mapping[str, str] = field(default_factory=dict)
+    """What the address names, as the charger whose page it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,20 +66,34 @@ def head(words: Translator, title: str) -> None:
     ui.colors(primary="#0b6e4f", positive="#0b6e4f", negative="#a3261c", warning="#8a5a00")
 
 
-def frame(words: Translator, title: str, role_label: str) -> Frame:
+def frame(
+    words: Translator, title: str, role_label: str, pages: Sequence[tuple[str, str]] = (), *, here: str = ""
+) -> Frame:
     """Builds the bar on top of the page that is being made.
 
     Args:
         words: The language.
         title: Source string of the page's name.
         role_label: Who is signed in; empty where nobody is.
+        pages: Address and name of the role's pages, where it has several.
+        here: The address of the one that is open.
     """
     head(words, title)
     with ui.element("header").classes("w-bar"):
         ui.html(f'<span class="w-brand">{_MARK}<b>Wijkstroom</b></span>', sanitize=False)
+        if pages:
+            ui.html(_pages_html(words, pages, here), sanitize=False)
         clock = Live(label=words.say("Place and time")).classes("w-clock")
         ui.html(_corner(words, role_label), sanitize=False).classes("w-corner")
     return Frame(clock=clock)
+
+
+def _pages_html(words: Translator, pages: Sequence[tuple[str, str]], here: str) -> str:
+    links = "".join(
+        f'<a href="{text(address)}"{" aria-current='page'" if address == here else ""}>{text(name)}</a>'
+        for address, name in pages
+    )
+    return f'<nav class="w-nav" aria-label="{text(words.say("Pages of the operator"))}">{links}</nav>'
 
 
 def _corner(words: Translator, role_label: str) -> str:

@@ -2,92 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import time
 from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from controller.api.app import create_app
 from controller.api.server import WebServer
 from controller.domain.assets import WishKind
 from controller.domain.instructions import LeaveAt
 from controller.sharing_settings import MarketMode
+from tests.support.browsing import PHONE, Browsing
 from tests.support.fake_door import CAR, FakeDoor
 from tests.support.web import open_browser
 
 _SHOTS = Path(__file__).parent / "screenshots"
-_WAIT_S = 15.0
-_PHONE = (390, 844)
-_DESK = (1440, 1000)
 
 
-class Site:
+class Site(Browsing):
     """The console over a live fake street, and a browser in front of it."""
 
     def __init__(self, door: FakeDoor, server: WebServer, browser: Chrome) -> None:
+        super().__init__(server.url, browser, _SHOTS)
         self.door = door
-        self.server = server
-        self.browser = browser
-
-    def open(self, token: str, language: str, size: tuple[int, int] = _DESK) -> None:
-        """Follows a role's ready link in a language on a screen of a size."""
-        width, height = size
-        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == _PHONE}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        self.browser.get(f"{self.server.url}/?token={token}&lang={language}")
-
-    def see(self, words: str) -> str:
-        """Waits until the page shows some words; gives the page's text."""
-        self.until(lambda: words in self.text())
-        return self.text()
-
-    def text(self) -> str:
-        """What the page shows."""
-        return self.browser.find_element(By.TAG_NAME, "body").text
-
-    def until(self, condition: Callable[[], object]) -> None:
-        """Waits for something."""
-        WebDriverWait(self.browser, _WAIT_S, poll_frequency=0.1).until(lambda _: condition())
-
-    def find(self, css: str) -> WebElement:
-        """Waits for an element that is there."""
-        self.until(lambda: self.browser.find_elements(By.CSS_SELECTOR, css))
-        return self.browser.find_element(By.CSS_SELECTOR, css)
-
-    def press(self, css: str) -> None:
-        """Presses an element, by script: a sticky bar may lie over it."""
-        self.browser.execute_script("arguments[0].click()", self.find(css))
-
-    def press_words(self, words: str) -> None:
-        """Presses the button with these words."""
-        path = f"//button[contains(normalize-space(.), '{words}')]"
-        self.until(lambda: self.browser.find_elements(By.XPATH, path))
-        self.browser.execute_script("arguments[0].click()", self.browser.find_element(By.XPATH, path))
-
-    def shot(self, name: str) -> None:
-        """Keeps a picture of the whole page."""
-        _SHOTS.mkdir(exist_ok=True)
-        size = self.browser.execute_script(
-            "return [document.documentElement.clientWidth, document.documentElement.scrollHeight]"
-        )
-        screen = {"width": size[0], "height": min(size[1], 3000), "deviceScaleFactor": 1, "mobile": False}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        self.until(lambda: self.browser.execute_script("return document.readyState === 'complete'"))
-        assert self.browser.save_screenshot(str(_SHOTS / f"{name}.png"))
-
-    def complaints(self) -> list[str]:
-        """What the browser's console complained of since the last look."""
-        return [entry["message"] for entry in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]  # selenium types it not
-
-    def overflow_px(self) -> int:
-        """By how much the page is wider than the screen [px]."""
-        script = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
-        return int(self.browser.execute_script(script))
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +51,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_strangers_get_a_welcome_page_and_a_wrong_token_is_told(site: Site) -> None:
     """Without a token no page shows anything of the street; the form signs in."""
     site.browser.delete_all_cookies()
-    site.browser.get(f"{site.server.url}/operator?lang=nl")
+    site.browser.get(f"{site.url}/operator?lang=nl")
     site.until(lambda: site.browser.current_url.endswith("/welcome"))
-    site.browser.get(f"{site.server.url}/?token=made-up&lang=nl")
+    site.browser.get(f"{site.url}/?token=made-up&lang=nl")
     page = site.see("Dit token is hier niet bekend.")
     assert "Proefstraat" not in page
     site.find("#token").send_keys("operator-token")
@@ -239,7 +179,7 @@ def test_nobody_orders_where_energy_is_shared_after_the_fact(
 )
 def test_every_page_is_readable_on_a_phone_in_english(site: Site, token: str, name: str, words: str) -> None:
     """Nothing sticks out of a screen of 390 pixels."""
-    site.open(token, "en", _PHONE)
+    site.open(token, "en", PHONE)
     site.see(words)
     assert site.overflow_px() <= 0
     assert site.browser.execute_script("return document.documentElement.lang") == "en"
@@ -250,10 +190,10 @@ def test_every_page_is_readable_on_a_phone_in_english(site: Site, token: str, na
 def test_a_role_is_led_to_its_own_page_and_can_leave(site: Site) -> None:
     """A resident cannot open the operator's page; after signing out nothing is open."""
     site.open("resident-token", "nl")
-    site.browser.get(f"{site.server.url}/operator")
+    site.browser.get(f"{site.url}/operator")
     site.until(lambda: site.browser.current_url.endswith("/resident"))
     site.press_words("Afmelden")
     site.until(lambda: site.browser.current_url.endswith("/welcome"))
-    site.browser.get(f"{site.server.url}/resident")
+    site.browser.get(f"{site.url}/resident")
     site.until(lambda: site.browser.current_url.endswith("/welcome"))
     assert "Proefstraat" not in site.text()

@@ -9,8 +9,9 @@ from nicegui.events import ValueChangeEventArguments
 
 from controller.console.live import Live, text
 from controller.console.network import day_chart, node_facts, tree_html
-from controller.console.operator import panels
+from controller.console.operator import links, panels
 from controller.console.operator.chargers import STATES, Choice, chargers_html, chosen, page_count
+from controller.console.operator.pager import Pager
 from controller.console.shell import PERIOD_S, Visit, card, frame
 from controller.domain.errors import NotFoundError
 from controller.runtime.door import StateView
@@ -35,7 +36,13 @@ class OperatorPage:
     async def build(self) -> None:
         """Makes the page and starts to look."""
         say = self._words.say
-        self._frame = frame(self._words, "Operator", self._visit.who.label)
+        self._frame = frame(
+            self._words,
+            "Operator",
+            self._visit.who.label,
+            links.operator_pages(self._visit.feed, self._words),
+            here=links.HOME,
+        )
         with ui.element("main").classes("w-page"):
             ui.html(f'<h1 class="w-sr">{say("Operator")}</h1>', sanitize=False)
             self._strip = Live(label=say("The neighbourhood now"))
@@ -93,14 +100,7 @@ class OperatorPage:
                     "outlined dense"
                 )
             self._chargers = Live().classes("w-wide")
-            with ui.element("nav").classes("w-pages").props(f'aria-label="{say("Pages")}"'):
-                self._back = ui.button("‹", on_click=lambda: self._turn(-1)).props(
-                    f'flat dense aria-label="{say("Previous page")}"'
-                )
-                self._pages = ui.label()
-                self._on = ui.button("›", on_click=lambda: self._turn(1)).props(
-                    f'flat dense aria-label="{say("Next page")}"'
-                )
+            self._pager = Pager(self._words, self._turn)
 
     async def _look(self) -> None:
         """Renews what has changed."""
@@ -150,16 +150,13 @@ class OperatorPage:
         pages = page_count(len(fitting))
         page = min(self._choice.page, pages - 1)
         self._chargers.show(chargers_html(fitting, page, self._words))
-        self._pages.set_text(
-            self._words.say(
-                "Chargers: {count} · page {page} of {pages}",
-                count=self._words.number(len(fitting)),
-                page=page + 1,
-                pages=pages,
-            )
+        line = self._words.say(
+            "Chargers: {count} · page {page} of {pages}",
+            count=self._words.number(len(fitting)),
+            page=page + 1,
+            pages=pages,
         )
-        self._back.set_enabled(page > 0)
-        self._on.set_enabled(page < pages - 1)
+        self._pager.show(line, back=page > 0, on=page < pages - 1)
         self._choice = Choice(words=self._choice.words, state=self._choice.state, page=page)
 
     def _show_discharge(self, *, stopped: bool) -> None:

@@ -131,10 +131,11 @@ def strip_html(state: StateView, words: Translator) -> str:
             words.say("{count} late", count=words.number(state.late_safety_cycles)),
         ),
     ]
-    return '<div class="w-strip">' + "".join(_tile(*tile) for tile in tiles) + "</div>"
+    return '<div class="w-strip">' + "".join(tile_html(*tile) for tile in tiles) + "</div>"
 
 
-def _tile(sign: str, name: str, value: str, note: str) -> str:
+def tile_html(sign: str, name: str, value: str, note: str) -> str:
+    """One figure with its name; all plain text."""
     small = f'<span class="w-tile-note">{text(note)}</span>' if note else ""
     return (
         '<div class="w-tile"><span class="w-tile-name">'
@@ -146,7 +147,7 @@ def _tile(sign: str, name: str, value: str, note: str) -> str:
 def strip_tile_html(state: StateView, words: Translator) -> str:
     """The price alone, for who trades."""
     price = words.price(clearing_price(state.latest_clearing))
-    return '<div class="w-strip w-strip-one">' + _tile("€", words.say("Last price"), price, "") + "</div>"
+    return '<div class="w-strip w-strip-one">' + tile_html("€", words.say("Last price"), price, "") + "</div>"
 
 
 def alarms_html(alarms: Sequence[AlarmView], words: Translator) -> str:

@@ -1,0 +1,37 @@
+"""The addresses of the operator's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from controller.console.feed import Feed
+from controller.console.live import text
+from controller.texts import Translator
+
+HOME = "/operator"
+CHARGERS = "/operator/chargers"
+WAITING = "/operator/waiting"
+CHARGER_PATTERN = "/operator/chargers/{charger_id:path}"
+"""A charge point's id may hold a slash."""
+
+
+def charger_address(charger: str) -> str:
+    """The page of one charger."""
+    return f"{CHARGERS}/{quote(charger, safe='')}"
+
+
+def operator_pages(feed: Feed, words: Translator) -> Sequence[tuple[str, str]]:
+    """The pages that stand in the bar on top; none where there is only one."""
+    if feed.chargers is None:
+        return ()
+    return (
+        (HOME, words.say("Neighbourhood")),
+        (CHARGERS, words.say("Chargers")),
+        (WAITING, words.say("Waiting chargers")),
+    )
+
+
+def charger_link(charger: str) -> str:
+    """A charger's name that leads to its page, as HTML."""
+    return f'<a href="{text(charger_address(charger))}"><b>{text(charger)}</b></a>'
