@@ -15,6 +15,7 @@ import numpy as np
 from controller.dispatch.assemble import powers_of
 from controller.dispatch.evaluate import Figures, Powers, evaluate
 from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.units import BoolArray, FloatArray, IntArray
@@ -54,6 +55,7 @@ def check(inputs: DispatchInputs, result: DispatchResult) -> list[Breach]:
         *_power_breaches(inputs, powers),
         *_energy_breaches(inputs, figures),
         *_limit_breaches(inputs, figures, result),
+        *_phase_breaches(inputs, powers),
         *_report_breaches(inputs, figures, result),
     ]
 
@@ -127,6 +129,14 @@ def _limit_breaches(inputs: DispatchInputs, figures: Figures, result: DispatchRe
     most = idle_excess_kwh(inputs) if excess_kwh > 0.0 else 0.0
     if not excess_kwh <= most + RELATIVE * max(1.0, most):
         yield Breach(constraint="excess", subject="plan", step=-1, amount=excess_kwh - most)
+
+
+def _phase_breaches(inputs: DispatchInputs, powers: Powers) -> Iterator[Breach]:
+    """Phases over their rating, but for what nobody steers."""
+    rows = phase_rows(inputs)
+    if rows is not None:
+        names = [f"{node} L{phase + 1}" for node, phase in zip(rows.node, rows.phase.tolist(), strict=True)]
+        yield from _breaches("phase_limit", names, rows.load_kw(powers) - rows.limit_kw, rows.limit_kw)
 
 
 def idle_excess_kwh(inputs: DispatchInputs) -> float:

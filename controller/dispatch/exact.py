@@ -24,6 +24,7 @@ from controller.dispatch.evaluate import Powers, evaluate
 from controller.dispatch.highs import Deadline, Failed, OutOfTime, Runner
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import Layout, layout_of
+from controller.dispatch.phase_rows import without_even_rows
 from controller.dispatch.problem import build, charge_high_kw, discharge_high_kw, per_slot
 from controller.dispatch.rounding import Decisions, group, repair
 from controller.dispatch.stages import Staged, cost_stage, run_priced, run_stages
@@ -85,9 +86,11 @@ class RootSolver:
     """One root, its layout and its relaxed model."""
 
     def __init__(self, inputs: DispatchInputs, deadline: Deadline, *, thorough: bool = True) -> None:
-        self.inputs, self.deadline, self.thorough = inputs, deadline, thorough
+        self.deadline, self.thorough = deadline, thorough
+        inputs, self.rows = without_even_rows(inputs)
+        self.inputs = inputs
         self.layout: Layout = layout_of(inputs)
-        self.runner = Runner(build(inputs, self.layout))
+        self.runner = Runner(build(inputs, self.layout, rows=self.rows))
         self.mixed_s = 0.0
         slots = self.layout
         self.high = charge_high_kw(inputs, slots)
@@ -156,7 +159,10 @@ class RootSolver:
 
     def _as_good(self, slots: _Slots, staged: Staged) -> bool:
         """Whether powers that were changed by hand still keep the totals and the cost."""
-        figures = evaluate(self.inputs, self._powers(slots))
+        powers = self._powers(slots)
+        if self.rows is not None and (self.rows.load_kw(powers) > self.rows.limit_kw).any():
+            return False
+        figures = evaluate(self.inputs, powers)
         kept = np.array(figures.totals.as_tuple()) <= staged.totals_kwh + SAME_KWH
         dearer = figures.cost_eur - staged.cost_eur
         return bool(kept.all()) and dearer <= RELATIVE_COST_NOISE * self.inputs.cost_scale_eur
@@ -181,7 +187,7 @@ class RootSolver:
             binaries = np.flatnonzero(mask).astype(np.int64)
             if np.count_nonzero(mask) + np.count_nonzero(self.high_out[mask] > 0.0) > most:
                 return None
-            runner = Runner(build(self.inputs, self.layout, binaries))
+            runner = Runner(build(self.inputs, self.layout, binaries, self.rows))
             self._copy_bounds(runner)
             staged = run_stages(runner, self.deadline.part(MIXED_SHARE, MIXED_S), totals)
             self.mixed_s += runner.solve_s
@@ -370,7 +376,7 @@ class RootSolver:
         binaries = np.flatnonzero(touched).astype(np.int64)
         if binaries.size > MOST_KERNEL_BINARIES:
             return None
-        runner = Runner(build(self.inputs, self.layout, binaries))
+        runner = Runner(build(self.inputs, self.layout, binaries, self.rows))
         out = self.layout.discharge_slot
         runner.model.set(
             charge_high=np.where(touched | (self.low <= 0.0), self.high, 0.0),

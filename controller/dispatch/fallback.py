@@ -12,12 +12,15 @@ It keeps every limit that can be kept with what it sees in that step, at no clai
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from controller.dispatch.assemble import Certificate, assemble
 from controller.dispatch.evaluate import Powers, base_power_kw, sum_up_tree, trivial_bound_eur
 from controller.dispatch.inputs import DispatchInputs, StoreInput
+from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import DispatchResult
 from controller.domain.units import FloatArray, IntArray
 
@@ -52,23 +55,44 @@ def fallback(inputs: DispatchInputs, reason: str) -> DispatchResult:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Lever:
+    """What a kW of one decision does to the limits, as plain lists: they are short, and asked very often."""
+
+    loads: tuple[tuple[int, float], ...]
+    """The limits that it loads, and by how much."""
+    relieves: tuple[tuple[int, float], ...]
+    """The limits that it relieves, and by how much."""
+
+    def room_kw(self, free_kw: FloatArray) -> float:
+        """How much of it the limits allow, from what each leaves free [kW], shape (L,)."""
+        return min((float(free_kw[at]) / weight for at, weight in self.loads), default=np.inf)
+
+    def wanted_kw(self, free_kw: FloatArray) -> float:
+        """How much of it would bring every limit that it relieves back inside."""
+        return max((-float(free_kw[at]) / weight for at, weight in self.relieves), default=-np.inf)
+
+    def move(self, free_kw: FloatArray, kw: float) -> None:
+        """Takes up what `kw` of it needs, and gives what it relieves."""
+        for at, weight in self.loads:
+            free_kw[at] -= weight * kw
+        for at, weight in self.relieves:
+            free_kw[at] += weight * kw
+
+
 class Rules:
-    """The state while walking through the steps; `steer` says what is done in each."""
+    """The state while walking through the steps; `steer` says what is done in each.
+
+    Limits are one list, L of them: each node's import, each node's export, then single phases (`phase_rows`).
+    """
 
     def __init__(self, inputs: DispatchInputs) -> None:
         self.inputs = inputs
         stores, shape = inputs.stores, (len(inputs.stores), inputs.steps)
         self.charge, self.discharge = np.zeros(shape), np.zeros(shape)
         self.pv = np.array([roof.available_kw for roof in inputs.pv]).reshape(-1, inputs.steps)
-        own = base_power_kw(inputs)
-        for i, roof in enumerate(inputs.pv):
-            own[inputs.node_index[roof.node]] -= self.pv[i]
-        self.base = sum_up_tree(inputs, own)
-        self.import_kw = np.array([node.import_limit_kw for node in inputs.nodes])
-        self.export_kw = np.array([node.export_limit_kw for node in inputs.nodes])
-        self.paths = self._paths()
-        self.store_path = [self.paths[inputs.node_index[store.node]] for store in stores]
-        self.roof_path = [self.paths[inputs.node_index[roof.node]] for roof in inputs.pv]
+        self.free = self._free_kw()
+        self.charging, self.discharging, self.producing = self._levers()
         self.energy = np.array([store.initial_kwh for store in stores], dtype=np.float64)
         self.trips = np.array([store.trips_kwh for store in stores]).reshape(shape)
         self.most = np.array([store.charge_kw_max * store.plugged for store in stores]).reshape(shape)
@@ -80,6 +104,59 @@ class Rules:
         self.target, self.due = _targets(inputs)
         self.hours = np.concatenate([[0.0], np.cumsum(inputs.step_h)])
 
+    def _free_kw(self) -> FloatArray:
+        """What each limit leaves with idle stores and the whole sun [kW], shape (L, T)."""
+        inputs = self.inputs
+        own = base_power_kw(inputs)
+        for i, roof in enumerate(inputs.pv):
+            own[inputs.node_index[roof.node]] -= self.pv[i]
+        base = sum_up_tree(inputs, own)
+        down = np.array([node.import_limit_kw for node in inputs.nodes])
+        up = np.array([node.export_limit_kw for node in inputs.nodes])
+        free = [down - base, up + base]
+        self.rows = phase_rows(inputs)
+        if self.rows is not None:
+            # Sun that may have to be turned down makes no room on a phase.
+            loads = np.maximum(self.rows.sun @ self.pv, self.rows.sun @ (self.pv * self._forced()))
+            left = self.rows.limit_kw - self.rows.fixed_kw - loads
+            free.append(np.where(self.rows.sign[:, None] > 0.0, np.maximum(left, 0.0), left))
+        return np.concatenate(free)
+
+    def _forced(self) -> FloatArray:
+        """1 for roofs that cannot be turned down, else 0, shape (P, 1)."""
+        return np.array([0.0 if roof.curtailable else 1.0 for roof in self.inputs.pv]).reshape(-1, 1)
+
+    def _levers(self) -> tuple[list[_Lever], list[_Lever], list[_Lever]]:
+        """Of each store's charging and discharging, and of each roof's production."""
+        inputs, count = self.inputs, len(self.inputs.nodes)
+        paths = self._paths()
+
+        def levers(places: list[int], import_weight: float, by_phase: Any) -> list[_Lever]:
+            found = []
+            for i, place in enumerate(places):
+                weights = [(n, import_weight) for n in paths[place]]
+                weights += [(count + n, -import_weight) for n in paths[place]]
+                if by_phase is not None:
+                    part = slice(by_phase.indptr[i], by_phase.indptr[i + 1])
+                    at, value = by_phase.indices[part].tolist(), by_phase.data[part].tolist()
+                    weights += [(2 * count + n, w) for n, w in zip(at, value, strict=True)]
+                found.append(
+                    _Lever(
+                        loads=tuple((n, w) for n, w in weights if w > 0.0),
+                        relieves=tuple((n, -w) for n, w in weights if w < 0.0),
+                    )
+                )
+            return found
+
+        rows = self.rows
+        stores = [inputs.node_index[store.node] for store in inputs.stores]
+        roofs = [inputs.node_index[roof.node] for roof in inputs.pv]
+        return (
+            levers(stores, 1.0, None if rows is None else rows.charge.T.tocsr()),
+            levers(stores, -1.0, None if rows is None else rows.discharge.T.tocsr()),
+            levers(roofs, -1.0, None if rows is None else rows.sun.maximum(0.0).T.tocsr()),
+        )
+
     def _paths(self) -> list[list[int]]:
         """For each node itself and all above it."""
         parents = self.inputs.parent_index.tolist()
@@ -90,29 +167,30 @@ class Rules:
 
     def plan(self) -> Powers:
         """Walks through the steps."""
+        imports = slice(0, len(self.inputs.nodes))
         for t in range(self.inputs.steps):
-            power = self.base[:, t].copy()
-            self.steer(t, power)
-            if (power < -self.export_kw[:, t] - TINY_KW).any():
-                self._turn_down(t, power)
-                self._soak_up(t, power)
-            if (power > self.import_kw[:, t] + TINY_KW).any():
-                self._relieve(t, power)
+            free = self.free[:, t].copy()
+            self.steer(t, free)
+            if (free[imports.stop :] < -TINY_KW).any():
+                self._turn_down(t, free)
+                self._soak_up(t, free)
+            if (free[imports] < -TINY_KW).any():
+                self._relieve(t, free)
             h = float(self.inputs.step_h[t])
             moved = self.into * self.charge[:, t] - self.discharge[:, t] / self.out
             self.energy += h * moved - self.trips[:, t]
         return Powers(charge_kw=self.charge, discharge_kw=self.discharge, pv_kw=self.pv)
 
-    def steer(self, t: int, power: FloatArray) -> None:
-        """Charges by urgency; `power` of each node is kept up to date [kW], shape (N,)."""
-        self.charge_in_order(t, self.urgent_kwh(t), power)
+    def steer(self, t: int, free: FloatArray) -> None:
+        """Charges by urgency; what each limit leaves `free` is kept up to date [kW], shape (L,)."""
+        self.charge_in_order(t, self.urgent_kwh(t), free)
 
     def urgent_kwh(self, t: int) -> FloatArray:
         """What each store lacks of what is wanted of it next [kWh], shape (S,)."""
         need: FloatArray = np.minimum(self.target[:, t], self.capacity) - self.energy
         return need
 
-    def charge_in_order(self, t: int, wish_kwh: FloatArray, power: FloatArray) -> None:
+    def charge_in_order(self, t: int, wish_kwh: FloatArray, free: FloatArray) -> None:
         """Charges towards wishes [kWh, stored], shape (S,), the least patient first, where there is room."""
         h = float(self.inputs.step_h[t])
         rate = self.into * self.most[:, t]
@@ -120,12 +198,11 @@ class Rules:
         left_h = self.hours[self.due[wants, t]] - self.hours[t]
         laxity = left_h - self.urgent_kwh(t)[wants] / rate[wants]
         for i in wants[np.argsort(laxity, kind="stable")].tolist():
-            path = self.store_path[i]
-            room = min(float(self.import_kw[n, t] - power[n]) for n in path)
+            room = self.charging[i].room_kw(free)
             wish = min(float(self.most[i, t]), float(wish_kwh[i]) / (h * float(self.into[i])))
-            self._set_charge(i, t, min(room, wish), room, power)
+            self._set_charge(i, t, min(room, wish), room, free)
 
-    def _set_charge(self, i: int, t: int, kw: float, room: float, power: FloatArray) -> None:
+    def _set_charge(self, i: int, t: int, kw: float, room: float, free: FloatArray) -> None:
         """Charges with `kw`, with the minimum power where that is more and fits, or not at all."""
         store = self.inputs.stores[i]
         if kw < store.charge_kw_min:
@@ -138,48 +215,48 @@ class Rules:
         if kw <= TINY_KW:
             return
         self.charge[i, t] = kw
-        power[self.store_path[i]] += kw
+        self.charging[i].move(free, kw)
 
-    def _turn_down(self, t: int, power: FloatArray) -> None:
+    def _turn_down(self, t: int, free: FloatArray) -> None:
         for i, roof in enumerate(self.inputs.pv):
-            path = self.roof_path[i]
-            over = max(float(-power[n] - self.export_kw[n, t]) for n in path)
+            lever = self.producing[i]
             # Turning down takes from every node above; one at its import limit must not be pushed over it.
-            room = min(float(self.import_kw[n, t] - power[n]) for n in path)
+            over = max((-float(free[at]) / weight for at, weight in lever.loads), default=0.0)
+            room = min((float(free[at]) / weight for at, weight in lever.relieves), default=0.0)
             cut = min(over, room, float(self.pv[i, t])) if roof.curtailable else 0.0
             if cut > TINY_KW:
                 self.pv[i, t] -= cut
-                power[path] += cut
+                lever.move(free, -cut)
 
-    def _soak_up(self, t: int, power: FloatArray) -> None:
+    def _soak_up(self, t: int, free: FloatArray) -> None:
         h = float(self.inputs.step_h[t])
         for i in np.flatnonzero(self.most[:, t] > 0.0).tolist():
-            path = self.store_path[i]
-            over = max(float(-power[n] - self.export_kw[n, t]) for n in path)
+            lever = self.charging[i]
+            over = lever.wanted_kw(free)
             if over <= TINY_KW:
                 continue
             had = float(self.charge[i, t])
             fits = (float(self.capacity[i]) - float(self.energy[i])) / (h * float(self.into[i]))
-            room = min(float(self.import_kw[n, t] - power[n]) for n in path) + had
-            power[path] -= had
+            room = lever.room_kw(free) + had
+            lever.move(free, -had)
             self.charge[i, t] = 0.0
-            self._set_charge(i, t, min(over + had, room, fits, float(self.most[i, t])), room, power)
+            self._set_charge(i, t, min(over + had, room, fits, float(self.most[i, t])), room, free)
 
-    def _relieve(self, t: int, power: FloatArray) -> None:
+    def _relieve(self, t: int, free: FloatArray) -> None:
         h = float(self.inputs.step_h[t])
         for i in np.flatnonzero(self.most_out[:, t] > 0.0).tolist():
-            path, store = self.store_path[i], self.inputs.stores[i]
-            over = max(float(power[n] - self.import_kw[n, t]) for n in path)
+            lever, store = self.discharging[i], self.inputs.stores[i]
+            over = lever.wanted_kw(free)
             if over <= TINY_KW or self.charge[i, t] > 0.0:
                 continue
             had = float(self.discharge[i, t])
             spare = (float(self.energy[i]) - float(self.floor[i, t])) * float(self.out[i]) / h
-            room = min(float(power[n] + self.export_kw[n, t]) for n in path) + had
+            room = lever.room_kw(free) + had
             most = min(float(self.most_out[i, t]), spare, room)
             kw = min(max(over + had, store.discharge_kw_min), most)
             if kw > had + TINY_KW and kw >= store.discharge_kw_min:
                 self.discharge[i, t] = kw
-                power[path] -= kw - had
+                lever.move(free, kw - had)
 
 
 def _floor_ahead_kwh(store: StoreInput) -> FloatArray:

@@ -19,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
+from controller.dispatch.by_phase import PhaseInput
 from controller.domain.errors import Problem
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import tree_problems
@@ -187,6 +188,8 @@ class DispatchInputs:
     fixed: tuple[FixedInput, ...] = ()
     pv: tuple[PvInput, ...] = ()
     stores: tuple[StoreInput, ...] = ()
+    phases: PhaseInput | None = None
+    """What is known of phases; None: only the tree's limits count."""
 
     @cached_property
     def steps(self) -> int:
@@ -251,6 +254,7 @@ def split_by_root(inputs: DispatchInputs) -> tuple[DispatchInputs, ...]:
                 fixed=tuple(load for load in inputs.fixed if load.node in inside),
                 pv=tuple(roof for roof in inputs.pv if roof.node in inside),
                 stores=tuple(store for store in inputs.stores if store.node in inside),
+                phases=inputs.phases,
             )
         )
     return tuple(parts)

@@ -40,6 +40,7 @@ from scipy import sparse
 from controller.dispatch.evaluate import base_power_kw
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import Layout, Wishes
+from controller.dispatch.phase_rows import PhaseRows
 from controller.domain.units import FloatArray, IntArray
 
 cp: Any = cvxpy
@@ -98,19 +99,27 @@ class _Builder:
         return self.variables[name]
 
 
-def build(inputs: DispatchInputs, layout: Layout, binaries: IntArray | None = None) -> Model:
+def build(
+    inputs: DispatchInputs,
+    layout: Layout,
+    binaries: IntArray | None = None,
+    rows: PhaseRows | None = None,
+) -> Model:
     """Writes the model of one root and sets its numbers.
 
     Args:
         inputs: A problem with exactly one root.
         layout: Its slots (`layout_of(inputs)`).
         binaries: Slots whose direction and minimum power are decided exactly; None for the relaxed model.
+        rows: Limits of single phases; hard, for doing nothing keeps them.
     """
     b = _Builder(inputs, layout)
     _stores(b)
     curtailable = _sun(b)
     _node_balance(b, curtailable)
     _node_limits(b)
+    if rows is not None:
+        _phase_limits(b, curtailable, rows)
     _wishes(b)
     _cost(b)
     if binaries is not None and binaries.size:
@@ -230,6 +239,31 @@ def _node_limits(b: _Builder) -> None:
             pick = _matrix(np.full(bound.size, sign), np.arange(bound.size), bound, (bound.size, limits.size))
             b.constraints[f"{side}_limit"] = pick @ b.variables["node_power"] - over <= limit
         b.limit_at[side] = bound
+
+
+def _phase_limits(b: _Builder, curtailable: IntArray, rows: PhaseRows) -> None:
+    """`share * what is steered <= what the fixed load leaves of a phase`, where something is steered."""
+    layout, steps = b.layout, b.steps
+    shape = rows.limit_kw.size
+
+    def spread(weights: Any, asset: IntArray, step: IntArray) -> sparse.csr_array:
+        """The weights of a decision's assets, row by step."""
+        part = sparse.coo_array(weights[:, asset])
+        row, column = (place.astype(np.int64) for place in part.coords)
+        return _matrix(part.data, row * steps + step[column], column, (shape, asset.size))
+
+    out = layout.discharge_slot
+    into = spread(rows.charge, layout.store, layout.step)
+    given = spread(rows.discharge, layout.store[out], layout.step[out])
+    counts = sparse.diags_array((~rows.whole_sun).astype(np.float64).reshape(-1))
+    turned = counts @ spread(rows.sun, curtailable // steps, curtailable % steps)
+    steered = np.flatnonzero(np.diff(into.indptr) + np.diff(given.indptr) + np.diff(turned.indptr))
+    if not steered.size:
+        return
+    room = (rows.limit_kw - rows.fixed_kw - rows.sun @ rows.available_kw).reshape(-1)
+    v = b.variables
+    load = into[steered] @ v["charge"] + given[steered] @ v["discharge"] - turned[steered] @ v["curtailed"]
+    b.constraints["phase_limit"] = load <= b.parameter("phase_room", room[steered])
 
 
 def _wishes(b: _Builder) -> None:

@@ -75,6 +75,11 @@ class DispatchResult:
     cost_eur: float
     lower_bound_eur: float
     """No plan whose totals are no larger than these costs less [EUR]; minus infinity where unknown."""
+    inside_bound_eur: float | None = None
+    """Where the plan was made for lower limits than asked, because a voltage or a current needs them: no plan
+    inside these limits whose totals are no larger costs less [EUR]. None: the limits are those asked."""
+    inside_kw: Mapping[NodeId, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    """These lower limits, import and export of nodes where one is lower [kW], shapes (T,)."""
     build_s: float
     """Time taken by the modelling [s], machine clock."""
     solve_s: float

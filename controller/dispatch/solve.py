@@ -2,23 +2,28 @@
 
 Many stores go to the structured solver (`structured`), and of a running controller, which plans every few
 minutes, few too; few stores otherwise, and whatever it declines or does not prove to be near the best, to the
-exact model, root by root (they share nothing). What comes out was checked against every hard constraint
-(`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
+exact model, root by root (they share nothing). Limits of single phases are rows of the exact model; the
+structured solver, which knows a tree, keeps them by `phased`. What comes out was checked against every hard
+constraint (`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
-from controller.dispatch.assemble import Certificate, assemble
+from controller.dispatch.assemble import Certificate, assemble, powers_of
 from controller.dispatch.check import check
 from controller.dispatch.evaluate import Powers, trivial_bound_eur
 from controller.dispatch.exact import SAME_KWH, RootPlan, RootSolver
 from controller.dispatch.fallback import fallback
 from controller.dispatch.highs import Deadline, OutOfTime
 from controller.dispatch.inputs import DispatchInputs, split_by_root
+from controller.dispatch.phase_rows import without_even_rows
+from controller.dispatch.phased import keeps, shared_out
+from controller.dispatch.restate import no_larger, restated
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.warm import WarmStart
 
@@ -55,17 +60,19 @@ def solve(
     Returns:
         A plan with status `optimal`, `feasible` or `fallback`.
     """
+    begun = time.perf_counter()
+
+    def left_s() -> float | None:
+        return None if deadline_s is None else deadline_s - (time.perf_counter() - begun)
+
     plan = None
     many = len(inputs.stores) >= STRUCTURED_FROM
     if many or (inputs.stores and not thorough):
-        begun = time.perf_counter()
-        plan = _solve_structured(inputs, deadline_s, warm, thorough=thorough)
-        enough = (many and not thorough) or len(inputs.stores) > EXACT_UP_TO
+        plan, least = _solve_structured(inputs, left_s, warm, thorough=thorough)
+        enough = (many and not thorough and least) or len(inputs.stores) > EXACT_UP_TO
         if plan is not None and (plan.status == "optimal" or enough):
             return plan
-        if deadline_s is not None:
-            deadline_s -= time.perf_counter() - begun
-    exact = solve_exact(inputs, deadline_s=deadline_s, thorough=thorough)
+    exact = solve_exact(inputs, deadline_s=left_s(), thorough=thorough)
     return exact if plan is None or _no_worse(exact, plan) else plan
 
 
@@ -78,15 +85,34 @@ def _no_worse(one: DispatchResult, other: DispatchResult) -> bool:
 
 
 def _solve_structured(
-    inputs: DispatchInputs, deadline_s: float | None, warm: WarmStart | None, *, thorough: bool
-) -> DispatchResult | None:
-    """The plan by the structured solver, None where it has none that holds."""
+    inputs: DispatchInputs,
+    left_s: Callable[[], float | None],
+    warm: WarmStart | None,
+    *,
+    thorough: bool,
+) -> tuple[DispatchResult | None, bool]:
+    """The plan by the structured solver, None where it has none that holds.
+
+    The second says whether phases cost it no wish that the tree's limits allow.
+    """
     # numba is heavy to load and small problems do without it.
     from controller.dispatch.structured.solve import solve_structured
 
-    share_s = None if deadline_s is None else STRUCTURED_SHARE * deadline_s
-    plan = solve_structured(inputs, deadline_s=share_s, warm=warm, thorough=thorough)
-    return None if plan is None or check(inputs, plan) else plan
+    def on_tree(tree: DispatchInputs) -> DispatchResult | None:
+        """One problem without phases."""
+        until_s = left_s()
+        share_s = None if until_s is None else STRUCTURED_SHARE * until_s
+        return solve_structured(tree, deadline_s=share_s, warm=warm, thorough=thorough)
+
+    even, rows = without_even_rows(inputs)
+    plan = first = on_tree(even)
+    if first is not None and rows is not None and not keeps(rows, powers_of(even, first)):
+        plan = shared_out(inputs, even, rows, first, on_tree)
+    elif first is not None and inputs.phases is not None:
+        plan = restated(inputs, first, first)
+    if first is None or plan is None or check(inputs, plan):
+        return None, False
+    return plan, no_larger(plan.totals_kwh, first.totals_kwh)
 
 
 def solve_quick(

@@ -11,6 +11,8 @@ from controller.dispatch.result import DispatchResult
 from controller.domain.units import FloatArray, IntArray
 
 SECONDS_PER_HOUR = 3600.0
+OVERLAP_S = 1.0
+"""Steps overlap if they share more than this [s]: boundaries are sums of rounded hours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +37,21 @@ class WarmStart:
     def shift_h(self, inputs: DispatchInputs) -> float:
         """How much later a new problem starts [h]."""
         return (inputs.start_utc - self.inputs.start_utc).total_seconds() / SECONDS_PER_HOUR
+
+
+def lowest_over(series: FloatArray, bounds_s: FloatArray, new_bounds_s: FloatArray) -> FloatArray:
+    """The lowest value that overlaps each of other steps, infinite beyond the end, shape (K,).
+
+    Args:
+        series: Shape (T,).
+        bounds_s: The start of each of its steps and the end of the last [s], shape (T + 1,).
+        new_bounds_s: The same of the other steps, on the same clock, shape (K + 1,).
+    """
+    first = np.searchsorted(bounds_s, new_bounds_s[:-1] + OVERLAP_S, side="right") - 1
+    last = np.searchsorted(bounds_s, new_bounds_s[1:] - OVERLAP_S, side="left")
+    return np.array(
+        [
+            series[max(begin, 0) : min(end, series.size)].min(initial=np.inf)
+            for begin, end in zip(first.tolist(), last.tolist(), strict=True)
+        ]
+    )

@@ -27,6 +27,7 @@ import numpy as np
 from controller.dispatch.evaluate import Powers, base_power_kw, evaluate, sum_up_tree
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import Totals
+from controller.dispatch.warm import lowest_over
 from controller.domain.units import FloatArray
 from controller.powerflow.check import Gauge
 from controller.powerflow.tighten import LEAST_CHANGE_KW, Response
@@ -42,8 +43,6 @@ NEAR = 0.95
 """Of a limit, from where on a plan counts as having come near it."""
 IDLE_PLANS = 24
 """So many plans in a row that do not come near an answer's limits let go of it: two hours without events."""
-OVERLAP_S = 1.0
-"""Steps overlap if they share more than this [s]: boundaries are sums of rounded hours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +61,7 @@ class Remembered:
 
     def over(self, boundaries_s: FloatArray) -> FloatArray:
         """The lowest limit that overlaps each of other steps [kW], infinite beyond the end, shape (K,)."""
-        first = np.searchsorted(self.boundaries_s, boundaries_s[:-1] + OVERLAP_S, side="right") - 1
-        last = np.searchsorted(self.boundaries_s, boundaries_s[1:] - OVERLAP_S, side="left")
-        count = self.limit_kw.size
-        return np.array(
-            [
-                self.limit_kw[max(begin, 0) : min(end, count)].min(initial=np.inf)
-                for begin, end in zip(first.tolist(), last.tolist(), strict=True)
-            ]
-        )
+        return lowest_over(self.limit_kw, self.boundaries_s, boundaries_s)
 
 
 def remembered_tree(inputs: DispatchInputs, remembered: Sequence[Remembered]) -> DispatchInputs | None:

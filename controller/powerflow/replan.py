@@ -23,10 +23,12 @@ import numpy as np
 
 from controller.dispatch.assemble import powers_of
 from controller.dispatch.check import check
-from controller.dispatch.evaluate import evaluate, trivial_bound_eur
-from controller.dispatch.explain import violations
+from controller.dispatch.evaluate import evaluate
 from controller.dispatch.inputs import DispatchInputs
-from controller.dispatch.result import OPTIMAL_GAP, DispatchResult, Totals
+from controller.dispatch.restate import no_larger, restated
+from controller.dispatch.result import DispatchResult
+from controller.domain.ids import NodeId
+from controller.domain.units import FloatArray
 from controller.powerflow.check import findings_of, gauges, plan_extremes
 from controller.powerflow.memory import Remembered, least_totals, measured_anew, remembered_tree
 from controller.powerflow.placement import Extremes, FlowModel
@@ -41,9 +43,6 @@ FIRST_SHARE = 0.5
 """Of a deadline, what the first plan may use; the rest is for the check and for planning again."""
 AGAIN_SHARE = 0.4
 """Of what is left of a deadline, what a plan made again may use: there may be one more to make."""
-TOTALS_EQUAL_KWH = 1e-6
-"""Totals are equal within this [kWh] (formats.md)."""
-
 HAIR = 1e-5
 """Of every limit, what a tightened problem leaves free: a solver's rounding (1e-6 of a limit) is excess
 in the problem that was asked."""
@@ -96,7 +95,7 @@ def plan_that_holds(
             tree, first, remembered = inputs, again, ()
     certified = first if tree is inputs else None
     current = desk.drafted(tree, first, (), number)
-    best = replace(current, plan=_restated(inputs, certified, current.plan))
+    best = current if tree is inputs else replace(current, plan=_restated(inputs, certified, current.plan))
     tight = _by_a_hair(inputs) if tree is inputs else tree
     lowered: list[Tightening] = []
     support = True
@@ -115,10 +114,11 @@ def plan_that_holds(
         tight, lowered = tighter, [*lowered, *told]
         current = desk.drafted(tight, again, tuple(lowered), number)
         asked = _restated(inputs, certified, current.plan)
-        if not check(inputs, asked) and _severity(inputs, asked) < _severity(inputs, best.plan):
+        if not check(inputs, asked) and severity(inputs, asked) < severity(inputs, best.plan):
             best = replace(current, plan=asked)
     return replace(
         best.plan,
+        inside_kw=_lower_limits(inputs, best.tree),
         remembered=desk.lessons(best, remembered, lowered),
         solve_s=time.perf_counter() - desk.begun_s - best.plan.build_s,
     )
@@ -130,6 +130,8 @@ class _Draft:
 
     plan: FlowCheckedPlan
     found: Extremes
+    tree: DispatchInputs
+    """The problem that it was made for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,7 @@ class _Desk:
         """Whether a plan for a remembered tree leaves no more unmet than any plan for the asked one must."""
         totals = evaluate(self.inputs, powers_of(self.inputs, plan)).totals
         restated = replace(plan, totals_kwh=totals)
-        return self.is_sound(restated) and _no_larger(totals, least_totals(self.inputs))
+        return self.is_sound(restated) and no_larger(totals, least_totals(self.inputs))
 
     def drafted(
         self, tree: DispatchInputs, result: DispatchResult, told: tuple[Tightening, ...], rounds: int
@@ -171,7 +173,7 @@ class _Desk:
         own = {item.name: getattr(result, item.name) for item in fields(DispatchResult)}
         findings = findings_of(self.model.grid, found)
         plan = FlowCheckedPlan(**own, findings=findings, tightenings=told, rounds=rounds)
-        return _Draft(plan=plan, found=found)
+        return _Draft(plan=plan, found=found, tree=tree)
 
     def lessons(
         self, draft: _Draft, remembered: Sequence[Remembered], lowered: Iterable[Tightening]
@@ -193,7 +195,19 @@ def _by_a_hair(inputs: DispatchInputs) -> DispatchInputs:
     return replace(inputs, nodes=nodes)
 
 
-def _severity(inputs: DispatchInputs, plan: FlowCheckedPlan) -> float:
+def _lower_limits(
+    inputs: DispatchInputs, tree: DispatchInputs
+) -> dict[NodeId, tuple[FloatArray, FloatArray]]:
+    """The limits of a tree where they are lower than asked by more than a hair."""
+    found = {}
+    for asked, node in zip(inputs.nodes, tree.nodes, strict=True):
+        pairs = [(node.import_limit_kw, asked.import_limit_kw), (node.export_limit_kw, asked.export_limit_kw)]
+        if any((low < (1.0 - 2.0 * HAIR) * high).any() for low, high in pairs):
+            found[node.id] = (node.import_limit_kw, node.export_limit_kw)
+    return found
+
+
+def severity(inputs: DispatchInputs, plan: CheckedPlan) -> float:
     """How much a plan breaks: the excesses of their bounds, over the hours they last."""
     return float(sum(finding.severity * inputs.step_h[finding.step] for finding in plan.findings))
 
@@ -203,30 +217,7 @@ def _restated(
 ) -> FlowCheckedPlan:
     """A tightened problem's plan as a plan for the problem that was asked.
 
-    The bound of a plan for the asked problem (`certified`) holds for plans whose totals are no larger than
-    its own; for others, and where the asked problem was not solved, only the trivial one is known.
+    Its own bound is that of the tightened problem; `certified` is a plan for the one that was asked, if it
+    was solved.
     """
-    figures = evaluate(inputs, powers_of(inputs, plan))
-    bound, status = trivial_bound_eur(inputs), plan.status
-    proven = certified is not None and _no_larger(figures.totals, certified.totals_kwh)
-    if certified is not None and proven:
-        bound = max(bound, certified.lower_bound_eur)
-    bound = min(bound, figures.cost_eur)
-    if status != "fallback":
-        near = (figures.cost_eur - bound) / inputs.cost_scale_eur <= OPTIMAL_GAP
-        optimal = certified is not None and proven and near and certified.status == "optimal"
-        status = "optimal" if optimal else "feasible"
-    return replace(
-        plan,
-        status=status,
-        lower_bound_eur=bound,
-        totals_kwh=figures.totals,
-        violations=violations(inputs, figures),
-    )
-
-
-def _no_larger(totals: Totals, of: Totals) -> bool:
-    return all(
-        mine <= theirs + TOTALS_EQUAL_KWH
-        for mine, theirs in zip(totals.as_tuple(), of.as_tuple(), strict=True)
-    )
+    return replace(restated(inputs, plan, certified), inside_bound_eur=plan.lower_bound_eur)

@@ -2,22 +2,23 @@
 
 From plan to plan it remembers two things, and only to be quicker: the last plan, which most stores can keep,
 and what the network was found to bear. Where the solver gives nothing it hands on the last plan, clipped to
-what holds now, or one by rules.
+what holds now, or one by rules: of these the first that a power flow finds nothing against.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
 
-from controller.dispatch.carry import second_best
+from controller.dispatch.carry import second_best, second_choices
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve_quick
 from controller.dispatch.warm import WarmStart
 from controller.domain.site import Site
+from controller.powerflow.check import check_flow
 from controller.powerflow.memory import Remembered
 from controller.powerflow.placement import FlowModel, flow_model
-from controller.powerflow.replan import plan_that_holds
+from controller.powerflow.replan import plan_that_holds, severity
 from controller.powerflow.result import CheckedPlan
 
 
@@ -61,9 +62,23 @@ class LivePlanner:
             own = {item.name: getattr(checked, item.name) for item in fields(CheckedPlan)}
             result = CheckedPlan(**own)
         if result.status == "fallback":
-            return second_best(inputs, self._answered, result.reason)
+            return self._second_best(inputs, result.reason)
         self._answered = WarmStart(inputs=inputs, result=result)
         return result
+
+    def _second_best(self, inputs: DispatchInputs, reason: str) -> DispatchResult:
+        """The first choice without a finding; where all have some, the one that breaks least."""
+        if self._model is None:
+            return second_best(inputs, self._answered, reason)
+        best: CheckedPlan | None = None
+        for plan in second_choices(inputs, self._answered, reason):
+            own = {item.name: getattr(plan, item.name) for item in fields(DispatchResult)}
+            checked = CheckedPlan(**own, findings=check_flow(inputs, plan, self._model), rounds=0)
+            if best is None or severity(inputs, checked) < severity(inputs, best):
+                best = checked
+            if not best.findings:
+                break
+        return best if best is not None else second_best(inputs, self._answered, reason)
 
     def _solve(self, inputs: DispatchInputs, deadline_s: float | None) -> DispatchResult:
         """One problem, from the last one that was solved: perhaps for a wider tree, but hardly another."""

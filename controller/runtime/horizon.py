@@ -36,6 +36,7 @@ from controller.domain.time import QUARTER, quarter_start
 from controller.domain.units import FloatArray
 from controller.domain.v2g import V2gUse, budget_price_eur_per_kwh
 from controller.forecast.departures import chance_gone, finish, sooner
+from controller.runtime.by_phase import phase_input
 from controller.runtime.people import People
 from market.rates import Rate, store_adders
 
@@ -146,21 +147,29 @@ def build_horizon(
         for battery, energy, may in facts.batteries
         if energy is not None
     ]
+    loads = tuple(
+        FixedInput(id=AssetId(f"load:{node}"), node=node, power_kw=power)
+        for node, power in facts.base_kw.items()
+    )
+    sun = tuple(
+        PvInput(id=AssetId(f"sun:{node}"), node=node, available_kw=power, curtailable=True)
+        for node, power in facts.sun_kw.items()
+    )
+    places = {
+        car.vehicle.id: place
+        for car in facts.cars
+        if (place := car.charge_point or car.vehicle.home_charge_point) is not None
+    }
     inputs = DispatchInputs(
         start_utc=now,
         step_h=step_h,
         import_price_eur_per_kwh=np.maximum(facts.import_price_eur_per_kwh, facts.export_price_eur_per_kwh),
         export_price_eur_per_kwh=facts.export_price_eur_per_kwh,
         nodes=_nodes(starts, site, settings, people, facts),
-        fixed=tuple(
-            FixedInput(id=AssetId(f"load:{node}"), node=node, power_kw=power)
-            for node, power in facts.base_kw.items()
-        ),
-        pv=tuple(
-            PvInput(id=AssetId(f"sun:{node}"), node=node, available_kw=power, curtailable=True)
-            for node, power in facts.sun_kw.items()
-        ),
+        fixed=loads,
+        pv=sun,
         stores=_with_adders(stores, settings.sharing.rates, now),
+        phases=phase_input(site, settings, loads, sun, facts.sun_low_share, places),
     )
     return Horizon(
         made_at=now,
