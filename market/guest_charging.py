@@ -12,6 +12,7 @@ from datetime import datetime
 from controller.domain.charge_tariff import without_vat_nanoeur
 from controller.domain.ids import MemberId
 from controller.domain.time import quarter_start
+from controller.domain.units import NANOEUR_PER_CENT
 from market.ledger import (
     GUEST_ACCOUNT,
     PAYMENTS_ACCOUNT,
@@ -21,8 +22,6 @@ from market.ledger import (
     member_account,
     posting,
 )
-
-NANOEUR_PER_CENT = 10_000_000
 
 
 def guest_postings(

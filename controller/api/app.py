@@ -24,6 +24,9 @@ from controller.api.charging.routes import operator_router as all_tokens_router
 from controller.api.charging.routes import resident_router as own_tokens_router
 from controller.api.fleet.routes import router as fleet_router
 from controller.api.grid.routes import router as grid_router
+from controller.api.guest.routes import GuestLimits
+from controller.api.guest.routes import page_router as guest_page_router
+from controller.api.guest.routes import router as guest_router
 from controller.api.ledger.routes import router as ledger_router
 from controller.api.models import Out, ProblemDocument
 from controller.api.operator.benefit import router as benefit_router
@@ -41,6 +44,7 @@ from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door
+from controller.runtime.guests import Guests
 
 _SESSION_S = 12 * 3600
 """How long a browser stays signed in [s]."""
@@ -94,6 +98,8 @@ _ROUTERS = (
     standing_router,
     fleet_router,
     ledger_router,
+    guest_router,
+    guest_page_router,
 )
 
 
@@ -102,6 +108,7 @@ def create_app(
     *,
     chargers: ChargersDoor | None = None,
     charging_tokens: ChargingTokens | None = None,
+    guests: Guests | None = None,
     console: bool = True,
     storage_secret: str,
     machine_clock: MachineClock = _MACHINE_CLOCK,
@@ -112,6 +119,7 @@ def create_app(
         door: The running controller.
         chargers: The operator's tools for chargers; None: there are none.
         charging_tokens: Who may charge; None: the cars of the site alone.
+        guests: Those who charge without a contract; None: nobody does.
         console: Whether the console's pages are on it; without, the API alone.
         storage_secret: Signs the session cookies.
         machine_clock: What rate limits go by.
@@ -131,6 +139,8 @@ def create_app(
     app.state.door = door
     app.state.chargers = chargers
     app.state.charging_tokens = charging_tokens
+    app.state.guests = guests
+    app.state.guest_limits = GuestLimits()
     app.state.machine_clock = machine_clock
     app.state.limiter = RateLimiter()
     app.state.open_streams = Counter()

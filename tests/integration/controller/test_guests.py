@@ -11,8 +11,8 @@ import pytest
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError
 from controller.domain.guests import START_WITHIN, Stage, Why
 from controller.domain.ids import AssetId
+from controller.domain.units import NANOEUR_PER_CENT
 from controller.runtime.guests import Guests
-from market.guest_charging import NANOEUR_PER_CENT
 from sim.payments.provider import FEE_CENTS, PaymentFault, Status
 from tests.support.guests import LIMIT_CENTS, PAGE, POINT, GuestStreet, guest_street
 from tests.support.ocpp import until

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.ids import MemberId
-from market.guest_charging import NANOEUR_PER_CENT, guest_postings
+from controller.domain.units import NANOEUR_PER_CENT
+from market.guest_charging import guest_postings
 from market.ledger import (
     GUEST_ACCOUNT,
     PAYMENTS_ACCOUNT,

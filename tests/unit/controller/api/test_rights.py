@@ -17,6 +17,8 @@ _TOKENS = {
     "supplier": "supplier-token",
 }
 _OPEN = {"/api/health"}
+_GUESTS = ("/api/guest/", "/guest/")
+"""For who stands at a socket: there a secret link opens one session."""
 _ENDLESS = {"/api/resident/stream"}
 """Routes whose answer never ends: whom they are for is tried elsewhere."""
 _ANY_ROLE = {"/api/{path:path}", "/api/ledger/head", "/api/ledger/days"}
@@ -27,7 +29,7 @@ def _routes() -> list[tuple[str, str]]:
     return [
         (method, route.path)
         for route in make_api().app.routes
-        if isinstance(route, APIRoute) and route.path not in _OPEN
+        if isinstance(route, APIRoute) and route.path not in _OPEN and not route.path.startswith(_GUESTS)
         for method in sorted(route.methods or ())
     ]
 
