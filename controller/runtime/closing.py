@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import batched
 
 import numpy as np
 import structlog
@@ -231,11 +232,12 @@ class Closing:
     async def _quarters(self, starts: Sequence[datetime]) -> dict[datetime, _Quarter]:
         """What was traded, by quarter-hour; one that was not cleared is not there."""
         found = {}
-        for start in starts:
+        for page in batched(starts, PAGE // QUARTER, strict=False):
             async with self.controller.store.unit() as unit:
-                result = await unit.result(start)
-                if result is not None:
-                    found[start] = _Quarter(result=result, orders=await unit.orders_of_interval(start))
+                for start in page:
+                    result = await unit.result(start)
+                    if result is not None:
+                        found[start] = _Quarter(result=result, orders=await unit.orders_of_interval(start))
         return found
 
     def _inputs(
