@@ -48,7 +48,7 @@ from drivers.ocpp.desk import OcppDesk
 from drivers.ocpp.endpoint import OcppEndpoint
 from drivers.ocpp.handshake import Tls
 from drivers.ocpp.message_log import MessageLog
-from drivers.ocpp.security import server_context
+from drivers.ocpp.security import root_pem, server_context
 from drivers.sunspec.device import SunSpecBattery, SunSpecInverter
 
 CLOCK_TIMEOUT_S = 600.0
@@ -262,7 +262,8 @@ async def _ocpp(site: Site, settings: Settings, controller: Controller, folder: 
         context = server_context(
             folder / ocpp.certificate_file, folder / ocpp.key_file, client_authority=clients
         )
-        tls = Tls(port=ocpp.tls_port, context=context)
+        root = root_pem(folder / ocpp.certificate_file, *([clients] if clients is not None else []))
+        tls = Tls(port=ocpp.tls_port, context=context, root_pem=root)
     if clients is not None and ocpp.client_authority_key_file:
         authority = Authority.read(clients, folder / ocpp.client_authority_key_file)
     return OcppEndpoint(

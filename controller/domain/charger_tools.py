@@ -148,6 +148,21 @@ class CommandReply:
     description: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityRaise:
+    """How far a charger followed to a higher security profile."""
+
+    charge_point: AssetId
+    before: int
+    """Its profile when it began."""
+    reached: int
+    """Below this it is not let in any more."""
+    steps: Sequence[str]
+    """What it took, in order: `took a password`, `came back with security profile 1`."""
+    stopped: str
+    """At which step it ended and why; empty: it is where it was to go."""
+
+
 class ChargerTools(Protocol):
     """What the driver of the chargers offers to operators; called on the control loop's thread."""
 
@@ -247,6 +262,24 @@ class ChargerTools(Protocol):
 
         Raises:
             NotFoundError: If it was not refused.
+        """
+        ...
+
+    async def raise_security(
+        self, charge_point: AssetId, profile: int, *, url: str, interface: str
+    ) -> SecurityRaise:
+        """Raises a charger's security profile by its own protocol, step by step; it starts anew after each.
+
+        Args:
+            charge_point: The charger.
+            profile: Where it is to go, 1 to 3.
+            url: Where it is to connect encrypted, without its identity; empty: under the name by which it
+                reaches us now. OCPP 1.6 has no words for it.
+            interface: Of its network interfaces (`Wired0`); OCPP 2.x only.
+
+        Raises:
+            NotFoundError: If the charger is not connected.
+            ConflictError: If it stands there or higher already, a car charges, or we do not offer it.
         """
         ...
 

@@ -18,6 +18,7 @@ from controller.domain.charger_tools import (
     Direction,
     LoggedMessage,
     RequestForm,
+    SecurityRaise,
 )
 from controller.domain.ids import AssetId
 from controller.runtime.charger_overview import ChargerOverview, overview_of
@@ -146,6 +147,18 @@ class ChargersDoor(OnLoop):
             await self._note(who, "lets a refused charger wait again", identity)
 
         await self._on_loop(run())
+
+    async def raise_security(
+        self, charger: AssetId, profile: int, *, url: str, interface: str, who: Principal
+    ) -> SecurityRaise:
+        """Raises a charger's security profile, as far as it follows."""
+
+        async def run() -> SecurityRaise:
+            raised = await self._tools.raise_security(charger, profile, url=url, interface=interface)
+            await self._note(who, f"raised its security profile to {raised.reached}", charger)
+            return raised
+
+        return await self._on_loop(run())
 
     async def rotate_password(self, charger: AssetId, who: Principal) -> None:
         """Gives a charger a new password."""

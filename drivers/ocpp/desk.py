@@ -15,6 +15,7 @@ from controller.domain.charger_tools import (
     Direction,
     LoggedMessage,
     RequestForm,
+    SecurityRaise,
 )
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId
@@ -23,6 +24,7 @@ from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.endpoint import OcppEndpoint
 from drivers.ocpp.gate import new_password
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
+from drivers.ocpp.raising import Raising
 from drivers.ocpp.told import NOTHING_TOLD
 
 HARMLESS = frozenset({"TriggerMessage", "ExtendedTriggerMessage"})
@@ -159,6 +161,13 @@ class OcppDesk:
     def forgive(self, identity: str) -> None:
         """Lets a refused identity wait again; see `ChargerTools.forgive`."""
         self._endpoint.gate.forgive(identity)
+
+    async def raise_security(
+        self, charge_point: AssetId, profile: int, *, url: str, interface: str
+    ) -> SecurityRaise:
+        """Raises a charger's security profile; see `ChargerTools.raise_security`."""
+        self._known(charge_point)
+        return await Raising(self._endpoint, charge_point, url=url, interface=interface).to(profile)
 
     async def rotate_password(self, charge_point: AssetId) -> None:
         """Gives a charger a new password; see `ChargerTools.rotate_password`."""

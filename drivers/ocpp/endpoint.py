@@ -36,6 +36,7 @@ from controller.domain.telemetry import LinkReading
 from controller.domain.time import DomainClock
 from drivers.ocpp.authority import Authority, SigningError
 from drivers.ocpp.codec import Answer, Codec, Notice, NoticeCode, Received, Request, Session
+from drivers.ocpp.complaints import complaint
 from drivers.ocpp.frames import MAX_FRAME_BYTES
 from drivers.ocpp.gate import PATH, Gate, is_loopback
 from drivers.ocpp.handshake import Handshake, Tls
@@ -125,6 +126,7 @@ class OcppEndpoint:
             tuple(charge_points.values()),
             passwords=passwords,
             versions=tuple(self._codecs),
+            encrypted=tls is not None,
             remembered=remembered,
         )
         self._handshake = Handshake(
@@ -133,7 +135,9 @@ class OcppEndpoint:
             note_downgrade=lambda point, why: self._note(point, NoticeCode.DOWNGRADE, why),
         )
         self.log = log or MessageLog()
-        self._tls, self._plain, self._authority, self._remember = tls, plain, authority, remember
+        self._plain, self._remember = plain, remember
+        self.tls, self.authority = tls, authority
+        """How encrypted connections are taken, and who signs chargers' certificates; None: not."""
         self._health = {key: HealthRecord() for key in charge_points}
         self._templates = templates or {}
         self._floor = floor or {}
@@ -190,8 +194,8 @@ class OcppEndpoint:
         try:
             if self._plain:
                 self._servers.append(await self._serve(self._port, None))
-            if self._tls is not None:
-                self._servers.append(await self._serve(self._tls.port, self._tls.context))
+            if self.tls is not None:
+                self._servers.append(await self._serve(self.tls.port, self.tls.context))
         except BaseException:
             await self._stop()
             raise
@@ -391,7 +395,7 @@ class OcppEndpoint:
                 knows_token=self._knows_token,
                 template=self._template(point),
                 floor=self._floor.get(point.id, NOTHING),
-                signs=self._authority is not None,
+                signs=self.authority is not None,
             )
         return self._sessions[key]
 
@@ -465,22 +469,18 @@ class OcppEndpoint:
             except (NotSentError, TimeoutError, LinkLostError) as error:
                 _log.info("charger_did_not_answer", action=request.action, why=str(error) or "timeout")
                 continue
-            if request.action == "SetChargingProfile" and answer.payload.get("status") != "Accepted":
-                profile = request.payload.get("chargingProfile") or request.payload["csChargingProfiles"]
-                purpose = profile["chargingProfilePurpose"]
-                text = f"{purpose} was refused: {answer.error or answer.payload}"
-                self._note(link.session.charge_point, NoticeCode.PROFILE_REFUSED, text)
-            if request.action == "CertificateSigned" and answer.payload.get("status") != "Accepted":
-                text = f"its certificate was refused: {answer.error or answer.payload}"
-                self._note(link.session.charge_point, NoticeCode.CERTIFICATE, text)
+            if (wrong := complaint(request, answer)) is not None:
+                self._note(link.session.charge_point, *wrong)
+            elif request.action == "CertificateSigned":
+                link.certified.set()
 
     def _certificate(self, link: Link, request_pem: str) -> tuple[Request, ...]:
         """The signed certificate on its way; a request that is not signed is noted."""
         point = link.session.charge_point
-        if self._authority is None:
+        if self.authority is None:
             return ()
         try:
-            chain = self._authority.sign(request_pem, self.gate.identity_of(point.id), datetime.now(UTC))
+            chain = self.authority.sign(request_pem, self.gate.identity_of(point.id), datetime.now(UTC))
         except SigningError as error:
             self._note(point, NoticeCode.CERTIFICATE, f"it asked for a certificate: {error}")
             return ()

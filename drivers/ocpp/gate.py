@@ -74,6 +74,7 @@ class Gate:
         *,
         passwords: Mapping[str, str] | None,
         versions: Sequence[str],
+        encrypted: bool = False,
         remembered: str = "",
     ) -> None:
         """Opens with what was remembered.
@@ -82,11 +83,13 @@ class Gate:
             points: The site's charge points.
             passwords: By charge point id; None: profile 0 is open.
             versions: The subprotocols, the newest first.
+            encrypted: Whether encrypted connections are taken, which open to nobody without a proof.
             remembered: From `changes` of an earlier run; empty: nothing.
         """
         self._points = {str(point.id): point for point in points}
         self._passwords = passwords
         self._versions = list(versions)
+        self._gives_passwords = encrypted or passwords is not None
         kept: dict[str, Any] = orjson.loads(remembered) if remembered else {}
         self._known = {
             name: Known(**kept[name]) if name in kept else Known(identity=name) for name in self._points
@@ -148,23 +151,21 @@ class Gate:
         known = self._known[point.id]
         if tls and certificate_name and certificate_name == known.identity:
             return 3
-        if self._passwords is None and not tls and not known.password_sha256:
-            return 0
+        with_password = 2 if tls else 1
         given = _password(authorization, known.identity)
-        if given is None:
-            return None
-        digest = sha256(given).hexdigest()
+        digest = "" if given is None else sha256(given).hexdigest()
         if known.coming_sha256 and hmac.compare_digest(digest, known.coming_sha256):
             # It has taken the new one: the old one is over.
             self._remember(point.id, replace(known, password_sha256=digest, coming_sha256=""))
-        elif known.password_sha256:
-            if not hmac.compare_digest(digest, known.password_sha256):
-                return None
-        else:
-            expected = (self._passwords or {}).get(point.id)
-            if expected is None or not hmac.compare_digest(expected.encode(), given):
-                return None
-        return 2 if tls else 1
+            return with_password
+        if known.password_sha256:
+            return with_password if hmac.compare_digest(digest, known.password_sha256) else None
+        if self._passwords is None and not tls:
+            return 0
+        expected = (self._passwords or {}).get(point.id)
+        if expected is None or given is None or not hmac.compare_digest(expected.encode(), given):
+            return None
+        return with_password
 
     def version_for(
         self, point: ChargePoint, offered: Sequence[str], *, may_downgrade: bool
@@ -199,7 +200,7 @@ class Gate:
             identity in self._points and identity != point
         ):
             raise ConflictError(f"{identity!r} is the name of another charge point")
-        password = "" if self._passwords is None else new_password()
+        password = new_password() if self._gives_passwords else ""
         hashed = sha256(password.encode()).hexdigest() if password else ""
         self._of_identity.pop(self._known[point].identity, None)
         self._of_identity[identity] = str(point)

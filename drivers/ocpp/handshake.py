@@ -22,6 +22,8 @@ class Tls:
     port: int
     """0 takes a free one."""
     context: ssl.SSLContext
+    root_pem: str = ""
+    """The certificate on which the one that we show stands: what a charger has to believe; empty: unknown."""
 
 
 class Handshake:

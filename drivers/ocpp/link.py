@@ -47,6 +47,8 @@ class Link:
         self.session = session
         self.spoke = asyncio.Event()
         """Set by the charger's first message that is by the book."""
+        self.certified = asyncio.Event()
+        """Set when the charger has taken a certificate that we signed."""
         self.booted = False
         """Whether the charger booted on this connection."""
         self._errands: asyncio.Queue[tuple[Request, ...]] = asyncio.Queue(_ERRANDS_MAX)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
 from controller.domain.errors import StartUpError
 
 
@@ -33,3 +37,31 @@ def server_context(certificate: Path, key: Path, *, client_authority: Path | Non
     except (OSError, ssl.SSLError) as error:
         raise StartUpError(f"TLS for chargers: {error}") from error
     return context
+
+
+def root_pem(certificate: Path, *more: Path) -> str:
+    """The authority's certificate at the end of the chain that we show, PEM; empty: not among the files.
+
+    Args:
+        certificate: What we show, with its chain (PEM).
+        more: Other files in which the authority may be.
+
+    Raises:
+        StartUpError: If a file cannot be read or is none.
+    """
+    try:
+        chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+        known = [
+            *chain,
+            *(one for path in more for one in x509.load_pem_x509_certificates(path.read_bytes())),
+        ]
+    except (OSError, ValueError) as error:
+        raise StartUpError(f"TLS for chargers: {error}") from error
+    issued = chain[-1]
+    for candidate in known:
+        try:
+            issued.verify_directly_issued_by(candidate)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return candidate.public_bytes(serialization.Encoding.PEM).decode()
+    return ""

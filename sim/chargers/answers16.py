@@ -19,6 +19,7 @@ from sim.chargers.answers import (
 from sim.chargers.dialect import Handler, Message
 from sim.chargers.profiles import MAX, PHASES, Profile, read_profile_16
 from sim.chargers.rules import STACK_LEVEL_MAX
+from sim.chargers.secured import SECURED_16
 
 if TYPE_CHECKING:
     from sim.chargers.core import ChargerCore
@@ -109,6 +110,7 @@ def _configuration(charger: ChargerCore) -> Mapping[str, tuple[str, bool]]:
             "Core,LocalAuthListManagement,RemoteTrigger,SmartCharging",
             True,
         ),
+        "SecurityProfile": (str(charger.access.profile), False),
         _OFFLINE_UNKNOWN: (str(charger.local.unknown_offline).lower(), False),
     }
 
@@ -126,6 +128,11 @@ def _get_configuration(charger: ChargerCore, payload: Payload) -> Payload:
 
 def _change_configuration(charger: ChargerCore, payload: Payload) -> Payload:
     key, value = payload["key"], _BOOLEANS.get(payload["value"])
+    if key == "AuthorizationKey":
+        return ACCEPTED if charger.access.set_password(payload["value"]) else REJECTED
+    if key == "SecurityProfile":
+        digits = payload["value"].isdigit()
+        return ACCEPTED if digits and charger.access.raise_to(int(payload["value"])) else REJECTED
     if key not in _configuration(charger):
         return {"status": "NotSupported"}
     if key != _OFFLINE_UNKNOWN or value is None:
@@ -171,6 +178,7 @@ def _data_transfer(_charger: ChargerCore, _payload: Payload) -> Payload:
 
 
 HANDLERS: Mapping[str, Handler] = {
+    **SECURED_16,
     "ChangeAvailability": _availability,
     "ChangeConfiguration": _change_configuration,
     "ClearCache": _clear_cache,

@@ -20,11 +20,14 @@ from sim.chargers.answers import (
 from sim.chargers.dialect import Handler, Message
 from sim.chargers.profiles import PHASES, read_profile
 from sim.chargers.rules import STACK_LEVEL_MAX, Refusal
+from sim.chargers.secured import SECURED_2, ask_for_certificate
 
 if TYPE_CHECKING:
     from sim.chargers.core import ChargerCore
 
 _OFFLINE_UNKNOWN = ("AuthCtrlr", "OfflineTxForUnknownIdEnabled")
+_PRIORITY, _PROFILE = ("OCPPCommCtrlr", "NetworkConfigurationPriority"), ("SecurityCtrlr", "SecurityProfile")
+_PASSWORD = ("SecurityCtrlr", "BasicAuthPassword")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -130,6 +133,8 @@ def _trigger(charger: ChargerCore, payload: Payload) -> Payload:
         case "TransactionEvent":
             if not charger.tell_transaction():
                 return REJECTED
+        case "SignChargingStationCertificate":
+            ask_for_certificate(charger)
         case _:
             return {"status": "NotImplemented"}
     return ACCEPTED
@@ -152,6 +157,8 @@ def _variables(charger: ChargerCore) -> Mapping[tuple[str, str], str]:
         ("V2XChargingCtrlr", "Enabled"): str(charger.point.discharge_kw_max > 0).lower(),
         ("EVSE", "Power"): f"{charger.point.charge_kw_max * 1000:.0f}",
         _OFFLINE_UNKNOWN: str(charger.local.unknown_offline).lower(),
+        _PRIORITY: ",".join(str(slot) for slot in charger.access.priority),
+        _PROFILE: str(charger.access.profile),
     }
 
 
@@ -170,21 +177,31 @@ def _get_variables(charger: ChargerCore, payload: Payload) -> Payload:
 
 
 def _set_variables(charger: ChargerCore, payload: Payload) -> Payload:
-    """One of them can be set; the rest is read-only."""
+    """Some of them can be set; the rest is read-only."""
     known = _variables(charger)
     results = []
     for asked in payload["setVariableData"]:
         name = (asked["component"]["name"], asked["variable"]["name"])
-        value = _BOOLEANS.get(asked["attributeValue"])
-        if name == _OFFLINE_UNKNOWN and value is not None:
-            charger.local.unknown_offline = value
+        if _is_set(charger, name, asked["attributeValue"]):
             status = "Accepted"
         else:
-            status = "Rejected" if name in known else _unknown(known, name[0])
+            status = "Rejected" if name in known or name == _PASSWORD else _unknown(known, name[0])
         results.append(
             {"component": asked["component"], "variable": asked["variable"], "attributeStatus": status}
         )
     return {"setVariableResult": results}
+
+
+def _is_set(charger: ChargerCore, name: tuple[str, str], text: str) -> bool:
+    """Sets a variable, where it can be set and the value fits."""
+    value = _BOOLEANS.get(text)
+    if name == _OFFLINE_UNKNOWN and value is not None:
+        charger.local.unknown_offline = value
+        return True
+    if name == _PASSWORD:
+        return charger.access.set_password(text)
+    slots = text.split(",")
+    return name == _PRIORITY and all(map(str.isdigit, slots)) and charger.access.prefer([*map(int, slots)])
 
 
 def _unknown(known: Mapping[tuple[str, str], str], component: str) -> str:
@@ -239,6 +256,7 @@ def _data_transfer(_charger: ChargerCore, _payload: Payload) -> Payload:
 
 
 _COMMON: Mapping[str, Handler] = {
+    **SECURED_2,
     "ChangeAvailability": _availability,
     "ClearCache": _clear_cache,
     "ClearChargingProfile": _clear_profiles,

@@ -8,7 +8,6 @@ Faults of the link live here; those of the charger itself in its core.
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from controller.domain.assets import ChargePoint
 from drivers.ocpp import frames
+from sim.chargers.access import Access
 from sim.chargers.core import ChargerCore
 from sim.chargers.dialect import ChargerPhysics, Dialect
 from sim.chargers.faults import Fault, Faults
@@ -34,12 +34,6 @@ DIALECTS: Mapping[str, type[Dialect]] = {
 _SILENT_AFTER = timedelta(minutes=5)
 _MEGABYTE = 1_000_000
 _log = structlog.get_logger("sim.ocpp")
-
-
-def _basic(name: str, password: str) -> dict[str, str]:
-    """The header of HTTP Basic."""
-    credentials = base64.b64encode(f"{name}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {credentials}"}
 
 
 class SimulatedCharger:
@@ -58,6 +52,7 @@ class SimulatedCharger:
         meter_interval_s: float = 60.0,
         idle_interval_s: float = 300.0,
         password: str | None = None,
+        secure_url: str = "",
         answer_timeout_s: float = 20.0,
         backoff_s: tuple[float, float] = (0.3, 5.0),
         start_spread_s: float = 0.0,
@@ -75,11 +70,13 @@ class SimulatedCharger:
             meter_interval_s: Between samples during a transaction, domain time [s].
             idle_interval_s: Between samples without one, domain time [s].
             password: For HTTP Basic (security profile 1).
+            secure_url: Where a charger of 1.6 goes that is raised to an encrypted profile.
             answer_timeout_s: How long it waits for an answer, machine time [s].
             backoff_s: The first and the longest pause before it connects again, machine time [s].
             start_spread_s: The first connection waits up to this long, machine time [s].
         """
         self._random = random.Random(f"{seed}/{point.id}")
+        trusts_nobody = tls is not None and Fault.WRONG_CERTIFICATE in faults
         self.core = ChargerCore(
             point,
             physics,
@@ -89,15 +86,18 @@ class SimulatedCharger:
             idle_interval_s=idle_interval_s,
             phase_fraction=self._random.random(),
             lot=self._random,
+            access=Access(
+                point.id,
+                url,
+                password=password,
+                tls=SSLContext(PROTOCOL_TLS_CLIENT) if trusts_nobody else tls,
+                secure_url=secure_url,
+            ),
         )
         self.messages = 0
         """Frames in and out since the start."""
         self.connections = 0
         """How often it got through."""
-        self._url = f"{url.rstrip('/')}/{point.id}"
-        self._headers = {} if password is None else _basic(point.id, password)
-        trusts_nobody = tls is not None and Fault.WRONG_CERTIFICATE in faults
-        self._tls = SSLContext(PROTOCOL_TLS_CLIENT) if trusts_nobody else tls
         self._subprotocol = Subprotocol(version)
         self._answer_timeout_s, self._start_spread_s = answer_timeout_s, start_spread_s
         self._backoff_s = backoff_s
@@ -156,13 +156,15 @@ class SimulatedCharger:
         first_s, longest_s = self._backoff_s
         pause_s = first_s
         while True:
+            route = self.core.access.route()
+            connections = self.connections
             try:
                 async with connect(
-                    self._url,
+                    route.url,
                     subprotocols=[self._subprotocol],
-                    additional_headers=self._headers,
+                    additional_headers=route.headers,
                     compression=None,
-                    ssl=self._tls,
+                    ssl=route.tls,
                     # The CSMS pings; a charger that also did would double the traffic for nothing.
                     ping_interval=None,
                     close_timeout=1.0,
@@ -172,7 +174,9 @@ class SimulatedCharger:
                         pause_s = first_s
                         await self._hold(connection)
             except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
-                _log.debug("charger_not_connected", url=self._url, why=str(error))
+                _log.debug("charger_not_connected", url=route.url, why=str(error))
+            if self.connections == connections:
+                self.core.access.failed()
             await asyncio.sleep(pause_s * (0.5 + self._random.random()))
             pause_s = min(2.0 * pause_s, longest_s)
 
@@ -180,6 +184,7 @@ class SimulatedCharger:
         """Speaks and listens until the connection ends."""
         self._connection = connection
         self.connections += 1
+        self.core.access.arrived()
         if self.connections == 1:
             await self._begin_badly(connection)
         self.core.link_up()
@@ -214,6 +219,7 @@ class SimulatedCharger:
                     await connection.send(reply)
                 if self.core.restarting:
                     self.core.restarting = False
+                    self.core.access.begin_anew()
                     await connection.close()
                 if self.core.outbox.wants_to_speak():
                     self._wake.set()

@@ -24,6 +24,7 @@ from controller.domain.units import W_PER_KW
 from drivers.ocpp import frames
 from drivers.ocpp.frames import Call, CallError, CallResult
 from sim.chargers import rules
+from sim.chargers.access import Access
 from sim.chargers.composite import Decision, Hardware, Situation, compose, surviving
 from sim.chargers.dialect import ChargerPhysics, Dialect, Facts, Message, Registers, Sample
 from sim.chargers.faults import Fault, Faults, clock_text
@@ -72,6 +73,7 @@ class ChargerCore:
         idle_interval_s: float = 300.0,
         phase_fraction: float = 0.0,
         lot: Random | None = None,
+        access: Access | None = None,
     ) -> None:
         """A charger that has just been switched on.
 
@@ -84,11 +86,13 @@ class ChargerCore:
             idle_interval_s: Between samples without one, domain time [s].
             phase_fraction: Where in the interval its samples lie, 0 to 1: spreads many chargers.
             lot: Draws the delays that a profile leaves to chance.
+            access: How it reaches the CSMS; None: a transport of its own does.
         """
         self.point, self.faults = point, frozenset(faults)
         self.dialect = dialect(clock_text(faults))
         self.outbox = Outbox(self.dialect, twice=Fault.DUPLICATES in faults)
         self.local = LocalAuthorisation()
+        self.access = Access(point.id) if access is None else access
         self.profiles: Profiles = ()
         self.transaction: str | None = None
         self.now = datetime.min.replace(tzinfo=UTC)

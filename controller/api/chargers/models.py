@@ -53,6 +53,35 @@ class PasswordOut(Out):
     charger: str
 
 
+class SecurityIn(In):
+    """To which security profile a charger is to be raised."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"profile": 2, "confirm": True}]})
+
+    profile: int = Field(ge=1, le=3)
+    url: str = Field(default="", max_length=512, pattern="^(wss://.+)?$")
+    """Where it is to connect encrypted (`wss://HOST:PORT/ocpp`), without its identity; empty: under the
+    name by which it reaches us now. OCPP 2.x only."""
+    interface: str = Field(default="Wired0", pattern="^(Wired|Wireless)[0-3]$")
+    """Of its network interfaces; OCPP 2.x only."""
+    confirm: bool = False
+    """It starts anew after each step: say that this is meant."""
+
+
+class SecurityOut(Out):
+    """How far a charger followed."""
+
+    charger: str
+    before: int
+    """Its security profile when it began."""
+    reached: int
+    """Below this it is not let in any more."""
+    steps: list[str]
+    """What it took, in order."""
+    stopped: str
+    """At which step it ended and why; empty: it is where it was to go."""
+
+
 class HealthOut(Out):
     """A charger's state of health."""
 

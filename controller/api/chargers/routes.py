@@ -23,13 +23,15 @@ from controller.api.chargers.models import (
     RefusalOut,
     RequestFormOut,
     RequestOut,
+    SecurityIn,
+    SecurityOut,
     WaitingOut,
 )
 from controller.api.models import Instant
 from controller.api.operator.routes import Operator
 from controller.api.problems import documented, words_of
 from controller.domain.charger_tools import ChargerHealth, Direction, LoggedMessage
-from controller.domain.errors import NotFoundError
+from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import AssetId
 from controller.runtime.charger_overview import ChargerOverview
 from controller.runtime.chargers_door import ChargersDoor
@@ -136,6 +138,33 @@ async def post_password(chargers: Chargers, who: Operator, charger_id: str) -> R
     """By the charger's own protocol; nobody sees it, and the old one counts until the new one is used."""
     await chargers.rotate_password(AssetId(charger_id), who)
     return wire.reply({"charger": charger_id})
+
+
+@router.post(
+    "/chargers/{charger_id}/security",
+    summary="Raise a charger's security profile",
+    response_model=SecurityOut,
+    responses=documented(404, 409, 422),
+)
+async def post_security(chargers: Chargers, who: Operator, charger_id: str, body: SecurityIn) -> Response:
+    """By the charger's own protocol, a step at a time; it starts anew after each, so this takes minutes.
+
+    A charger that does not follow stays where it got to, and the answer says where it stopped.
+    """
+    if not body.confirm:
+        raise ConflictError("it starts anew after each step: send it again with confirm = true")
+    raised = await chargers.raise_security(
+        AssetId(charger_id), body.profile, url=body.url, interface=body.interface, who=who
+    )
+    return wire.reply(
+        {
+            "charger": charger_id,
+            "before": raised.before,
+            "reached": raised.reached,
+            "steps": list(raised.steps),
+            "stopped": raised.stopped,
+        }
+    )
 
 
 @router.get("/charger-health", summary="How the chargers are", response_model=list[HealthOut])

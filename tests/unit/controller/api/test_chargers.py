@@ -23,6 +23,7 @@ from controller.domain.charger_tools import (
     FieldFacts,
     LoggedMessage,
     RequestForm,
+    SecurityRaise,
     StationFacts,
 )
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
@@ -140,6 +141,19 @@ class FakeTools:
         """Lets anybody in."""
         self.asked.append((identity, charge_point))
         return "once"
+
+    async def raise_security(
+        self, charge_point: AssetId, profile: int, *, url: str, interface: str
+    ) -> SecurityRaise:
+        """As far as 2."""
+        self.asked.append((charge_point, profile, url, interface))
+        return SecurityRaise(
+            charge_point=charge_point,
+            before=1,
+            reached=2,
+            steps=("came back with security profile 2",),
+            stopped="it took no certificate",
+        )
 
     async def rotate_password(self, charge_point: AssetId) -> None:
         """Always works."""
@@ -289,3 +303,28 @@ async def test_only_operators_reach_the_chargers(tmp_path: Path) -> None:
         answer = await api.call("POST", "/api/operator/chargers/cp-1/ocpp", "resident-token", body)
         assert answer.status_code == 403
         assert tools.asked == []
+
+
+async def test_raising_security_is_confirmed_and_says_where_it_stopped(tmp_path: Path) -> None:
+    """What is no profile or no encrypted address is 422; the event names how far it got."""
+    async with chargers_api(tmp_path) as (api, tools, door):
+        address = "/api/operator/chargers/cp-1/security"
+        assert (await api.call("POST", address, OPERATOR, {"profile": 3})).status_code == 409
+        for wrong in (
+            {"profile": 4},
+            {"profile": 2, "url": "ws://here/ocpp"},
+            {"profile": 2, "interface": "x"},
+        ):
+            assert (await api.call("POST", address, OPERATOR, {**wrong, "confirm": True})).status_code == 422
+        assert tools.asked == []
+        answer = await api.call("POST", address, OPERATOR, {"profile": 3, "confirm": True})
+        assert answer.json() == {
+            "charger": "cp-1",
+            "before": 1,
+            "reached": 2,
+            "steps": ["came back with security profile 2"],
+            "stopped": "it took no certificate",
+        }
+        assert tools.asked == [("cp-1", 3, "", "Wired0")]
+        async with door.controller.store.unit() as unit:
+            assert (await unit.events(limit=1))[0].what == "raised its security profile to 2"

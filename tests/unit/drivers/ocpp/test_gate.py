@@ -173,3 +173,22 @@ def test_the_refused_are_bounded() -> None:
     assert len(place.refused) == REFUSED_KEPT
     place.knock("/ocpp/SN-0")
     assert place.waiting == {"SN-0": 1}
+
+
+def test_who_is_admitted_where_encrypted_connections_are_taken_gets_a_password() -> None:
+    """Without a passwords file too: over TLS nobody gets in without a proof."""
+    found = Gate((ONE, TWO), passwords=None, versions=VERSIONS, encrypted=True)
+    found.knock("/ocpp/SERIAL-77")
+    password = found.admit("SERIAL-77", AssetId("cp-1"))
+    assert password
+    assert found.enter(ONE, basic("SERIAL-77", password), tls=True, certificate_name="") == 2
+    assert found.enter(TWO, "", tls=False, certificate_name="") == 0
+
+
+def test_on_an_open_socket_a_new_password_counts_from_its_first_use() -> None:
+    """Until then the open socket stays open; afterwards it is closed to that charger."""
+    found = gate()
+    found.expect_password(AssetId("cp-1"), "fresh")
+    assert found.enter(ONE, "", tls=False, certificate_name="") == 0
+    assert found.enter(ONE, basic("cp-1", "fresh"), tls=False, certificate_name="") == 1
+    assert isinstance(found.enter(ONE, "", tls=False, certificate_name=""), Refused)
