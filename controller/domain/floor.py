@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from controller.domain.ids import AssetId
 
@@ -49,9 +49,8 @@ class FloorHours:
 
     def _since_s(self, at: datetime) -> float:
         """How long ago the hours began last, in [0, 86 400) [s]."""
-        utc = at.astimezone(UTC)
-        midnight = utc.replace(hour=0, minute=0, second=0, microsecond=0)
-        return ((utc - midnight).total_seconds() - self.start_s) % DAY_S
+        # UTC days begin at whole multiples of a day since 1970.
+        return (at.timestamp() - self.start_s) % DAY_S
 
 
 NOTHING = FloorHours(start_s=0, length_s=0, power_kw=0.0)

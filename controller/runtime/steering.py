@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 from typing import assert_never
 
 import numpy as np
 
 from controller.config import SafetySettings
-from controller.domain.assets import ChargePoint, Load, Phases, Vehicle
+from controller.domain.assets import ChargePoint, Load, Vehicle
 from controller.domain.floor import NOTHING, Floor
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
@@ -34,7 +35,8 @@ from controller.domain.units import FloatArray
 from controller.runtime.people import People
 from controller.runtime.plan import PlanGuide
 from controller.runtime.restraint import Comeback, MessageBudget
-from controller.setpoints.base_load import BaseLoad, Group, Reserved, base_load, rooms, shares
+from controller.runtime.silence import Silence
+from controller.setpoints.base_load import BaseLoad, Group, base_load, rooms, shares
 from controller.setpoints.candidate import (
     Candidate,
     CarContext,
@@ -42,7 +44,7 @@ from controller.setpoints.candidate import (
     car_candidate,
     roof_candidate,
 )
-from controller.setpoints.safety import Decision, fit
+from controller.setpoints.safety import Decision, Fitter
 from controller.state import NeighbourhoodState
 from controller.state.model import is_stale
 
@@ -55,10 +57,6 @@ SAME_KW = 1e-3
 CHANGE_KW = 0.3
 """A smaller change towards the plan is not worth a message; one that keeps a limit always is."""
 PLAN_CODES = frozenset({ReasonCode.PLAN, ReasonCode.FALLBACK, ReasonCode.DEPARTURE, ReasonCode.CHARGE_NOW})
-FLOOR_CLOCK_MARGIN = timedelta(minutes=15)
-"""A charger's own hours count this much longer at both ends: clocks differ, and changes are put off."""
-RESERVE_MARGIN_S = 30.0
-"""A silent charger's last setpoint counts this much longer than it is valid [s]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +104,6 @@ class Steering:
     """The energy with which a car was last seen."""
     doubts: dict[AssetId, Doubt] = field(default_factory=dict)
     """Setpoints that were sent and not answered, until one is."""
-    _heard: set[AssetId] = field(default_factory=set)
-    _first_at: datetime | None = None
     _transactions: dict[AssetId, tuple[bool, str | None]] = field(default_factory=dict)
     _last_kw: dict[NodeId, FloatArray] = field(default_factory=dict)
     _mean: BaseLoad | None = None
@@ -121,6 +117,8 @@ class Steering:
         self._place = {node.id: i for i, node in enumerate(nodes)}
         self._load_nodes = np.array([self._place[load.node] for load in self.site.loads], dtype=np.int64)
         self._roofs = {roof.id for roof in self.site.pv}
+        self._fitter = Fitter(self.site.network)
+        self._silence = Silence(site=self.site, settings=self.settings)
         self._load_shares = shares([load.phases for load in self.site.loads])
 
     def vehicle_on(self, state: NeighbourhoodState, point: AssetId) -> Vehicle | None:
@@ -132,9 +130,11 @@ class Steering:
 
     def energy_kwh(self, state: NeighbourhoodState, point: AssetId, now: datetime) -> float | None:
         """What the battery of the car on a charger holds [kWh]; None: unknown or too old to rely on."""
-        car = state.cars.get(point)
         vehicle = self.vehicle_on(state, point)
-        if car is None or vehicle is None or car.soc_fraction is None:
+        return None if vehicle is None else self._energy_in_kwh(vehicle, state.cars.get(point), now)
+
+    def _energy_in_kwh(self, vehicle: Vehicle, car: CarReading | None, now: datetime) -> float | None:
+        if car is None or car.soc_fraction is None:
             return None
         if is_stale(car.at, now, self.settings.meter_stale_s):
             return None
@@ -155,20 +155,16 @@ class Steering:
             *self._roof_candidates(state, plan, steerable, now),
         ]
         # Whoever ignores its setpoints is no room for the others to reckon with, and is told to stand still.
-        wild = [c for c in candidates if state.ignores(c.asset)]
+        ignoring = {point for point in state.obedience if state.ignores(point)}
+        wild = [c for c in candidates if c.asset in ignoring]
         base = self._base_load(state, candidates, steerable - {c.asset for c in wild}, now)
-        candidates = [c for c in candidates if not state.ignores(c.asset)]
-        limits = {
-            node.id: people.limit_at(self.site.network, node.id, now) for node in self.site.network.nodes
-        }
+        candidates = [c for c in candidates if c.asset not in ignoring]
+        network = self.site.network
+        limits = {node.id: people.limit_at(network, node.id, now) for node in network.nodes}
         # A node that is limited in one direction only has a limit all the same.
-        limited = {
-            key: limit
-            for key, limit in limits.items()
-            if np.isfinite(limit.import_kw) or np.isfinite(limit.export_kw)
-        }
-        room = rooms(self.site.network, base, limited, self.settings.margin_fraction)
-        decisions = {d.asset: d for d in fit(candidates, room, self.site.network)}
+        limited = {key: limit for key, limit in limits.items() if min(limit.import_kw, limit.export_kw) < inf}
+        room = rooms(network, base, limited, self.settings.margin_fraction)
+        decisions = {d.asset: d for d in self._fitter.fit(candidates, room)}
         for each in wild:
             reason = Reason(code=ReasonCode.IGNORES_PROFILE, subject=each.asset)
             decisions[each.asset] = Decision(asset=each.asset, power_kw=0.0, reason=reason)
@@ -294,17 +290,17 @@ class Steering:
         point: ChargePoint,
         now: datetime,
     ) -> CarContext:
-        vehicle = self.vehicle_on(state, point.id)
-        energy = self.energy_kwh(state, point.id, now)
-        departure = None
+        vehicle, reading = self.vehicle_on(state, point.id), state.cars.get(point.id)
+        departure = energy = None
         wishes = people.wishes.get(point.id)
         if vehicle is not None:
+            energy = self._energy_in_kwh(vehicle, reading, now)
             departure = next(iter(people.departures_of(vehicle, now)), None)
             wishes = people.wishes.get(vehicle.id, wishes)
         return CarContext(
             point=point,
             vehicle=vehicle,
-            reading=state.cars.get(point.id),
+            reading=reading,
             energy_kwh=energy,
             wishes=wishes,
             departure_at=departure.at_utc if departure is not None else None,
@@ -373,6 +369,7 @@ class Steering:
         all_live = all(node.id in meters for node in self.site.network.nodes if node.metered)
         drawn = np.array([c.drawn_kw for c in candidates])
         steered = Group(
+            nodes=len(self._place),
             node=np.array([self._place[c.node] for c in candidates], dtype=np.int64),
             share=shares([c.phases for c in candidates]),
             high_kw=drawn,
@@ -384,7 +381,7 @@ class Steering:
             self._loads_now(state, now, cached=all_live),
             steered,
             meters,
-            self._reserved(state, steerable, now),
+            self._silence.reserved(state, steerable, now, floor=self.floor, told_kw=self._told_kw),
             self._last_kw,
         )
         for node_id in meters:
@@ -411,50 +408,15 @@ class Steering:
             if last is not None and last.power_kw is not None:
                 high[i] = max(high[i], last.power_kw)
         self._loads = Group(
-            node=self._load_nodes, share=self._load_shares, high_kw=high, low_kw=low, live=live
+            nodes=len(self._place),
+            node=self._load_nodes,
+            share=self._load_shares,
+            high_kw=high,
+            low_kw=low,
+            live=live,
         )
         self._loads_at = now
         return self._loads
-
-    def _reserved(self, state: NeighbourhoodState, steerable: frozenset[AssetId], now: datetime) -> Reserved:
-        """What devices that we cannot reach may do.
-
-        A charger: the larger of its own hours' power and what it was last told, while that holds and a
-        margin longer; a car may have come since we last heard of it. One that was never heard since our own
-        start may still follow what it was told before that, and one that ever ignored a profile may do
-        anything. A battery stands still once its command has run
-        out, and a roof is free.
-        """
-        if self._first_at is None:
-            self._first_at = now
-        self._heard |= steerable
-        life = timedelta(seconds=self.settings.setpoint_life_s + RESERVE_MARGIN_S)
-        starting = now < self._first_at + life
-        site = self.site
-        silent: list[tuple[AssetId, NodeId, Phases, float, float]] = []
-        for point in site.charge_points:
-            unknown = starting and point.id not in self._heard
-            hours = self.floor.get(point.id, NOTHING)
-            by_itself_kw = hours.most_kw(now - FLOOR_CLOCK_MARGIN, now + FLOOR_CLOCK_MARGIN)
-            anything = unknown or point.id in state.obedience
-            high = max(by_itself_kw, point.charge_kw_max if anything else 0.0)
-            low = -point.discharge_kw_max if anything else 0.0
-            silent.append((point.id, point.node, point.phases, low, high))
-        silent += [(b.id, b.node, b.phases, 0.0, 0.0) for b in site.batteries]
-        for roof in site.pv:
-            measured = state.power_kw(roof.id, now, self.settings.meter_stale_s)
-            silent.append(
-                (roof.id, roof.node, roof.phases, -roof.rated_kw if measured is None else measured, 0.0)
-            )
-        high_kw, low_kw = np.zeros((len(site.network.nodes), 4)), np.zeros((len(site.network.nodes), 4))
-        for asset, node, phases, *own in silent:
-            if asset in steerable:
-                continue
-            told = [0.0, *own, *self._told_kw(asset, now - timedelta(seconds=RESERVE_MARGIN_S))]
-            share = shares([phases])[0]
-            high_kw[self._place[node]] += max(told) * share
-            low_kw[self._place[node]] += min(told) * share
-        return Reserved(high_kw=high_kw, low_kw=low_kw)
 
     def _told_kw(self, asset: AssetId, after: datetime) -> Iterator[float]:
         """The powers [kW] of what a device was told and may follow, as far as it ends after an instant."""

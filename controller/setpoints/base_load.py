@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,18 +24,23 @@ from controller.domain.ids import NodeId
 from controller.domain.network import Network
 from controller.domain.reasons import ReasonCode
 from controller.domain.units import BoolArray, FloatArray, IntArray
-from controller.setpoints.safety import SHARE, Room
+from controller.setpoints.rows import SHARE
+from controller.setpoints.safety import Room
+
+_SHARES = {phases: (1.0, *share) for phases, share in SHARE.items()}
 
 
 def shares(phases: Sequence[Phases]) -> FloatArray:
     """How a device's power counts in the total and on each phase, shape (A, 4)."""
-    return np.array([(1.0, *SHARE[one]) for one in phases]).reshape(-1, 4)
+    return np.array([_SHARES[one] for one in phases]).reshape(-1, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Devices with their powers now: loads, or what is steered. A devices."""
+    """Devices with their powers now: loads, or what is steered. A devices in a network of N nodes."""
 
+    nodes: int
+    """N."""
     node: IntArray
     """The place of each device's node in `network.nodes`, shape (A,)."""
     share: FloatArray
@@ -45,6 +51,18 @@ class Group:
     """What counts against export, shape (A,)."""
     live: BoolArray
     """Whether a live meter says so, shape (A,)."""
+
+    @cached_property
+    def at_nodes(self) -> FloatArray:
+        """What hangs directly under each node, shape (N, 10).
+
+        Columns: the high end (4), the low end (4), how much there is of them and how much of that is live.
+        """
+        extent = np.maximum(np.abs(self.high_kw), np.abs(self.low_kw))
+        high, low = self.high_kw[:, None] * self.share, self.low_kw[:, None] * self.share
+        total = np.zeros((self.nodes, 10))
+        np.add.at(total, self.node, np.column_stack([high, low, extent, extent * self.live]))
+        return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,15 +148,12 @@ def base_load(
     """
     count = len(network.nodes)
     place = {node.id: i for i, node in enumerate(network.nodes)}
-    high, low, drawn = np.zeros((count, 4)), reserved.low_kw.copy(), np.zeros((count, 4))
-    size, live = np.zeros(count), np.zeros(count)
-    np.add.at(high, loads.node, loads.high_kw[:, None] * loads.share)
-    np.add.at(low, loads.node, loads.low_kw[:, None] * loads.share)
-    np.add.at(drawn, steered.node, steered.high_kw[:, None] * steered.share)
-    extent = np.maximum(np.abs(loads.high_kw), np.abs(loads.low_kw))
-    np.add.at(size, loads.node, extent)
-    np.add.at(live, loads.node, extent * loads.live)
-    kept, metered = reserved.high_kw.copy(), np.zeros((count, 4), dtype=np.bool_)
+    # Side by side, so that a node is added to its parent in one go.
+    total = np.hstack([loads.at_nodes, steered.at_nodes[:, :4], reserved.high_kw])
+    high, low, drawn, kept = total[:, :4], total[:, 4:8], total[:, 10:14], total[:, 14:]
+    size, live = total[:, 8], total[:, 9]
+    low += reserved.low_kw
+    metered = np.zeros((count, 4), dtype=np.bool_)
     for node_id in reversed(network.parents_first):
         i = place[node_id]
         meter = meters.get(node_id)
@@ -152,8 +167,7 @@ def base_load(
             high[i] = np.maximum(high[i], at_least_kw[node_id])
         parent = network.by_id[node_id].parent
         if parent is not None:
-            for total in (high, low, drawn, size, live, kept):
-                total[place[parent]] += total[i]
+            total[place[parent]] += total[i]
     observed = np.where(size > 0.0, live / np.where(size > 0.0, size, 1.0), 1.0)
     return BaseLoad(
         high_kw=high + kept,

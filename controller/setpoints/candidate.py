@@ -30,6 +30,10 @@ TRACKING_DEADBAND_KWH = 0.03
 """A plan's energy counts as reached within this."""
 NEVER_H = 1e6
 """The laxity of a car that has no departure."""
+CHARGE_NOW_URGENCY = -1.0
+"""Of a car whose driver pressed 'charge now': that of one with an hour of slack, at least."""
+GUEST_URGENCY = -2.0
+"""Of a car that nobody knows: that of one with two hours of slack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,59 +140,74 @@ def tracking_power_kw(
 
 def car_candidate(context: CarContext, now: datetime) -> Candidate:
     """The layers of a charger with a car on it."""
-    point = context.point
-    window = _car_window(context)
+    point, car_high_kw = context.point, _car_high_kw(context)
+    low_kw = _car_low_kw(context)
+    min_kw = point.charge_kw_min if point.phases is Phases.THREE else 0.0
+    high_kw = car_high_kw if car_high_kw >= min_kw else 0.0
     mode = context.wishes.mode if context.wishes is not None else WishKind.NONE
+    safe_kw, must_kw = min(context.safe_kw, car_high_kw), 0.0
+    laxity_h = NEVER_H if mode is WishKind.PAUSE else _laxity_h(context, high_kw, now)
+    urgency = -laxity_h
     if mode is WishKind.PAUSE:
-        paused = Reason(code=ReasonCode.PERSON_STOP, subject=point.id)
         # Also when we fall silent: what a person stopped does not begin again by itself.
-        return replace(window, low_kw=0.0, high_kw=0.0, want_kw=0.0, must_kw=0.0, safe_kw=0.0, reason=paused)
-    laxity_h = _laxity_h(context, window.high_kw, now)
-    candidate = replace(window, urgency=-laxity_h)
-    if mode is WishKind.CHARGE_NOW:
-        chosen = candidate.wanting(candidate.high_kw, Reason(code=ReasonCode.CHARGE_NOW, subject=point.id))
-        return replace(chosen, urgency=max(chosen.urgency, -1.0))
-    if laxity_h < URGENT_LAXITY_H:
-        until = (
-            f"{context.departure_at.astimezone(AMSTERDAM):%H:%M}" if context.departure_at is not None else ""
-        )
+        low_kw = high_kw = want_kw = safe_kw = 0.0
+        reason = Reason(code=ReasonCode.PERSON_STOP, subject=point.id)
+    elif mode is WishKind.CHARGE_NOW:
+        want_kw, urgency = high_kw, max(urgency, CHARGE_NOW_URGENCY)
+        reason = Reason(code=ReasonCode.CHARGE_NOW, subject=point.id)
+    elif laxity_h < URGENT_LAXITY_H:
+        want_kw = must_kw = high_kw
         reason = Reason(
-            code=ReasonCode.DEPARTURE, subject=point.id, value=context.departure_kwh, unit="kWh", until=until
+            code=ReasonCode.DEPARTURE,
+            subject=point.id,
+            value=context.departure_kwh,
+            unit="kWh",
+            until=""
+            if context.departure_at is None
+            else f"{context.departure_at.astimezone(AMSTERDAM):%H:%M}",
         )
-        return replace(candidate.wanting(candidate.high_kw, reason), must_kw=candidate.high_kw)
-    return _follow_plan(candidate, context, now)
-
-
-def _car_window(context: CarContext) -> Candidate:
-    """What charger, car and owner allow, with nothing wanted yet."""
-    point, vehicle, reading = context.point, context.vehicle, context.reading
-    high = point.charge_kw_max
-    if vehicle is not None:
-        high = min(high, vehicle.charge_kw_max)
-    if reading is not None and reading.charge_kw_max is not None:
-        high = min(high, reading.charge_kw_max)
-    low = 0.0
-    if vehicle is not None and vehicle.discharge_opt_in and context.energy_kwh is not None:
-        never = context.wishes is not None and context.wishes.never_discharge
-        offered = reading.discharge_kw_max if reading is not None else None
-        room = context.energy_kwh > vehicle.min_kwh + DISCHARGE_RESERVE_KWH
-        if room and not never and context.discharge_stopped is None and offered is not None:
-            low = -min(point.discharge_kw_max, vehicle.discharge_kw_max, offered)
-    minimum = point.charge_kw_min if point.phases is Phases.THREE else 0.0
+    elif context.vehicle is None:
+        want_kw, urgency = high_kw, GUEST_URGENCY
+        reason = Reason(code=ReasonCode.CHARGE_NOW, subject=point.id)
+    else:
+        want_kw, reason = _planned(context, context.vehicle, high_kw, min_kw, now)
     return Candidate(
         asset=point.id,
         node=point.node,
-        low_kw=low,
-        high_kw=high if high >= minimum else 0.0,
-        must_kw=0.0,
-        want_kw=0.0,
-        min_kw=minimum,
-        urgency=-NEVER_H,
-        reason=Reason(code=ReasonCode.PLAN, subject=point.id),
-        safe_kw=min(context.safe_kw, high),
+        low_kw=low_kw,
+        high_kw=high_kw,
+        must_kw=must_kw,
+        want_kw=min(max(want_kw, low_kw), high_kw),
+        min_kw=min_kw,
+        urgency=urgency,
+        reason=reason,
+        safe_kw=safe_kw,
         phases=point.phases,
         drawn_kw=context.drawn_kw,
     )
+
+
+def _car_high_kw(context: CarContext) -> float:
+    """The most that charger and car can charge with."""
+    high_kw, reading = context.point.charge_kw_max, context.reading
+    if context.vehicle is not None:
+        high_kw = min(high_kw, context.vehicle.charge_kw_max)
+    if reading is not None and reading.charge_kw_max is not None:
+        high_kw = min(high_kw, reading.charge_kw_max)
+    return high_kw
+
+
+def _car_low_kw(context: CarContext) -> float:
+    """The most that may be discharged, negative; 0 where anything speaks against it."""
+    vehicle, reading = context.vehicle, context.reading
+    if vehicle is None or not vehicle.discharge_opt_in or context.energy_kwh is None:
+        return 0.0
+    if context.discharge_stopped is not None or reading is None or reading.discharge_kw_max is None:
+        return 0.0
+    never = context.wishes is not None and context.wishes.never_discharge
+    if never or context.energy_kwh <= vehicle.min_kwh + DISCHARGE_RESERVE_KWH:
+        return 0.0
+    return -min(context.point.discharge_kw_max, vehicle.discharge_kw_max, reading.discharge_kw_max)
 
 
 def _laxity_h(context: CarContext, high_kw: float, now: datetime) -> float:
@@ -208,33 +227,26 @@ def _laxity_h(context: CarContext, high_kw: float, now: datetime) -> float:
     return left_h - needed_h
 
 
-def _follow_plan(candidate: Candidate, context: CarContext, now: datetime) -> Candidate:
-    point, vehicle, target = context.point, context.vehicle, context.target
-    if vehicle is None:
-        guest = candidate.wanting(candidate.high_kw, Reason(code=ReasonCode.CHARGE_NOW, subject=point.id))
-        return replace(guest, urgency=-2.0)
+def _planned(
+    context: CarContext, vehicle: Vehicle, high_kw: float, min_kw: float, now: datetime
+) -> tuple[float, Reason]:
+    """What the plan wants of a car [kW], not yet kept inside its window, and who says so."""
+    point, target = context.point.id, context.target
     if context.energy_kwh is None:
         # The plan reckons it as empty, one-way, and buys in its hours; without a plan it charges.
-        planned_kw = candidate.high_kw if target is None else max(target.power_kw, 0.0)
-        return candidate.wanting(
-            whole_power_kw(planned_kw, candidate.min_kw),
-            Reason(code=ReasonCode.NO_DATA, subject=vehicle.id),
-        )
+        planned_kw = high_kw if target is None else max(target.power_kw, 0.0)
+        return whole_power_kw(planned_kw, min_kw), Reason(code=ReasonCode.NO_DATA, subject=vehicle.id)
     if target is None:
         short = context.energy_kwh < max(context.departure_kwh, vehicle.min_kwh)
-        return candidate.wanting(
-            candidate.high_kw if short else 0.0, Reason(code=ReasonCode.FALLBACK, subject=point.id)
-        )
+        return high_kw if short else 0.0, Reason(code=ReasonCode.FALLBACK, subject=point)
     code = ReasonCode.FALLBACK if target.fallback else ReasonCode.PLAN
     power_kw = tracking_power_kw(
         context.energy_kwh, target, now, vehicle.efficiency_charge, vehicle.efficiency_discharge
     )
-    power_kw = whole_power_kw(power_kw, candidate.min_kw)
-    if power_kw > candidate.high_kw >= 0.0 and candidate.high_kw < candidate.min_kw:
+    power_kw = whole_power_kw(power_kw, min_kw)
+    if power_kw > high_kw >= 0.0 and high_kw < min_kw:
         code = ReasonCode.FULL
-    return candidate.wanting(
-        power_kw, Reason(code=code, subject=point.id, value=target.energy_end_kwh, unit="kWh")
-    )
+    return power_kw, Reason(code=code, subject=point, value=target.energy_end_kwh, unit="kWh")
 
 
 def whole_power_kw(power_kw: float, min_kw: float) -> float:

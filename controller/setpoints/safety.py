@@ -25,15 +25,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.domain.assets import Phases
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import Network
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.units import BoolArray, FloatArray, IntArray
 from controller.setpoints.candidate import Candidate
+from controller.setpoints.rows import RowBook, Rows
 
-SHARE = {phases: tuple(phases.share(phase) for phase in range(3)) for phases in Phases}
-"""How a device counts on each phase."""
 TOLERANCE_KW = 1e-6
 """Rounding of the sums; far below what any meter shows."""
 
@@ -83,6 +81,12 @@ class _Row:
 class _Fit:
     """The arrays of one fit; `power_kw` is what is being decided."""
 
+    rows: Rows
+    rooms: Mapping[NodeId, Room]
+    ceiling_kw: FloatArray
+    """Of each row, shape (R,)."""
+    floor_kw: FloatArray
+    """Of each row, shape (R,)."""
     power_kw: FloatArray
     low_kw: FloatArray
     high_kw: FloatArray
@@ -94,81 +98,117 @@ class _Fit:
     """Places, the least urgent first."""
     bound_by: dict[int, Reason]
 
+    def row(self, number: int) -> _Row:
+        """One of the rows."""
+        node = self.rows.node_of[number]
+        return _Row(
+            node,
+            self.rows.members[number],
+            self.rows.weights[number],
+            float(self.ceiling_kw[number]),
+            float(self.floor_kw[number]),
+            self.rooms[node],
+        )
+
     def counted_kw(self, row: _Row) -> float:
         """What the row's devices count for against its ceiling [kW]."""
         places = row.members
         return float(row.weight @ np.maximum(self.power_kw[places], self.drawn_kw[places]))
 
+    def over_kw(self) -> FloatArray:
+        """By how much each row is over its ceiling, shape (R,); negative where there is room."""
+        return self.rows.sums(np.maximum(self.power_kw, self.drawn_kw)) - self.ceiling_kw
 
-def fit(candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room], network: Network) -> list[Decision]:
-    """Decides every device's power inside every room.
+    def short_kw(self) -> FloatArray:
+        """By how much each row is under its floor, shape (R,); negative where there is room."""
+        return self.floor_kw - self.rows.sums(self.power_kw)
 
-    Args:
-        candidates: One per device; their windows are never left.
-        rooms: For the nodes that have a limit.
-        network: The tree.
 
-    Returns:
-        One decision per candidate, in their order. A room that even the windows' edges cannot keep
-        (fixed load over the limit) is used as little as the windows allow.
-    """
-    if not candidates:
-        return []
-    state = _arrays(candidates)
-    rows = _rows(candidates, rooms, network)
-    for row in rows:
-        _under_ceiling(state, row)
-        _over_floor(state, row)
-    _whole_minimums(state, rows, candidates)
-    for row in rows:
-        _over_floor(state, row)
-    return [
-        Decision(
-            asset=candidate.asset,
-            power_kw=float(state.power_kw[i]),
-            reason=state.bound_by.get(i, candidate.reason),
+class Fitter:
+    """Fits the devices of one network, cycle after cycle."""
+
+    def __init__(self, network: Network) -> None:
+        """Takes the tree."""
+        self._book = RowBook(network)
+
+    def fit(self, candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room]) -> list[Decision]:
+        """Decides every device's power inside every room.
+
+        Args:
+            candidates: One per device; their windows are never left.
+            rooms: For the nodes that have a limit.
+
+        Returns:
+            One decision per candidate, in their order. A room that even the windows' edges cannot keep
+            (fixed load over the limit) is used as little as the windows allow.
+        """
+        if not candidates:
+            return []
+        rows = self._book.rows(
+            [(c.node, c.phases) for c in candidates],
+            {node: room.phase_ceiling_kw is not None for node, room in rooms.items()},
         )
-        for i, candidate in enumerate(candidates)
-    ]
+        state = _arrays(candidates, rows, rooms)
+        _inside(state, ceilings=True)
+        _whole_minimums(state, candidates)
+        _inside(state, ceilings=False)
+        return [
+            Decision(asset=candidate.asset, power_kw=power, reason=state.bound_by.get(i, candidate.reason))
+            for i, (candidate, power) in enumerate(zip(candidates, state.power_kw.tolist(), strict=True))
+        ]
 
 
-def _arrays(candidates: Sequence[Candidate]) -> _Fit:
-    urgency = np.array([c.urgency for c in candidates])
+def _arrays(candidates: Sequence[Candidate], rows: Rows, rooms: Mapping[NodeId, Room]) -> _Fit:
+    ceiling: list[float] = []
+    floor: list[float] = []
+    for node in rows.nodes:
+        room = rooms[node]
+        ceiling += (room.ceiling_kw, *(room.phase_ceiling_kw or ()))
+        floor += (room.floor_kw, *(room.phase_floor_kw or ()))
+    want, low, high, must, least, drawn, urgency = np.array(
+        [(c.want_kw, c.low_kw, c.high_kw, c.must_kw, c.min_kw, c.drawn_kw, c.urgency) for c in candidates]
+    ).T.copy()
     return _Fit(
-        power_kw=np.array([c.want_kw for c in candidates]),
-        low_kw=np.array([c.low_kw for c in candidates]),
-        high_kw=np.array([c.high_kw for c in candidates]),
-        must_kw=np.array([c.must_kw for c in candidates]),
-        min_kw=np.array([c.min_kw for c in candidates]),
+        rows=rows,
+        rooms=rooms,
+        ceiling_kw=np.array(ceiling),
+        floor_kw=np.array(floor),
+        power_kw=want,
+        low_kw=low,
+        high_kw=high,
+        must_kw=must,
+        min_kw=least,
         production=np.array([c.production for c in candidates]),
-        drawn_kw=np.minimum([c.drawn_kw for c in candidates], 0.0),
+        drawn_kw=np.minimum(drawn, 0.0),
         order=np.argsort(urgency, kind="stable"),
         bound_by={},
     )
 
 
-def _rows(candidates: Sequence[Candidate], rooms: Mapping[NodeId, Room], network: Network) -> list[_Row]:
-    """The rows of all nodes, children before parents."""
-    members: dict[NodeId, list[int]] = {}
-    for i, candidate in enumerate(candidates):
-        for node in network.paths[candidate.node]:
-            if node in rooms:
-                members.setdefault(node, []).append(i)
-    rows: list[_Row] = []
-    for node in reversed(network.parents_first):
-        if node not in members:
-            continue
-        places = np.array(members[node], dtype=np.int64)
-        room = rooms[node]
-        rows.append(_Row(node, places, np.ones(places.size), room.ceiling_kw, room.floor_kw, room))
-        if room.phase_ceiling_kw is None or room.phase_floor_kw is None:
-            continue
-        for phase in range(3):
-            weight = np.array([SHARE[candidates[i].phases][phase] for i in members[node]])
-            rows.append(
-                _Row(node, places, weight, room.phase_ceiling_kw[phase], room.phase_floor_kw[phase], room)
-            )
-    return rows
+def _inside(state: _Fit, *, ceilings: bool) -> None:
+    """Goes through the rows, children before parents, and brings each inside that is not.
+
+    All rows are summed at once, and again only after one of them changed something: nearly always none does.
+
+    Args:
+        state: Of the fit.
+        ceilings: Whether ceilings count as well as floors.
+    """
+    # Sums in another order differ by less than that; each row is looked at exactly before it is touched.
+    about_kw = 0.99 * TOLERANCE_KW
+    begin, end = 0, len(state.rows.members)
+    while begin < end:
+        outside = state.short_kw()[begin:] > about_kw
+        if ceilings:
+            outside |= state.over_kw()[begin:] > about_kw
+        if not outside.any():
+            return
+        number = begin + int(np.argmax(outside))
+        row = state.row(number)
+        if ceilings:
+            _under_ceiling(state, row)
+        _over_floor(state, row)
+        begin = number + 1
 
 
 def _under_ceiling(state: _Fit, row: _Row) -> None:
@@ -227,38 +267,39 @@ def _change(state: _Fit, places: IntArray, by_kw: FloatArray, reason: Reason) ->
         state.bound_by[place] = reason
 
 
-def _whole_minimums(state: _Fit, rows: Sequence[_Row], candidates: Sequence[Candidate]) -> None:
+def _whole_minimums(state: _Fit, candidates: Sequence[Candidate]) -> None:
     """Nobody is left between 0 and the minimum: the most urgent get the minimum where it fits."""
     magnitude = np.abs(state.power_kw)
     between = np.flatnonzero((magnitude > TOLERANCE_KW) & (magnitude < state.min_kw - TOLERANCE_KW))
     if not between.size:
         return
-    wanted = np.sign(state.power_kw[between]) * state.min_kw[between]
+    wanted = dict(
+        zip(
+            between.tolist(),
+            (np.sign(state.power_kw[between]) * state.min_kw[between]).tolist(),
+            strict=True,
+        )
+    )
     state.power_kw[between] = 0.0
-    used = [float(row.weight @ state.power_kw[row.members]) for row in rows]
-    counted = [state.counted_kw(row) for row in rows]
-    rows_of: dict[int, list[tuple[int, float]]] = {int(i): [] for i in between}
-    for r, row in enumerate(rows):
-        for place, weight in zip(row.members.tolist(), row.weight.tolist(), strict=True):
-            if place in rows_of and weight > 0.0:
-                rows_of[place].append((r, weight))
-    rank = {int(place): k for k, place in enumerate(state.order.tolist())}
-    for place, power in sorted(
-        zip(between.tolist(), wanted.tolist(), strict=True), key=lambda pair: -rank[pair[0]]
-    ):
+    free, spare = (-state.over_kw()).tolist(), (-state.short_kw()).tolist()
+    for place in reversed(state.order.tolist()):
+        if place not in wanted:
+            continue
+        power = wanted[place]
+        rows = state.rows.of_device[place]
         inside = state.low_kw[place] - TOLERANCE_KW <= power <= state.high_kw[place] + TOLERANCE_KW
         # Charging can only break a ceiling and discharge only a floor: where a ceiling is broken already,
         # discharge that does not mend all of it still mends some.
         if inside and all(
-            counted[r] + weight * power <= rows[r].ceiling_kw + TOLERANCE_KW
+            weight * power <= free[r] + TOLERANCE_KW
             if power > 0.0
-            else used[r] + weight * power >= rows[r].floor_kw - TOLERANCE_KW
-            for r, weight in rows_of[place]
+            else spare[r] + weight * power >= -TOLERANCE_KW
+            for r, weight in rows
         ):
             state.power_kw[place] = power
-            for r, weight in rows_of[place]:
-                used[r] += weight * power
-                counted[r] += weight * max(power, state.drawn_kw[place])
+            for r, weight in rows:
+                spare[r] += weight * power
+                free[r] -= weight * max(power, state.drawn_kw[place])
         else:
             bound = state.bound_by.get(place, candidates[place].reason)
             state.bound_by[place] = Reason(

@@ -12,7 +12,7 @@ import pytest
 
 from controller.domain.ids import AssetId
 from controller.domain.setpoints import SAFE_TAIL, Rejected
-from controller.runtime.steering import RESERVE_MARGIN_S
+from controller.runtime.silence import RESERVE_MARGIN_S
 from sim.chargers.faults import Fault
 from tests.support.field import AWAY, PERIOD_S, field
 from tests.support.neighbourhood import site

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
 from controller.setpoints.candidate import Candidate
-from controller.setpoints.safety import Room, fit
+from controller.setpoints.rows import RowBook
+from controller.setpoints.safety import Fitter, Room
 from tests.support.neighbourhood import network
 
 NODES = ("t", "f1", "f2")
@@ -60,7 +61,7 @@ def test_import_limits_are_kept_and_windows_never_left(
         NodeId(name): Room(ceiling_kw=ceiling, floor_kw=-1e9)
         for name, ceiling in zip(NODES, ceilings, strict=True)
     }
-    decided = fit(given_candidates, rooms, tree)
+    decided = Fitter(tree).fit(given_candidates, rooms)
     for candidate, decision in zip(given_candidates, decided, strict=True):
         low, high = min(candidate.low_kw, 0.0), max(candidate.high_kw, 0.0)
         assert low - EPSILON_KW <= decision.power_kw <= high + EPSILON_KW
@@ -82,7 +83,7 @@ def test_roofs_and_discharge_give_way_to_an_export_limit(
 ) -> None:
     """Export is brought inside by less discharge, more charging, and less sun."""
     rooms = {NodeId("t"): Room(ceiling_kw=1e9, floor_kw=-up_kw)}
-    decided = fit(given_candidates, rooms, network())
+    decided = Fitter(network()).fit(given_candidates, rooms)
     assert sum(decision.power_kw for decision in decided) >= -up_kw - EPSILON_KW
 
 
@@ -104,9 +105,54 @@ def test_as_many_get_the_minimum_as_fit(count: int, ceiling: float) -> None:
         )
         for i in range(count)
     ]
-    decided = np.array(
-        [d.power_kw for d in fit(wishes, {NodeId("f1"): Room(ceiling_kw=ceiling, floor_kw=0.0)}, network())]
-    )
+    rooms = {NodeId("f1"): Room(ceiling_kw=ceiling, floor_kw=0.0)}
+    decided = np.array([d.power_kw for d in Fitter(network()).fit(wishes, rooms)])
     assert decided.sum() <= ceiling + EPSILON_KW
     assert decided.sum() >= min(ceiling, 11.0 * count) - 4.14 - EPSILON_KW
     assert ((decided < EPSILON_KW) | (decided >= 4.14 - EPSILON_KW)).all()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(candidates(), max_size=8, unique_by=lambda c: c.asset),
+            st.lists(st.tuples(st.floats(-5.0, 60.0), st.floats(-40.0, 5.0)), min_size=3, max_size=3),
+            st.sets(st.sampled_from(NODES)),
+        ),
+        min_size=2,
+        max_size=4,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_what_is_kept_from_fit_to_fit_changes_none(
+    fits: list[tuple[list[Candidate], list[tuple[float, float]], set[str]]],
+) -> None:
+    """Devices, limited nodes and phases change in between: as if each fit were the first."""
+    kept = Fitter(network())
+    for devices, spans, per_phase in fits:
+        rooms = {}
+        for name, (ceiling, floor) in zip(NODES, spans, strict=True):
+            phased = name in per_phase
+            rooms[NodeId(name)] = Room(
+                ceiling_kw=ceiling,
+                floor_kw=floor,
+                phase_ceiling_kw=(ceiling / 3.0,) * 3 if phased else None,
+                phase_floor_kw=(floor / 3.0,) * 3 if phased else None,
+            )
+        limited = {name: rooms[name] for name in rooms if name != "f2" or len(devices) % 2}
+        assert kept.fit(devices, limited) == Fitter(network()).fit(devices, limited)
+
+
+@given(st.lists(candidates(), min_size=1, max_size=8), st.sets(st.sampled_from(NODES)))
+def test_rows_sum_what_lies_below(devices: list[Candidate], per_phase: set[str]) -> None:
+    """Against a sum by hand along the paths; a three-phase device counts a third on each phase."""
+    tree = network()
+    limited = {NodeId(name): name in per_phase for name in NODES}
+    rows = RowBook(tree).rows([(c.node, c.phases) for c in devices], limited)
+    summed = iter(rows.sums(np.array([c.want_kw for c in devices])).tolist())
+    for node in rows.nodes:
+        below = sum(c.want_kw for c in devices if node in tree.paths[c.node])
+        assert abs(next(summed) - below) < EPSILON_KW
+        for _ in range(3 if limited[node] else 0):
+            assert abs(next(summed) - below / 3.0) < EPSILON_KW
+    assert next(summed, None) is None
