@@ -232,7 +232,7 @@ class Closing:
     async def _quarters(self, starts: Sequence[datetime]) -> dict[datetime, _Quarter]:
         """What was traded, by quarter-hour; one that was not cleared is not there."""
         found = {}
-        for page in batched(starts, PAGE // QUARTER, strict=False):
+        for page in batched(starts, PAGE // QUARTER):
             async with self.controller.store.unit() as unit:
                 for start in page:
                     result = await unit.result(start)

@@ -25,20 +25,19 @@ _EMPTY: list[bytes] = []
 """The file of an empty database, once one was made: the migrations are the slowest part of many tests."""
 
 
-async def _empty_database(folder: Path) -> bytes:
-    if not _EMPTY:
-        path = folder / "empty.sqlite3"
-        await (await open_store(path)).close()
-        _EMPTY.append(path.read_bytes())
-        path.unlink()
-    return _EMPTY[0]
+def _copied(path: Path) -> bool:
+    """Whether there is a database at the path, if need be a copy of an empty one."""
+    if not path.exists() and _EMPTY:
+        path.write_bytes(_EMPTY[0])
+    return path.exists()
 
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[SqlStore]:
     """A store that is closed at the block's end; a new one is a copy of an empty one."""
-    if not path.exists():
-        path.write_bytes(await _empty_database(path.parent))
+    if not _copied(path):
+        await (await open_store(path)).close()
+        _EMPTY.append(path.read_bytes())  # noqa: ASYNC240  # some pages, once
     store = await open_store(path)
     try:
         yield store
