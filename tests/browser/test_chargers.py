@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ class Tools(Browsing):
         field = self.find(f'[aria-label="{label}"]')
         self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
         field.click()
-        path = f"//div[contains(@class,'q-menu')]//div[contains(@class,'q-item')][starts-with(normalize-space(.), '{option}')]"
+        item = f"div[contains(@class,'q-item')][starts-with(normalize-space(.), '{option}')]"
+        path = f"//div[contains(@class,'q-menu')]//{item}"
         self.until(lambda: self.browser.find_elements(By.XPATH, path))
         self.browser.find_element(By.XPATH, path).click()
 
@@ -179,6 +181,44 @@ def test_a_stranger_is_let_in_and_another_is_refused(tools: Tools) -> None:
     tools.yard.run(tools.yard.knock("SN-78"))
     tools.until(lambda: "SN-78" in tools.find('[aria-label="Waiting chargers"]').text)
     assert tools.complaints() == []
+
+
+_NAMELESS = """
+return [...document.querySelectorAll('main :is(button, input, select, textarea, summary, a)')]
+  .filter((e) => e.offsetParent !== null)
+  .filter((e) => !(e.innerText.trim() || e.getAttribute('aria-label') || (e.labels && e.labels.length)))
+  .map((e) => e.outerHTML.slice(0, 200))
+"""
+"""The controls that have no name."""
+_LINE_PX = 12
+"""Controls whose tops differ by less stand in one line."""
+_FOCUS = """
+const e = document.activeElement;
+return e.closest('main') ? e.getBoundingClientRect().top + window.scrollY : null;
+"""
+
+
+@pytest.mark.parametrize("page", ["/operator/chargers", "/operator/chargers/cp-1", "/operator/waiting"])
+def test_every_control_has_a_name_and_the_keyboard_reaches_it_in_reading_order(
+    tools: Tools, page: str
+) -> None:
+    """On a phone, where all stands in one column: the focus only goes down the page."""
+    tools.open(tools.yard.token, "en", PHONE)
+    tools.browser.get(f"{tools.url}{page}")
+    tools.find("main h1")
+    tools.until(lambda: "test street" in tools.text())
+    assert tools.browser.execute_script(_NAMELESS) == []
+    body = tools.find("body")
+    places: list[float] = []
+    for _ in range(18):
+        body.send_keys(Keys.TAB)
+        body = tools.browser.switch_to.active_element
+        if body.tag_name == "body":
+            break
+        place = tools.browser.execute_script(_FOCUS)
+        places += [] if place is None else [float(place)]
+    assert all(later > earlier - _LINE_PX for earlier, later in pairwise(places))
+    assert page == "/operator/waiting" or len(places) > 8
 
 
 def test_only_operators_open_these_pages(tools: Tools) -> None:

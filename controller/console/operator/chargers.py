@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from controller.console.live import text
+from controller.console.operator.links import charger_link
 from controller.console.operator.panels import table_html
 from controller.runtime.door import ChargerView
 from controller.texts import Translator, mark, sentence
@@ -67,13 +68,14 @@ def page_count(count: int) -> int:
     return max(1, -(-count // PAGE_ROWS))
 
 
-def chargers_html(views: Sequence[ChargerView], page: int, words: Translator) -> str:
+def chargers_html(views: Sequence[ChargerView], page: int, words: Translator, *, linked: bool = False) -> str:
     """One page of chargers.
 
     Args:
         views: The chargers that fit.
         page: Counted from 0.
         words: The language.
+        linked: Whether each charger has a page of its own.
     """
     heads = [
         words.say("Charger"),
@@ -87,19 +89,20 @@ def chargers_html(views: Sequence[ChargerView], page: int, words: Translator) ->
     shown = views[page * PAGE_ROWS : (page + 1) * PAGE_ROWS]
     return table_html(
         heads,
-        [_cells(view, words) for view in shown],
+        [_cells(view, words, linked=linked) for view in shown],
         empty=words.say("No charger fits."),
         caption=words.say("Chargers and cars"),
     )
 
 
-def _cells(view: ChargerView, words: Translator) -> list[str]:
+def _cells(view: ChargerView, words: Translator, *, linked: bool) -> list[str]:
+    name = charger_link(view.id) if linked else f"<b>{text(view.id)}</b>"
     setpoint = ""
     if view.setpoint_kw is not None and view.plugged:
         asked = words.say("asked {power}", power=words.power(view.setpoint_kw))
         setpoint = f" <small>{text(asked)}</small>"
     return [
-        f"<b>{text(view.id)}</b> <small>{text(view.node)}</small>",
+        f"{name} <small>{text(view.node)}</small>",
         text(view.vehicle or UNKNOWN),
         state_html(view, words),
         soc_html(view.soc_fraction, words) if view.plugged else UNKNOWN,

@@ -149,7 +149,8 @@ class OperatorPage:
         fitting = chosen(state.chargers, self._choice)
         pages = page_count(len(fitting))
         page = min(self._choice.page, pages - 1)
-        self._chargers.show(chargers_html(fitting, page, self._words))
+        linked = self._visit.feed.chargers is not None
+        self._chargers.show(chargers_html(fitting, page, self._words, linked=linked))
         line = self._words.say(
             "Chargers: {count} · page {page} of {pages}",
             count=self._words.number(len(fitting)),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from controller.console.feed import Feed
+from controller.runtime.charger_overview import ChargerOverview
+from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import LedgerView, StateView
 from tests.support.fake_door import FakeDoor
+from tests.support.fake_overview import overview
 
 
 class _Clock:
@@ -58,3 +63,29 @@ async def test_the_newest_postings_are_kept_and_only_new_ones_read() -> None:
     second = await feed.ledger_tail()
     assert [row for row, _ in first.postings] == [row for row, _ in second.postings] == [1, 2]
     assert door.after == [0, 2]
+
+
+class _CountingTools(ChargersDoor):
+    """Counts the looks at the chargers."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def overview(self) -> Sequence[ChargerOverview]:
+        """One charger, counted."""
+        self.looks += 1
+        return [overview("charger-01")]
+
+
+async def test_chargers_are_looked_at_every_other_second() -> None:
+    """However many pages are open; without tools there are none."""
+    clock, tools = _Clock(), _CountingTools()
+    feed = Feed(_CountingDoor(), clock, chargers=tools)
+    for at_s, looks in ((0.0, 1), (1.0, 1), (2.0, 2), (2.5, 2)):
+        clock.at_s = at_s
+        assert list(await feed.overview()) == ["charger-01"]
+        assert tools.looks == looks
+    feed.forget()
+    await feed.overview()
+    assert tools.looks == 3
+    assert await Feed(_CountingDoor()).overview() == {}

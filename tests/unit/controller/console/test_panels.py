@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import time, timedelta
-from html.parser import HTMLParser
 
 import pytest
 
@@ -34,33 +33,9 @@ from market.ledger import PostingReason
 from market.orders import RefusalCode
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_views import FEEDER, RESIDENT, START, fake_postings
+from tests.support.markup import well_formed
 
 _NL, _EN = translator(Language.DUTCH), translator(Language.ENGLISH)
-_VOID = {"br", "input", "path", "rect"}
-
-
-class _Balanced(HTMLParser):
-    """Checks that every element that opens also closes, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        """Opens."""
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Closes what was opened last."""
-        assert self.open.pop() == tag
-
-
-def _well_formed(html: str) -> str:
-    parser = _Balanced()
-    parser.feed(html)
-    assert not parser.open
-    return html
 
 
 def test_what_others_wrote_shows_and_does_nothing() -> None:
@@ -72,7 +47,7 @@ async def test_the_strip_shows_magnitudes_with_units() -> None:
     """The sun is shown as production without a sign, discharge tells when it is stopped."""
     door = FakeDoor()
     door.discharge_stopped = True
-    html = _well_formed(panels.strip_html(await door.state(), _NL))
+    html = well_formed(panels.strip_html(await door.state(), _NL))
     assert "Zon" in html
     assert "stilgezet door beheer" in html
     assert "0,184\N{NO-BREAK SPACE}€/kWh" in html
@@ -81,7 +56,7 @@ async def test_the_strip_shows_magnitudes_with_units() -> None:
 
 async def test_alarms_stand_in_their_order_each_with_what_to_do() -> None:
     """The most urgent first, with a word for the urgency, not colour alone; none is calm."""
-    html = _well_formed(panels.alarms_html((await FakeDoor().state()).alarms, _EN))
+    html = well_formed(panels.alarms_html((await FakeDoor().state()).alarms, _EN))
     assert html.index("Over its limit") < html.index("Device is silent") < html.index("stopped reporting")
     assert "call the grid operator" in html
     assert "Now" in html
@@ -101,7 +76,7 @@ async def test_the_tree_shows_small_nodes_only_under_the_one_looked_at() -> None
 
 async def test_the_tree_says_in_words_how_full_a_node_is() -> None:
     """Over, nearly full, unknown: each has a sign and a text beside its colour."""
-    html = _well_formed(tree_html((await FakeDoor().state()).nodes, "feeder-1", _EN))
+    html = well_formed(tree_html((await FakeDoor().state()).nodes, "feeder-1", _EN))
     assert "▲ 141.5 / 138.0" in html
     for words in ("over the limit", "unknown", "room left", "estimated, 60% metered"):
         assert words in html
@@ -144,7 +119,7 @@ async def test_chargers_are_filtered_and_paged_out_of_a_thousand() -> None:
     }
     assert all(not view.plugged for view in chosen(views, Choice(state="free")))
     assert [view.id for view in chosen(views, Choice(state="risk"))] == ["charger-01"]
-    html = _well_formed(chargers_html(views, 1, _NL))
+    html = well_formed(chargers_html(views, 1, _NL))
     assert html.count("<tr>") == PAGE_ROWS + 1
     assert "Geen laadpunt voldoet" in chargers_html([], 0, _NL)
 
@@ -163,7 +138,7 @@ async def test_every_charger_state_is_told_apart() -> None:
 async def test_the_ledger_says_whether_it_sums_to_zero() -> None:
     """Zero is calm, anything else an alarm; the newest posting comes first."""
     view = await FakeDoor().ledger(account=None, after_row=0, limit=10)
-    html = _well_formed(panels.ledger_html(view, _NL))
+    html = well_formed(panels.ledger_html(view, _NL))
     assert "samen precies 0" in html
     assert html.index("congestieopbrengst") < html.index("handel")
     wrong = panels.ledger_html(LedgerView(balances_nanoeur={"supplier": 5}, postings=()), _NL)
@@ -172,7 +147,7 @@ async def test_the_ledger_says_whether_it_sums_to_zero() -> None:
 
 async def test_the_clearing_shows_each_price_with_its_places() -> None:
     """Nodes of one price stand together; before the first clearing the page says so."""
-    html = _well_formed(panels.clearing_html((await FakeDoor().state()).latest_clearing, _NL))
+    html = well_formed(panels.clearing_html((await FakeDoor().state()).latest_clearing, _NL))
     assert "net daarbuiten, transformer-1" in html
     assert "0,232\N{NO-BREAK SPACE}€/kWh" in html or "0,231\N{NO-BREAK SPACE}€/kWh" in html
     assert "nog geen kwartier" in panels.clearing_html(None, _NL)
@@ -182,7 +157,7 @@ async def test_the_clearing_shows_each_price_with_its_places() -> None:
 async def test_the_plan_shows_how_good_it_is_proven_to_be() -> None:
     """Cost and lower bound side by side; before the first plan the page says so."""
     plan = await FakeDoor().plan()
-    html = _well_formed(panels.plan_html(plan, _NL))
+    html = well_formed(panels.plan_html(plan, _NL))
     assert "101,20\N{NO-BREAK SPACE}€" in html
     assert "101,15\N{NO-BREAK SPACE}€" in html
     assert "101,15" not in panels.plan_html(replace(plan, status="feasible"), _NL)
@@ -195,17 +170,17 @@ async def test_the_plan_shows_how_good_it_is_proven_to_be() -> None:
 async def test_a_resident_is_told_of_a_departure_at_risk_and_why() -> None:
     """With the time, what will be missing, and the reason in words."""
     car = (await FakeDoor().assets(RESIDENT))[0]
-    html = _well_formed(resident.asset_html(car, _NL))
+    html = well_formed(resident.asset_html(car, _NL))
     assert "Bij vertrek di 16 jan 07:30 komt deze auto 3,2\N{NO-BREAK SPACE}kWh tekort." in html
     assert "De kabel, zekering of transformator is vol" in html
     away = replace(car, charger=None, reason=None)
-    assert "niet aangesloten" in _well_formed(resident.asset_html(away, _NL))
+    assert "niet aangesloten" in well_formed(resident.asset_html(away, _NL))
 
 
 async def test_a_resident_sees_for_the_coming_hours_why_the_car_waits_or_charges() -> None:
     """Each span with its power and its reason in words; nothing where there is no plan of it."""
     car = (await FakeDoor().assets(RESIDENT))[0]
-    html = _well_formed(resident.asset_html(car, _NL))
+    html = well_formed(resident.asset_html(car, _NL))
     assert "De komende uren" in html
     assert "Hij wacht: 0,310\N{NO-BREAK SPACE}€/kWh, tegen 0,120\N{NO-BREAK SPACE}€/kWh vanaf" in html
     assert "feeder-1 heeft niet meer ruimte dan 138,0\N{NO-BREAK SPACE}kW." in html
@@ -217,7 +192,7 @@ async def test_the_pressed_button_is_marked_as_pressed() -> None:
     """For eyes and for screen readers alike."""
     car = (await FakeDoor().assets(RESIDENT))[0]
     pressed = replace(car, wishes=replace(car.wishes, mode=WishKind.PAUSE, never_discharge=True))
-    html = _well_formed(resident.mode_html(pressed, _EN))
+    html = well_formed(resident.mode_html(pressed, _EN))
     assert 'data-mode="pause" aria-pressed="true"' in html
     assert 'data-mode="none" aria-pressed="false"' in html
     assert 'data-act="never" aria-pressed="true"' in html
@@ -226,7 +201,7 @@ async def test_the_pressed_button_is_marked_as_pressed() -> None:
 async def test_orders_tell_their_outcome_and_only_open_ones_can_be_cancelled() -> None:
     """Cleared, cancelled, open, lapsed."""
     record = (await FakeDoor().orders(RESIDENT))[0]
-    html = _well_formed(resident.orders_html([record], _EN))
+    html = well_formed(resident.orders_html([record], _EN))
     assert "0.45\N{NO-BREAK SPACE}kWh traded" in html
     assert 'data-act="cancel"' not in html
     assert 'data-order="evening-1"' in resident.orders_html([replace(record, fill=None)], _EN)
@@ -250,7 +225,7 @@ def test_who_shares_after_the_fact_reads_what_that_means(
     words: Translator, expected: tuple[str, ...]
 ) -> None:
     """One paragraph, in the reader's language."""
-    html = _well_formed(resident.sharing_html(words))
+    html = well_formed(resident.sharing_html(words))
     assert [word for word in expected if word not in html] == []
 
 
@@ -265,7 +240,7 @@ async def test_the_grid_operator_sees_flexibility_and_limits() -> None:
     limit = ImposedLimit(
         id="limit-1", node=FEEDER, import_kw=80.0, export_kw=None, from_utc=START, to_utc=None, set_by="grid"
     )
-    assert 'data-limit="limit-1"' in _well_formed(limits_html([limit], _EN))
+    assert 'data-limit="limit-1"' in well_formed(limits_html([limit], _EN))
 
 
 def test_a_form_reads_clock_times_and_offers_quarters_that_are_open() -> None:
@@ -282,7 +257,7 @@ def test_a_form_reads_clock_times_and_offers_quarters_that_are_open() -> None:
 def test_every_reason_of_a_posting_has_a_name(reason: PostingReason) -> None:
     """A posting that the page cannot name would take the whole page with it."""
     row, posting = 1, replace(fake_postings()[0], reason=reason)
-    assert posting.debit_account in _well_formed(panels.postings_html([(row, posting)], _NL))
+    assert posting.debit_account in well_formed(panels.postings_html([(row, posting)], _NL))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +285,7 @@ def test_an_instruction_reads_as_it_was_meant(wanted: Wanted, dutch: str, englis
     """In both languages, each with a button that ends it."""
     instruction = Instruction(id="i-1", member=RESIDENT, wanted=wanted, created_at=START)
     for words, expected in ((_NL, dutch), (_EN, english)):
-        html = _well_formed(standing.instructions_html([instruction], words))
+        html = well_formed(standing.instructions_html([instruction], words))
         assert expected in html
         assert 'data-act="end" data-instruction="i-1"' in html
     assert "Je hebt geen vaste opdrachten." in standing.instructions_html([], _NL)

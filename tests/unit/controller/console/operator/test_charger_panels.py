@@ -1,0 +1,84 @@
+"""The sections of one charger's page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from controller.console.operator import charger_panels as panels
+from controller.console.operator.admissions_page import refused_html, waiting_html
+from controller.console.operator.fleet import Row
+from controller.domain.charger_tools import Ailment, ConnectorState
+from controller.domain.floor import DAY_S, NOTHING, FloorHours
+from controller.texts import Language, translator
+from tests.support.fake_door import FakeDoor
+from tests.support.fake_overview import NIGHT, overview, setpoint_view
+from tests.support.fake_views import START
+from tests.support.markup import well_formed
+
+_NL, _EN = translator(Language.DUTCH), translator(Language.ENGLISH)
+
+
+def row(*ailments: Ailment, **changes: object) -> Row:
+    """A charger on the first place of the street."""
+    seen = overview("charger-01", *ailments, setpoint=setpoint_view(**changes))
+    return Row(view=FakeDoor()._charger(1, 0.5), seen=seen)
+
+
+@pytest.mark.parametrize(
+    ("floor", "said"),
+    [
+        (NIGHT, "with at most 4.2\N{NO-BREAK SPACE}kW from 01:00 to 05:00 each day"),
+        (FloorHours(start_s=82_800, length_s=7200, power_kw=4.2), "from 00:00 to 02:00 each day"),
+        (FloorHours(start_s=0, length_s=DAY_S, power_kw=3.7), "at any time"),
+        (NOTHING, "it stands still."),
+    ],
+)
+def test_own_hours_are_said_in_local_time(floor: FloorHours, said: str) -> None:
+    """What a charger counts in UTC is an hour later on the clock in winter."""
+    assert said in panels.floor_words(floor, START, _EN)
+
+
+def test_what_it_was_told_says_what_holds_now_and_after() -> None:
+    """While a setpoint lives it comes first; when it has run out only the own hours are left."""
+    live = well_formed(panels.told_html(row(), START, _EN))
+    assert "Until 17:45:00 it does 7.0\N{NO-BREAK SPACE}kW" in live
+    assert live.index("Until") < live.index("On its own") < live.index("Never more than")
+    over = well_formed(panels.told_html(row(), START + timedelta(hours=1), _EN))
+    assert "No setpoint of ours holds now." in over
+    assert "Until" not in over
+    refused = panels.told_html(row(refused="<b>no</b>"), START, _NL)
+    assert "nam de laatste instelwaarde niet aan: &lt;b&gt;no" in refused
+
+
+def test_an_ailment_has_since_when_what_to_do_and_its_figures() -> None:
+    """None is calm."""
+    html = well_formed(panels.ailments_html(row(Ailment.FLAPPING), _NL))
+    for words in ("verbindt steeds opnieuw", "sinds ma 15 jan", "signaal", "figures of flapping"):
+        assert words in html
+    assert "niets mis" in panels.ailments_html(row(), _NL)
+
+
+def test_plate_and_connectors_say_what_was_told() -> None:
+    """A connector that has told nothing asks to be asked."""
+    plate = well_formed(panels.plate_html(row(), _EN))
+    for words in ("Wijk W1", "1.2.3", "SN-charger-01", "OCPP 2.1", "by its specification"):
+        assert words in plate
+    assert "Ask for its status" in panels.connectors_table_html(row(), _EN)
+    told = ConnectorState(evse=2, connector=1, status="Reserved", at=START)
+    seen = overview("charger-01", connectors=(told,))
+    html = well_formed(panels.connectors_table_html(Row(view=row().view, seen=seen), _NL))
+    assert "2/1" in html
+    assert "gereserveerd" in html
+
+
+def test_who_knocks_most_is_on_top_of_those_who_wait() -> None:
+    """A name that a stranger chose is only text."""
+    html = well_formed(waiting_html({"<i>": 1, "SN-2": 7, "SN-1": 7}, _NL))
+    assert html.index("SN-1") < html.index("SN-2") < html.index("&lt;i&gt;")
+    assert "<i>" not in html
+    assert "Niemand wacht." in waiting_html({}, _NL)
+    assert well_formed(refused_html(["old", "new"], _EN)).index("new") < refused_html(
+        ["old", "new"], _EN
+    ).index("old")
