@@ -2,7 +2,9 @@
 
 After an outage a thousand devices are back within seconds. Each of them keeps what it draws for a while of
 its own, spread evenly over some minutes, so that a node's power comes back along a ramp; less than that it
-may always do. And a charger that stores every profile in its flash, over a data bundle that somebody pays,
+may always do. Our own restart is such an outage too: whether a charger stands still because it was told 0 or
+because its street was dark is not remembered, so it waits its place in the ramp, at most five minutes, before
+it draws more. And a charger that stores every profile in its flash, over a data bundle that somebody pays,
 gets so many setpoints a day: when they are used up faster than the day goes, only what keeps a limit, a
 person's stop or a setpoint alive is sent.
 """

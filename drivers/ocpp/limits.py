@@ -29,7 +29,7 @@ from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.frames import Payload
 
-MAX_PROFILE_ID, DEFAULT_PROFILE_ID, TX_PROFILE_ID, TX_DEFAULT_SETPOINT_ID = 1, 2, 3, 4
+MAX_PROFILE_ID, DEFAULT_PROFILE_ID, TX_PROFILE_ID, TX_DEFAULT_SETPOINT_ID, HOURS_PROFILE_ID = 1, 2, 3, 4, 5
 """One id a purpose: a profile of the same id takes the place of the one before (K01.FR.05)."""
 BACKDATE = timedelta(minutes=5)
 """Schedules begin this much before now. A charger whose clock is behind would otherwise find that the new

@@ -137,9 +137,8 @@ class Profile:
         for period in self.periods:
             if period.start_s <= elapsed_s:
                 holding = period
-        if holding is None and self.duration_s is None and self.start is not None and origin > self.start:
-            # The first period begins late, by lot: until then the last one of the day before goes on.
-            return self.periods[-1]
+        # None too while the first period waits for its lot, on every day: read literally, the day before has
+        # ended by then, and what lies below counts.
         return holding
 
     def changes_after(

@@ -23,6 +23,7 @@ from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.frames import Payload
 from drivers.ocpp.limits import (
     DEFAULT_PROFILE_ID,
+    HOURS_PROFILE_ID,
     MAX_PROFILE_ID,
     TX_DEFAULT_SETPOINT_ID,
     TX_PROFILE_ID,
@@ -39,6 +40,8 @@ from drivers.ocpp.limits import (
 
 EVSE = 1
 _STATION = 0
+_LOWEST_LEVEL, _HOURS_LEVEL, _SETPOINT_LEVEL = 0, 1, 2
+"""Stack levels: standing still, the hours of the night, setpoints."""
 RANDOM_DELAY_S = 600
 """How much later than asked a charger may begin and end its hours (`randomizedDelay`, 2.1 only) [s]."""
 _CHARGING_ONLY = {"operationMode": "ChargingOnly"}
@@ -100,7 +103,7 @@ def setpoint_profile(
     """The profile around a setpoint's periods; it ends a while after the setpoint (2.0.1 and 2.1)."""
     profile: Payload = {
         "id": TX_DEFAULT_SETPOINT_ID if transaction is None else TX_PROFILE_ID,
-        "stackLevel": 1,
+        "stackLevel": _SETPOINT_LEVEL,
         "chargingProfilePurpose": "TxDefaultProfile" if transaction is None else "TxProfile",
         "chargingProfileKind": "Absolute",
         "validFrom": utc_text(start),
@@ -138,7 +141,11 @@ def floor_requests(
 
 
 def floor_profiles(floor: FloorLimits, start: datetime, unit: str) -> tuple[Request, ...]:
-    """Profiles without an end that only limit charging (2.0.1 and 2.1)."""
+    """Profiles without an end that only limit charging (2.0.1 and 2.1).
+
+    Hours that begin by lot have nothing below them until they do, each day anew: a charger that reads that
+    literally would do as its maker chose. So they lie on a default of standing still, which is not late.
+    """
     most: Payload = {
         "id": MAX_PROFILE_ID,
         "stackLevel": 0,
@@ -146,18 +153,30 @@ def floor_profiles(floor: FloorLimits, start: datetime, unit: str) -> tuple[Requ
         "chargingProfileKind": "Absolute",
         "chargingSchedule": [_schedule(start, unit, [floor.most])],
     }
-    schedule = _schedule(floor.start, unit, floor.default)
-    if floor.delay_s:
-        # A thousand chargers do not begin as one.
-        schedule["randomizedDelay"] = floor.delay_s
-    default: Payload = {
-        "id": DEFAULT_PROFILE_ID,
-        "stackLevel": 0,
+    laid = _set_profile(_STATION, most)
+    hours = _schedule(floor.start, unit, floor.default)
+    if not floor.delay_s:
+        return laid, _default(DEFAULT_PROFILE_ID, _LOWEST_LEVEL, floor.kind, hours)
+    # A thousand chargers do not begin as one.
+    hours["randomizedDelay"] = floor.delay_s
+    stands = _schedule(start, unit, [floor.default[-1] | {"startPeriod": 0}])
+    return (
+        laid,
+        _default(DEFAULT_PROFILE_ID, _LOWEST_LEVEL, {"chargingProfileKind": "Absolute"}, stands),
+        _default(HOURS_PROFILE_ID, _HOURS_LEVEL, floor.kind, hours),
+    )
+
+
+def _default(profile_id: int, level: int, kind: Payload, schedule: Payload) -> Request:
+    """A default for every transaction."""
+    profile: Payload = {
+        "id": profile_id,
+        "stackLevel": level,
         "chargingProfilePurpose": "TxDefaultProfile",
-        **floor.kind,
+        **kind,
         "chargingSchedule": [schedule],
     }
-    return _set_profile(_STATION, most), _set_profile(EVSE, default)
+    return _set_profile(EVSE, profile)
 
 
 def _schedule(start: datetime, unit: str, periods: list[Payload]) -> Payload:

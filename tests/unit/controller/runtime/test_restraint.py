@@ -77,6 +77,16 @@ def test_only_who_was_away_waits() -> None:
     assert comeback.held(CANDIDATE, START + 2 * RAMP).want_kw == 4.14
 
 
+def test_who_stood_still_when_we_restarted_waits_as_well() -> None:
+    """Why it draws nothing is not remembered: no more than the ramp, and nothing of it while it lasts."""
+    comeback = Comeback()
+    stood = replace(CANDIDATE, drawn_kw=0.0)
+    comeback.link(stood.asset, START, up=True)
+    held = comeback.held(stood, START)
+    assert (held.want_kw, held.high_kw, held.reason.code) == (0.0, 0.0, ReasonCode.RAMP)
+    assert comeback.held(stood, START + RAMP) == stood
+
+
 def test_a_budget_grows_with_the_day_and_begins_anew_at_midnight() -> None:
     """At 17:00 UTC 17/24 of the day's messages and the burst are free."""
     budget = MessageBudget(per_day=240)

@@ -29,7 +29,7 @@ def test_discharge_setpoint_is_one_schedule_with_its_safe_value() -> None:
     request = requests.power_request(wanted, charge_point(), "AB1234", START)
     assert _profile(request) == {
         "id": 3,
-        "stackLevel": 1,
+        "stackLevel": 2,
         "chargingProfilePurpose": "TxProfile",
         "chargingProfileKind": "Absolute",
         "transactionId": "AB1234",
@@ -65,7 +65,7 @@ def test_without_a_transaction_the_setpoint_is_a_default() -> None:
     """It waits for the next car above the low default."""
     profile = _profile(requests.power_request(setpoint(5.0), charge_point(), None, START))
     assert profile["chargingProfilePurpose"] == "TxDefaultProfile"
-    assert profile["stackLevel"] == 1
+    assert profile["stackLevel"] == 2
     assert "transactionId" not in profile
 
 
@@ -139,10 +139,17 @@ def test_answers_become_outcomes() -> None:
 def test_floor_is_the_hardware_and_hours_of_the_night() -> None:
     """At 16:00 the hours from 22:00 UTC on began yesterday; they end early by what may come late."""
     hours = FloorHours(start_s=22 * 3600, length_s=5 * 3600, power_kw=4.14)
-    top, low = (_profile(request) for request in requests.floor_requests(charge_point(), START, hours))
+    top, rest, low = (_profile(request) for request in requests.floor_requests(charge_point(), START, hours))
     assert top["chargingProfilePurpose"] == "ChargingStationMaxProfile"
     assert top["chargingSchedule"][0]["chargingSchedulePeriod"][0]["limit"] == 11_000.0
-    assert (low["chargingProfilePurpose"], low["stackLevel"]) == ("TxDefaultProfile", 0)
+    # Standing still lies below, and is never late.
+    assert (rest["chargingProfilePurpose"], rest["stackLevel"]) == ("TxDefaultProfile", 0)
+    assert rest["chargingProfileKind"] == "Absolute"
+    assert "randomizedDelay" not in rest["chargingSchedule"][0]
+    (still,) = rest["chargingSchedule"][0]["chargingSchedulePeriod"]
+    assert (still["startPeriod"], still["limit"]) == (0, 0.0)
+    assert (low["chargingProfilePurpose"], low["stackLevel"]) == ("TxDefaultProfile", 1)
+    assert low["id"] != rest["id"]
     assert (low["chargingProfileKind"], low["recurrencyKind"]) == ("Recurring", "Daily")
     (schedule,) = low["chargingSchedule"]
     assert schedule["startSchedule"] == "2024-01-14T22:00:00Z"

@@ -60,7 +60,7 @@ def test_setpoint_is_a_limit_without_the_words_of_2_1() -> None:
         "evseId": 1,
         "chargingProfile": {
             "id": 3,
-            "stackLevel": 1,
+            "stackLevel": 2,
             "chargingProfilePurpose": "TxProfile",
             "chargingProfileKind": "Absolute",
             "transactionId": "AB1234",

@@ -5,6 +5,7 @@ The charger does 11 kW both ways and 3 kW by itself; its transaction began 600 s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -67,9 +68,10 @@ def test_dynamic_update_changes_only_what_it_names() -> None:
 
 
 def test_yesterdays_last_period_goes_on_until_todays_first_begins_late() -> None:
-    """A daily default of 4.2 kW for four hours, then 0, each up to ten minutes late: no gap between days.
+    """A daily default of 4.2 kW for four hours, then 0, each up to ten minutes late.
 
-    On its first day nothing goes before it: the charger does its own 3 kW until the first period begins.
+    Until the first period of a day begins no period holds: alone, the charger does its own 3 kW meanwhile;
+    with a default of 0 below it, which is not late, it stands still.
     """
     periods = [limit(4200.0), limit(0.0, 4 * HOUR)]
     payload = request(
@@ -85,8 +87,14 @@ def test_yesterdays_last_period_goes_on_until_todays_first_begins_late() -> None
         if (profile := delayed(read_profile(payload, START), Random(seed))).periods[0].start_s > 60
     )
     first_s = late.periods[0].start_s
-    assert [_at((late,), at_s).power_w for at_s in (60, first_s)] == [3000.0, 4200.0]
-    assert [_at((late,), DAY + at_s).power_w for at_s in (-1, 60, first_s)] == [0.0, 0.0, 4200.0]
+    below = request("TxDefaultProfile", [limit(0.0)], id=9)
+    zero = read_profile(below, START)
+    above = replace(late, stack_level=1)
+    for start_s in (0, DAY):
+        moments = (start_s + 60, start_s + first_s)
+        assert [_at((late,), at_s).power_w for at_s in moments] == [3000.0, 4200.0]
+        assert [_at((zero, above), at_s).power_w for at_s in moments] == [0.0, 4200.0]
+    assert _at((late,), DAY - 1).power_w == 0.0
 
 
 def test_periods_begin_later_by_lot_within_the_delay() -> None:
