@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.domain.charger_tools import (
+    ChargerFacts,
     ChargerHealth,
     ChargerTools,
     CommandReply,
@@ -95,14 +96,16 @@ class ChargersDoor(OnLoop):
     async def overview(self) -> Sequence[ChargerOverview]:
         """Every charger with what it told, how it is and what it was asked, in the site's order."""
 
-        async def run() -> Sequence[ChargerOverview]:
-            points = {point.id: point for point in self.controller.site.charge_points}
-            return [
-                overview_of(self.controller, points[facts.charge_point], facts, health)
-                for facts, health in zip(self._tools.facts(), self._tools.health(), strict=True)
-            ]
+        async def run() -> tuple[Sequence[ChargerFacts], Sequence[ChargerHealth]]:
+            return self._tools.facts(), self._tools.health()
 
-        return await self._on_loop(run())
+        told, healths = await self._on_loop(run())
+        # What follows reads values that do not change, and takes none of the control loop's time.
+        points = {point.id: point for point in self.controller.site.charge_points}
+        return [
+            overview_of(self.controller, points[facts.charge_point], facts, health)
+            for facts, health in zip(told, healths, strict=True)
+        ]
 
     async def waiting(self) -> Mapping[str, int]:
         """Identities that knocked and are not admitted, with how often."""

@@ -20,6 +20,8 @@ _URGENCIES: Mapping[Urgency, tuple[str, str]] = MappingProxyType(
         Urgency.NOTE: ("i", mark("Note")),
     }
 )
+_ALARMS_APART = 4
+"""More alarms of one kind than this stand as one entry: a thousand chargers fail together."""
 _PLAN_STATUS: Mapping[str, str] = MappingProxyType(
     {
         "optimal": mark("the best there is"),
@@ -151,20 +153,40 @@ def strip_tile_html(state: StateView, words: Translator) -> str:
 
 
 def alarms_html(alarms: Sequence[AlarmView], words: Translator) -> str:
-    """One list of alarms, the most urgent first, each with what to do."""
+    """One list of alarms, the most urgent first, each with what to do; many of one kind are one entry."""
     if not alarms:
         return f'<p class="w-calm">✓ {text(words.say("Nothing needs you now."))}</p>'
-    return '<ol class="w-alarms">' + "".join(_alarm(alarm, words) for alarm in alarms) + "</ol>"
+    kinds: dict[tuple[Urgency, str], list[AlarmView]] = {}
+    for alarm in alarms:
+        kinds.setdefault((alarm.urgency, alarm.code), []).append(alarm)
+    entries = []
+    for same in kinds.values():
+        if len(same) > _ALARMS_APART:
+            entries.append(_many_alarms(same, words))
+        else:
+            entries.extend(_alarm(alarm, words) for alarm in same)
+    return '<ol class="w-alarms">' + "".join(entries) + "</ol>"
 
 
 def _alarm(alarm: AlarmView, words: Translator) -> str:
-    sign, urgency = _URGENCIES[alarm.urgency]
     figure = "" if alarm.value is None else f" · {words.quantity(alarm.value, alarm.unit)}"
-    since = words.say("since {time}", time=words.clock(alarm.since))
+    return _alarm_item(alarm, f": {alarm.subject}{figure}", words.clock(alarm.since), words)
+
+
+def _many_alarms(same: Sequence[AlarmView], words: Translator) -> str:
+    """Alarms of one kind, as after an outage: how many, some of them by name, since the first."""
+    subjects = _few([alarm.subject for alarm in same], words)
+    first = min(alarm.since for alarm in same)
+    return _alarm_item(same[0], f" · {words.number(len(same))}: {subjects}", words.clock(first), words)
+
+
+def _alarm_item(alarm: AlarmView, about: str, clock: str, words: Translator) -> str:
+    sign, urgency = _URGENCIES[alarm.urgency]
+    since = words.say("since {time}", time=clock)
     return (
         f'<li class="w-alarm w-alarm-{alarm.urgency.value}"><span class="w-urgency"><span aria-hidden="true">'
         f"{sign}</span> {text(words.say(urgency))}</span>"
-        f"<div><b>{text(alarm_title(alarm.code, words.language))}</b>: {text(alarm.subject)}{text(figure)}"
+        f"<div><b>{text(alarm_title(alarm.code, words.language))}</b>{text(about)}"
         f" <small>· {text(since)}</small><p>{text(alarm_advice(alarm.code, words.language))}</p></div></li>"
     )
 

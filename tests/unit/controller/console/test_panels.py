@@ -63,6 +63,24 @@ async def test_alarms_stand_in_their_order_each_with_what_to_do() -> None:
     assert "Nothing needs you now" in panels.alarms_html([], _EN)
 
 
+async def test_many_alarms_of_one_kind_are_one_entry() -> None:
+    """How many, the first of them by name, since the first; other kinds stand in their place."""
+    alarms = list((await FakeDoor().state()).alarms)
+    silent = next(alarm for alarm in alarms if alarm.code == "device_silent")
+    place = alarms.index(silent)
+    many = [
+        replace(silent, subject=f"charger-{number}", since=silent.since - timedelta(minutes=number))
+        for number in range(1000)
+    ]
+    html = well_formed(panels.alarms_html([*alarms[:place], *many, *alarms[place + 1 :]], _EN))
+    assert html.count("<li") == len(alarms)
+    assert "Device is silent</b> · 1,000: charger-0, charger-1" in html
+    assert "and 994 more" in html
+    assert html.index("Over its limit") < html.index("Device is silent") < html.index("stopped reporting")
+    few = panels.alarms_html(many[:4], _EN)
+    assert few.count("<li") == 4
+
+
 async def test_the_tree_shows_small_nodes_only_under_the_one_looked_at() -> None:
     """Poles appear under the selected feeder, and stay while one of them is selected."""
     nodes = (await FakeDoor().state()).nodes
