@@ -132,6 +132,23 @@ def test_a_dangerous_request_is_confirmed_first(tools: Tools) -> None:
     assert tools.complaints() == []
 
 
+def test_a_charger_gets_a_new_password_after_a_question(tools: Tools) -> None:
+    """It takes it by its own protocol, and nobody sees it: not in the log either."""
+    tools.visit("/operator/chargers/cp-3")
+    tools.see("Its security profile is 1.")
+    tools.press_words("Give it a new password")
+    tools.see("The old one counts until it has used the new one.")
+    before = tools.yard.endpoint.gate.known(AssetId("cp-3")).coming_sha256
+    tools.press_words("Yes")
+    tools.see("It took the new password.")
+    assert tools.yard.endpoint.gate.known(AssetId("cp-3")).coming_sha256 != before
+    tools.find('[aria-label="Contains"]').send_keys("BasicAuthPassword")
+    tools.until(lambda: "SetVariables" in tools.find('[aria-label="Message log"]').text)
+    tools.find('[aria-label="Message log"] .w-frame summary').click()
+    assert '"attributeValue": "***"' in tools.browser.page_source.replace("&quot;", '"')
+    assert tools.complaints() == []
+
+
 def test_a_transaction_is_told_from_its_start(tools: Tools) -> None:
     """The running one is chosen already; the timeline has its start."""
     tools.visit("/operator/chargers/cp-1")

@@ -10,6 +10,7 @@ from nicegui import ui
 from controller.console.live import Live, text
 from controller.console.operator import charger_panels as panels
 from controller.console.operator import links, messages
+from controller.console.operator.access_form import AccessForm
 from controller.console.operator.fleet import Row, rows_of
 from controller.console.operator.pager import Pager
 from controller.console.operator.request_form import RequestForm
@@ -65,6 +66,8 @@ class ChargerPage:
                         self._told = Live()
                     with card(say("Connectors")):
                         self._connectors = Live().classes("w-wide")
+                    with card(say("What it is")):
+                        self._plate = Live()
                 with ui.element("div").classes("w-column"):
                     with card(say("Send a request")):
                         self._form = RequestForm(
@@ -75,8 +78,15 @@ class ChargerPage:
                             sent=self._show_messages,
                         )
                         self._form.build()
-                    with card(say("What it is")):
-                        self._plate = Live()
+                    with card(say("How it gets in")):
+                        self._access = AccessForm(
+                            self._door,
+                            self._charger,
+                            who=self._visit.who,
+                            words=self._words,
+                            done=self._show_messages,
+                        )
+                        self._access.build()
             self._timeline_card()
             self._log_card()
         await self._look()
@@ -134,6 +144,7 @@ class ChargerPage:
         self._connectors.show(panels.connectors_table_html(row, words))
         self._plate.show(panels.plate_html(row, words))
         await self._form.show(row.seen.health.version)
+        self._access.show(row.seen.facts.security_profile, connected=bool(row.seen.health.version))
         known = tuple(row.seen.facts.transactions)
         if known != self._known:
             self._known = known

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from controller.console.operator import charger_panels as panels
+from controller.console.operator.access_form import HIGHEST_PROFILE, profile_name, raised_html
 from controller.console.operator.admissions_page import refused_html, waiting_html
 from controller.console.operator.fleet import Row
-from controller.domain.charger_tools import Ailment, ConnectorState
+from controller.domain.charger_tools import Ailment, ConnectorState, SecurityRaise
 from controller.domain.floor import DAY_S, NOTHING, FloorHours
+from controller.domain.ids import AssetId
 from controller.texts import Language, translator
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_overview import NIGHT, overview, setpoint_view
@@ -82,3 +85,17 @@ def test_who_knocks_most_is_on_top_of_those_who_wait() -> None:
     assert well_formed(refused_html(["old", "new"], _EN)).index("new") < refused_html(
         ["old", "new"], _EN
     ).index("old")
+
+
+def test_a_raise_says_where_it_stopped_or_that_it_stands() -> None:
+    """With the steps that it took."""
+    raised = SecurityRaise(
+        charge_point=AssetId("c"), before=1, reached=1, steps=("took a root",), stopped="came not back"
+    )
+    html = well_formed(raised_html(raised, _NL))
+    for words in ("bleef steken op beveiligingsprofiel 1", "took a root", "came not back"):
+        assert words in html
+    there = well_formed(raised_html(replace(raised, reached=3, stopped=""), _EN))
+    assert "at security profile 3" in there
+    assert "w-warn" not in there
+    assert [profile_name(number, _NL)[0] for number in (1, 2, HIGHEST_PROFILE)] == ["1", "2", "3"]
