@@ -45,11 +45,12 @@ def first_step(
     dx: FloatArray,
     second_l: FloatArray,
     second_u: FloatArray,
-) -> tuple[float, float, int]:
+) -> FloatArray:
     """What the uncentred step promises; writes its second-order terms.
 
     Returns:
-        The mean product now, the mean product after the longest steps, and the number of products.
+        For `promised`, shape (6,): one over the longest primal and dual lengths, at least 1; then the sums of
+        the products now, of their changes with the unknowns, of second-order terms; how many there are.
     """
     primal, dual = 1.0, 1.0
     now, by_dx, by_both, count = 0.0, 0.0, 0.0, 0
@@ -76,9 +77,61 @@ def first_step(
             by_dx -= zu[i] * dx[i]
             by_both += second_u[i]
             count += 1
+    return np.array([primal, dual, now, by_dx, by_both, float(count)])
+
+
+def promised(told: list[FloatArray]) -> tuple[float, float]:
+    """The mean product now and after the longest uncentred steps, from what `first_step` told."""
+    primal, dual = (max(float(part[place]) for part in told) for place in (0, 1))
+    now, by_dx, by_both, count = (sum(float(part[place]) for part in told) for place in (2, 3, 4, 5))
     # Uncentred, distance times dz is minus the product now less zl times dx.
     then = now + by_dx / primal - (now + by_dx) / dual + by_both / (primal * dual)
-    return now / count, then / count, count
+    return now / count, then / count
+
+
+@compiled
+def aimed(aim: float, second: float, second_l: FloatArray, second_u: FloatArray) -> None:
+    """Makes aims of second-order terms: a common product, less the terms times `second`."""
+    for i in range(second_l.size):
+        second_l[i] = aim - second * second_l[i]
+        second_u[i] = aim - second * second_u[i]
+
+
+@compiled
+def begin(first: FloatArray, dx: FloatArray, own: FloatArray, aim_l: FloatArray, aim_u: FloatArray) -> None:
+    """Writes the uncentred step: the same for unknowns and duals, with aims 0."""
+    for i in range(first.size):
+        dx[i], own[i], aim_l[i], aim_u[i] = first[i], first[i], 0.0, 0.0
+
+
+@compiled
+def less(first: FloatArray, second: FloatArray) -> None:
+    """Makes a step what leads to it from the first."""
+    for i in range(first.size):
+        second[i] -= first[i]
+
+
+@compiled
+def take_part(
+    change: FloatArray,
+    more_l: FloatArray,
+    more_u: FloatArray,
+    primal_part: float,
+    dual_part: float,
+    dx: FloatArray,
+    own: FloatArray,
+    aim_l: FloatArray,
+    aim_u: FloatArray,
+) -> None:
+    """Adds a part of a change to the step of the unknowns and one to that of the duals; 0 for none."""
+    if primal_part > 0.0:
+        for i in range(dx.size):
+            dx[i] += primal_part * change[i]
+    if dual_part > 0.0:
+        for i in range(dx.size):
+            own[i] += dual_part * change[i]
+            aim_l[i] += dual_part * more_l[i]
+            aim_u[i] += dual_part * more_u[i]
 
 
 @compiled

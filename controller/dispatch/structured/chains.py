@@ -17,7 +17,8 @@ subtracted), so they keep full relative precision however far apart the curvatur
 The unknowns of a chain step lie together: place `3 k` is charge, `3 k + 1` discharge, `3 k + 2` energy.
 One store's arrays fit the processor's nearest cache, hence few long loops per store rather than many
 short ones over everything. Loops run over views from 0 on: there the compiler need not look for negative
-indices, which makes them twice as fast. The formulas of the box part are those of `boxes`.
+indices, which makes them twice as fast. Every loop takes any run of stores, so two threads can share them
+out (`team`); each adds to nodes of its own. The formulas of the box part are those of `boxes`.
 """
 
 from __future__ import annotations

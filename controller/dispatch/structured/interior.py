@@ -23,14 +23,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from controller.dispatch.structured.boxes import PARTS, centring, first_step, mixed_lengths, move
+from controller.dispatch.structured.boxes import (
+    PARTS,
+    aimed,
+    begin,
+    centring,
+    first_step,
+    less,
+    mixed_lengths,
+    move,
+    promised,
+    take_part,
+)
 from controller.dispatch.structured.forest import FactorisationError
 from controller.dispatch.structured.newton import Direction, Newton, Workspace
 from controller.dispatch.structured.program import Point, Program, Survey
+from controller.dispatch.structured.team import Part
 from controller.domain.units import BoolArray, FloatArray
 
-type Boxes = tuple[FloatArray, FloatArray, FloatArray, FloatArray, BoolArray]
-"""One over the distances to the lower and upper bounds, their duals, and what is free; shapes (n,)."""
 TO_BOUNDARY = 0.995
 """The part of the way to the nearest bound that a step takes."""
 GOOD_STEP = 0.5
@@ -109,56 +119,73 @@ def iterate(program: Program, point: Point, survey: Survey, room: Workspace, *, 
     With `hold` the products stay where they are and only the rows are mended.
     """
     newton, zero = Newton(program, point, room), room.zero
-    boxes = (newton.inverse_l, newton.inverse_u, point.zl, point.zu, program.free)
+    boxes = _Boxes(newton)
     first = newton.solve(survey.slope, survey.off, zero, zero)
-    now, then, _ = first_step(*boxes, first.x, room.more_l, room.more_u)
+    now, then = promised(boxes.each(first_step, first.x, room.more_l, room.more_u))
     aim = now if hold else now * (then / now) ** 3
-    for values in (room.more_l, room.more_u):
-        if hold:
-            values.fill(aim)
-        else:
-            np.subtract(aim, values, out=values)
+    boxes.plain(aimed, aim, 0.0 if hold else 1.0, room.more_l, room.more_u)
     step = _Step(newton, boxes, first)
     second = newton.solve(survey.slope, survey.off, room.more_l, room.more_u)
-    step.add(_less(second, first), whole=hold)
+    boxes.plain(less, first.x, second.x)
+    np.subtract(second.lam, first.lam, out=second.lam)
+    np.subtract(second.price, first.price, out=second.price)
+    step.add(replace(second, omega=second.omega - first.omega), whole=hold)
     for _ in range(0 if hold else CORRECTIONS):
         if min(step.primal, step.dual) > GOOD_STEP:
             break
         further = (min(1.0, step.primal + LONGER), min(1.0, step.dual + LONGER))
-        centring(*boxes, room.dx, room.own, room.aim_l, room.aim_u, *further, aim, room.more_l, room.more_u)
+        boxes.each(
+            centring, room.dx, room.own, room.aim_l, room.aim_u, *further, aim, room.more_l, room.more_u
+        )
         step.add(newton.solve(zero, room.settled, room.more_l, room.more_u))
     return step.take(point)
+
+
+class _Boxes:
+    """The loops of `boxes` over all unknowns, in parts."""
+
+    def __init__(self, newton: Newton) -> None:
+        self._program, point = newton.program, newton.point
+        self._bounds = (newton.inverse_l, newton.inverse_u, point.zl, point.zu, newton.program.free)
+
+    def each[Told](self, loop: Callable[..., Told], *values: FloatArray | float) -> list[Told]:
+        """What a loop tells of each part; it gets the bounds, then the values."""
+        return self.plain(loop, *self._bounds, *values)
+
+    def plain[Told](self, loop: Callable[..., Told], *values: FloatArray | BoolArray | float) -> list[Told]:
+        """The same with the values alone."""
+
+        def work(part: Part) -> Told:
+            cut = part.unknowns
+            return loop(*(v if isinstance(v, float) else v[cut] for v in values))
+
+        return self._program.team.each(work, self._program.parts)
 
 
 class _Step:
     """A step that is put together; its arrays are those of the workspace."""
 
-    def __init__(self, newton: Newton, boxes: Boxes, first: Direction) -> None:
+    def __init__(self, newton: Newton, boxes: _Boxes, first: Direction) -> None:
         self.newton, self.boxes = newton, boxes
         self.primal, self.dual = 0.0, 0.0
         """How far it goes."""
         room = newton.room
-        np.copyto(room.dx, first.x)
-        np.copyto(room.own, first.x)
-        room.aim_l.fill(0.0)
-        room.aim_u.fill(0.0)
+        boxes.plain(begin, first.x, room.dx, room.own, room.aim_l, room.aim_u)
         self._lam, self._price, self._omega = first.lam.copy(), first.price, first.omega
 
     def add(self, change: Direction, *, whole: bool = False) -> None:
         """Takes the best parts of a change, or the whole, if that goes further; its aims are in the room."""
         room = self.newton.room
         aims = (room.aim_l, room.aim_u, change.x, room.more_l, room.more_u)
-        worst = mixed_lengths(*self.boxes, room.dx, room.own, *aims)
+        worst = np.maximum.reduce(self.boxes.each(mixed_lengths, room.dx, room.own, *aims))
         i, j = (-1 if whole else int(np.argmin(row)) for row in worst)
         primal, dual = 1.0 / float(worst[0, i]), 1.0 / float(worst[1, j])
-        if primal > self.primal:
-            self.primal = primal
-            room.dx += PARTS[i] * change.x
-        if dual > self.dual:
-            self.dual = dual
-            room.own += PARTS[j] * change.x
-            room.aim_l += PARTS[j] * room.more_l
-            room.aim_u += PARTS[j] * room.more_u
+        longer, further = primal > self.primal, dual > self.dual
+        taken = (float(PARTS[i]) if longer else 0.0, float(PARTS[j]) if further else 0.0)
+        steps = (room.dx, room.own, room.aim_l, room.aim_u)
+        self.boxes.plain(take_part, change.x, room.more_l, room.more_u, *taken, *steps)
+        self.primal, self.dual = max(primal, self.primal), max(dual, self.dual)
+        if further:
             self._lam += PARTS[j] * change.lam
             self._price = self._price + PARTS[j] * change.price
             self._omega = self._omega + PARTS[j] * change.omega
@@ -167,20 +194,13 @@ class _Step:
         """Moves the point, unless the step is not a number."""
         newton, room = self.newton, self.newton.room
         parts = (room.dx, room.own, self._price, self._lam)
-        if not all(np.isfinite(values).all() for values in parts):
+        if not all(np.isfinite(values.sum()) for values in parts):
             return False
         primal, dual = min(1.0, TO_BOUNDARY * self.primal), min(1.0, TO_BOUNDARY * self.dual)
         inverses = (newton.inverse_l, newton.inverse_u, newton.program.free)
-        aims = (room.aim_l, room.aim_u)
-        move(*inverses, room.dx, room.own, *aims, primal, dual, point.x, point.zl, point.zu)
+        steps = (room.dx, room.own, room.aim_l, room.aim_u)
+        self.boxes.plain(move, *inverses, *steps, primal, dual, point.x, point.zl, point.zu)
         point.lam += dual * self._lam
         point.price += dual * self._price
         point.omega += dual * self._omega
         return True
-
-
-def _less(one: Direction, other: Direction) -> Direction:
-    """What leads from the other step to this one; this one's arrays are used up."""
-    for mine, theirs in ((one.x, other.x), (one.lam, other.lam), (one.price, other.price)):
-        np.subtract(mine, theirs, out=mine)
-    return replace(one, omega=one.omega - other.omega)

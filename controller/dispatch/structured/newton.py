@@ -20,8 +20,10 @@ from controller.dispatch.structured.chains import (
 )
 from controller.dispatch.structured.forest import NodeFactor, factor_forest, solve_forest
 from controller.dispatch.structured.program import Point, Program, Residuals
-from controller.domain.units import FloatArray
+from controller.dispatch.structured.team import Part
+from controller.domain.units import FloatArray, IntArray
 
+type _System = tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray, FloatArray]
 SLOTS = 3
 """Steps alive at once, at most: one, and the latest with a refinement."""
 REFINE_FROM = 5e-9
@@ -62,7 +64,8 @@ class Workspace:
         """Nothing is off."""
         self.pivot, self.ratio, self.beta = (np.zeros(m) for _ in range(3))
         self.rho, self.slope, self.hinges = np.zeros(size), np.zeros(size), np.zeros(program.hinge_from)
-        self.answers = np.zeros((nodes, program.steps, program.steps))
+        self.answers = np.zeros((len(program.parts), nodes, program.steps, program.steps))
+        """Of each part's stores by themselves."""
         self._slots = [(np.zeros(size), np.zeros(m), np.zeros(m)) for _ in range(SLOTS)]
         self._next = 0
 
@@ -95,30 +98,19 @@ class Newton:
         self.theta[m:p] = np.where(program.free[m:p], 1.0 / (tail[: p - m] + LEAST_CURVATURE), 0.0)
         self.pivot, self.ratio = room.pivot, room.ratio
         shape = (program.tree.kept.size, program.steps, program.steps)
-        answers = room.answers
-        answers.fill(0.0)
-        factor_chains(
-            program.order,
-            c.first,
-            c.run,
-            c.step,
-            program.chain_node,
-            c.gain,
-            c.loss,
-            point.x,
-            program.low,
-            program.high,
-            point.zl,
-            point.zu,
-            program.free,
-            stiffness[2:m:3].copy(),
-            self.theta,
-            self.inverse_l,
-            self.inverse_u,
-            self.pivot,
-            self.ratio,
-            answers,
-        )
+        answers = room.answers[0]
+        room.answers.fill(0.0)
+        energy_stiffness = stiffness[2:m:3].copy()
+
+        def factor(part: Part, into: FloatArray) -> None:
+            chains = (program.order[part.stores], c.first, c.run, c.step, program.chain_node, c.gain, c.loss)
+            values = (point.x, program.low, program.high, point.zl, point.zu, program.free, energy_stiffness)
+            written = (self.theta, self.inverse_l, self.inverse_u, self.pivot, self.ratio)
+            factor_chains(*chains, *values, *written, into)
+
+        program.team.each(lambda work: factor(*work), tuple(zip(program.parts, room.answers, strict=True)))
+        for more in room.answers[1:]:
+            answers += more
         roofs = program.roofs
         np.add.at(answers, (roofs.node, roofs.step, roofs.step), self.theta[m:p])
         node_curvature = (tail[p - m : h - m] + stiffness[p:]).reshape(shape[:2])
@@ -151,7 +143,7 @@ class Newton:
         self, slope: FloatArray, off: Residuals, aim_l: FloatArray, aim_u: FloatArray
     ) -> Direction:
         program, theta = self.program, self.theta
-        c, node, roofs = program.chains, program.chain_node, program.roofs
+        c, roofs = program.chains, program.roofs
         m, p, h, count = 3 * c.step.size, program.node_from, program.hinge_from, program.target.size
         rho, beta, hinges = self.room.rho, self.room.beta, self.room.hinges
         dx, lam, left = self.room.slot()
@@ -163,27 +155,32 @@ class Newton:
         np.add.at(hinges, program.target, self.hinge_stiffness * kappa)
         rho[p:h] -= hinges[p:]
         power, moved = off.balance.copy(), np.zeros_like(off.balance)
-        system = (c.first, c.step, node, c.gain, c.loss, theta)
-        condense_chains(
-            *system,
-            self.inverse_l,
-            self.inverse_u,
-            self.pivot,
-            self.ratio,
-            slope,
-            hinges[2:m:3].copy(),
-            aim_l,
-            aim_u,
-            off.recursion,
-            rho,
-            beta,
-            power,
-        )
+        energy_pull = hinges[2:m:3].copy()
+
+        def system(part: Part) -> _System:
+            return (c.first[part.edges], c.step, program.chain_node[part.stores], c.gain, c.loss, theta)
+
+        def condense(part: Part) -> FloatArray:
+            own = np.zeros_like(power)
+            boxes = (self.inverse_l, self.inverse_u, self.pivot, self.ratio, slope, energy_pull, aim_l, aim_u)
+            condense_chains(*system(part), *boxes, off.recursion, rho, beta, own)
+            return own
+
+        for own in program.team.each(condense, program.parts):
+            power += own
         np.subtract.at(power, (roofs.node, roofs.step), theta[m:p] * rho[m:p])
         price, node_step = solve_forest(
             program.tree.parent, self.factors, power, rho[p:h].reshape(power.shape)
         )
-        expand_chains(*system, self.pivot, self.ratio, rho, beta, price, lam, dx, off.recursion, left, moved)
+
+        def expand(part: Part) -> FloatArray:
+            own = np.zeros_like(price)
+            factors = (self.pivot, self.ratio, rho, beta)
+            expand_chains(*system(part), *factors, price, lam, dx, off.recursion, left, own)
+            return own
+
+        for own in program.team.each(expand, program.parts):
+            moved += own
         dx[m:p] = theta[m:p] * (rho[m:p] + price[roofs.node, roofs.step])
         dx[p:h] = node_step.ravel()
         omega = self.hinge_stiffness * (dx[program.target] + kappa)

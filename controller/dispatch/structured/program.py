@@ -32,6 +32,7 @@ from controller.dispatch.structured.boxes import least_over_boxes
 from controller.dispatch.structured.chains import survey as survey_chains
 from controller.dispatch.structured.layout import Chains, Wishes, flatten
 from controller.dispatch.structured.network import TIGHT, Roofs, Tree, build_tree
+from controller.dispatch.structured.team import ALONE, Part, Team, parts_of
 from controller.domain.units import BoolArray, FloatArray, IntArray
 
 KINK = 4
@@ -105,7 +106,7 @@ class Program:
     chain_node: IntArray
     """The kept node of each store, shape (S,)."""
     order: IntArray
-    """The stores, those of one kept node together, shape (S,)."""
+    """The stores, those of one part and one kept node together, shape (S,)."""
     low: FloatArray
     """Shape (n,)."""
     high: FloatArray
@@ -136,6 +137,10 @@ class Program:
     """EUR per unit for a kink; kWh per unit for the others, shape (J,)."""
     margin: FloatArray
     """By how much a wish may be raised so that an interior point's last trace of a shortfall is none."""
+    parts: tuple[Part, ...]
+    """How loops over stores or unknowns are shared out."""
+    team: Team
+    """Who does them."""
 
     @property
     def chain_steps(self) -> int:
@@ -190,24 +195,18 @@ class Program:
         slope = np.empty_like(x) if slope is None else slope
         np.copyto(slope, self.cost)
         recursion, balance = np.empty(c.step.size), tree.base_kw.copy()
-        bound = survey_chains(
-            c.first,
-            c.step,
-            self.chain_node,
-            c.initial_kwh,
-            c.gain,
-            c.loss,
-            self.cost,
-            least,
-            most,
-            x,
-            point.lam,
-            price,
-            pull[2:m:3],
-            recursion,
-            balance,
-            slope,
-        )
+        energy_pull = pull[2:m:3].copy()
+
+        def part_of(part: Part) -> tuple[float, FloatArray]:
+            power = np.zeros_like(balance)
+            stores = (c.first[part.edges], c.step, self.chain_node[part.stores], c.initial_kwh[part.stores])
+            values = (c.gain, c.loss, self.cost, least, most, x, point.lam, price, energy_pull)
+            return survey_chains(*stores, *values, recursion, power, slope), power
+
+        bound = 0.0
+        for least_eur, power in self.team.each(part_of, self.parts):
+            bound += least_eur
+            balance += power
         slope[m:p] -= price[roofs.node, roofs.step]
         passed = -price
         inner = tree.parent >= 0
@@ -256,8 +255,13 @@ class Program:
         return Residuals(recursion=recursion, balance=off.balance + self._balance(dx, power), hinge=hinge)
 
 
-def build_program(inputs: DispatchInputs) -> Program:
-    """A problem without prices on its hinges; `with_weights` makes a stage of it."""
+def build_program(inputs: DispatchInputs, team: Team = ALONE) -> Program:
+    """A problem without prices on its hinges; `with_weights` makes a stage of it.
+
+    Args:
+        inputs: The problem.
+        team: Who does the loops.
+    """
     chains, wishes = flatten(inputs)
     tree, roofs = build_tree(inputs, chains)
     m = chains.step.size
@@ -276,13 +280,14 @@ def build_program(inputs: DispatchInputs) -> Program:
     high = np.concatenate([_woven(*powers, energy_high), roofs.available_kw, node_high.ravel()])
     least = np.concatenate([lows, zero_r, tree.least_kw.ravel()])
     most = np.concatenate([_woven(*powers, chains.high_kwh), roofs.available_kw, tree.most_kw.ravel()])
+    parts = parts_of(chains.first, low.size)
     return Program(
         steps=inputs.steps,
         chains=chains,
         tree=tree,
         roofs=roofs,
         chain_node=tree.kept_of[chains.node],
-        order=np.argsort(tree.kept_of[chains.node], kind="stable").astype(np.int64),
+        order=_by_node(tree.kept_of[chains.node], parts),
         low=low,
         high=high,
         least=np.where(np.isfinite(low), low, least),
@@ -300,7 +305,15 @@ def build_program(inputs: DispatchInputs) -> Program:
         upward=hinges.upward,
         weight=hinges.weight,
         margin=hinges.margin,
+        parts=parts,
+        team=team,
     )
+
+
+def _by_node(node: IntArray, parts: tuple[Part, ...]) -> IntArray:
+    """The stores of each part, those of one node together, shape (S,)."""
+    within = [part.stores.start + np.argsort(node[part.stores], kind="stable") for part in parts]
+    return np.concatenate(within).astype(np.int64)
 
 
 def _woven(charge: FloatArray, discharge: FloatArray, energy: FloatArray) -> FloatArray:
@@ -342,6 +355,7 @@ def with_weights(
         upward=upward,
         weight=program.weight[priced],
         margin=program.margin[priced],
+        parts=parts_of(program.chains.first, h + 2 * priced.size),
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from controller.dispatch.structured.compiled import compiled
 from controller.dispatch.structured.program import KINK, Point, Program
+from controller.dispatch.structured.team import Part
 from controller.domain.units import FloatArray, IntArray
 
 DUST_KWH = 1e-9
@@ -45,25 +46,18 @@ def water_values(program: Program, price: FloatArray) -> FloatArray:
     count = program.target.size
     weight = program.cost[program.hinge_from + count :][on_energy[order]]
     lam = np.zeros(m)
-    _water_values(
-        c.first,
-        c.step,
-        program.chain_node,
-        c.gain,
-        c.loss,
-        np.minimum(c.charge_kw_max, program.true_most[0 : 3 * m : 3]),
-        np.minimum(c.discharge_kw_max, program.true_most[1 : 3 * m : 3]),
-        c.charge_eur,
-        c.discharge_eur,
-        c.low_kwh,
-        c.high_kwh,
-        c.initial_kwh,
-        np.searchsorted(entry[order], np.arange(m + 1)).astype(np.int64),
-        program.true_level[on_energy[order]],
-        weight,
-        price,
-        lam,
-    )
+    charge_kw = np.minimum(c.charge_kw_max, program.true_most[0 : 3 * m : 3])
+    discharge_kw = np.minimum(c.discharge_kw_max, program.true_most[1 : 3 * m : 3])
+    wish_first = np.searchsorted(entry[order], np.arange(m + 1)).astype(np.int64)
+    wishes = (wish_first, program.true_level[on_energy[order]], weight)
+
+    def part_of(part: Part) -> None:
+        stores = (c.first[part.edges], c.step, program.chain_node[part.stores])
+        powers = (c.gain, c.loss, charge_kw, discharge_kw, c.charge_eur, c.discharge_eur)
+        energies = (c.low_kwh, c.high_kwh, c.initial_kwh[part.stores])
+        _water_values(*stores, *powers, *energies, *wishes, price, lam)
+
+    program.team.each(part_of, program.parts)
     return lam
 
 

@@ -11,6 +11,7 @@ chains, one per store, and a few node prices per step. The parts:
   - `chains`: per store a tridiagonal solve, and the store's answer to its node's prices, a
     matrix whose entries are running products (the inverse of a tridiagonal is semiseparable);
   - `forest`: per node one Cholesky factorisation of steps by steps, children before parents.
+* `team`: two threads for loops over many stores.
 * `start`: where it begins; `replan`: how the last plan saves most of the work.
 * `stages`: wishes before cost; `directions`: no store charges and discharges at once; `rotation`: minimum
   powers, by cars that take turns.
@@ -41,6 +42,7 @@ from controller.dispatch.structured.replan import (
 )
 from controller.dispatch.structured.rotation import minimum_powers, without_dead_powers
 from controller.dispatch.structured.stages import StageResult, Stages, larger
+from controller.dispatch.structured.team import Team, threads_here
 from controller.dispatch.warm import WarmStart
 from controller.domain.units import FloatArray
 
@@ -65,6 +67,7 @@ def solve_structured(
     deadline_s: float | None = None,
     warm: WarmStart | None = None,
     thorough: bool = True,
+    threads: int | None = None,
 ) -> DispatchResult | None:
     """The plan by structure.
 
@@ -75,16 +78,26 @@ def solve_structured(
         thorough: Whether shortfalls are made small in the strict order of formats.md. Without it that is
             tried up to `ORDERED` chain steps; beyond, and where it comes to nothing, one high price stands
             for all of them: a running controller plans again within minutes.
+        threads: On how many threads long loops are; None for as many as this process may use, two at most.
+            The plan is the same.
 
     Returns:
         The plan, or None where this way did not converge in time: the caller has another one.
     """
+    with Team(threads_here() if threads is None else threads) as team:
+        return _solved(inputs, team, deadline_s, warm, thorough=thorough)
+
+
+def _solved(
+    inputs: DispatchInputs, team: Team, deadline_s: float | None, warm: WarmStart | None, *, thorough: bool
+) -> DispatchResult | None:
+    """The plan, its loops done by a team."""
     begun = time.perf_counter()
 
     def stop() -> bool:
         return deadline_s is not None and time.perf_counter() - begun > deadline_s
 
-    program = build_program(inputs)
+    program = build_program(inputs, team)
     built_s = time.perf_counter() - begun
     small, whole = program.chain_steps <= SMALL, any(store.has_minimum_power for store in inputs.stores)
     plan = None if warm is None or small or whole else _replanned(inputs, program, warm, stop)
@@ -168,7 +181,7 @@ def _replanned(
         return None
     for last_round in (False, True):
         part = held_problem(inputs, carried)
-        small = _planned(part, build_program(part), inputs.cost_scale_eur, PART_GAP, stop)
+        small = _planned(part, build_program(part, program.team), inputs.cost_scale_eur, PART_GAP, stop)
         if small is None:
             return None
         powers = joined_powers(carried, small.powers)
