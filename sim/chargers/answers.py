@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from sim.chargers import composite, rules
+from sim.chargers.dialect import Message
 from sim.chargers.faults import Fault
 from sim.chargers.profiles import Profile
 from sim.chargers.rules import Refusal
@@ -13,6 +14,7 @@ from sim.chargers.rules import Refusal
 if TYPE_CHECKING:
     from sim.chargers.core import ChargerCore
 
+PULL = "PullDynamicScheduleUpdate"
 ACCEPTED, REJECTED = {"status": "Accepted"}, {"status": "Rejected"}
 _ZERO = Refusal(code="InvalidSchedule", why="a pause is not a power that this charger knows")
 
@@ -73,3 +75,33 @@ def end_by_word(charger: ChargerCore, *, fits: bool) -> dict[str, str]:
         return REJECTED
     charger.end_transaction("RemoteStop", "Remote", charger.now)
     return ACCEPTED
+
+
+def pull(profile_id: int) -> Message:
+    """Asks for new values of a Dynamic profile."""
+    return Message(PULL, {"chargingProfileId": profile_id})
+
+
+def update_schedule(charger: ChargerCore, profile_id: int, update: Mapping[str, Any]) -> Refusal | None:
+    """Takes new values for a Dynamic profile (K28), or says why not."""
+    found = rules.after_update(charger.profiles, profile_id, update, charger.manners)
+    if isinstance(found, Refusal):
+        return found
+    charger.pulls.updated(profile_id, charger.now)
+    charger.profiles_changed(found)
+    return None
+
+
+def take_pulled(charger: ChargerCore, profile_id: int, answer: Mapping[str, Any]) -> None:
+    """The answer to a pull: values that fit are taken, else the profile stays as it is."""
+    if answer.get("status") == "Accepted" and "scheduleUpdate" in answer:
+        update_schedule(charger, profile_id, answer["scheduleUpdate"])
+
+
+def press_priority(charger: ChargerCore, *, active: bool) -> bool:
+    """The driver asks for priority at the charger, or no more; the CSMS hears of it (K22)."""
+    done = charger.set_priority(active=active)
+    if done:
+        payload = {"transactionId": charger.transaction, "activated": active}
+        charger.outbox.say([Message("NotifyPriorityCharging", payload)])
+    return done

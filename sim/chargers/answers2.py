@@ -16,6 +16,7 @@ from sim.chargers.answers import (
     composite_periods,
     end_by_word,
     take_profile,
+    update_schedule,
 )
 from sim.chargers.dialect import Handler, Message
 from sim.chargers.profiles import PHASES, read_profile
@@ -45,13 +46,15 @@ def _set_profile(charger: ChargerCore, payload: Payload) -> Payload:
 
 
 def _update_schedule(charger: ChargerCore, payload: Payload) -> Payload:
-    found = rules.after_update(
-        charger.profiles, payload["chargingProfileId"], payload["scheduleUpdate"], charger.manners
-    )
-    if isinstance(found, Refusal):
-        return _refused(found)
-    charger.profiles_changed(found)
-    return ACCEPTED
+    refusal = update_schedule(charger, payload["chargingProfileId"], payload["scheduleUpdate"])
+    return ACCEPTED if refusal is None else _refused(refusal)
+
+
+def _use_priority(charger: ChargerCore, payload: Payload) -> Payload:
+    """K21: without a profile for it there is nothing to use."""
+    if payload["transactionId"] != charger.transaction:
+        return REJECTED
+    return ACCEPTED if charger.set_priority(active=payload["activate"]) else {"status": "NoProfile"}
 
 
 def _clear_profiles(charger: ChargerCore, payload: Payload) -> Payload:
@@ -154,6 +157,7 @@ def _variables(charger: ChargerCore) -> Mapping[tuple[str, str], str]:
         ("SmartChargingCtrlr", "Enabled"): "true",
         ("SmartChargingCtrlr", "ProfileStackLevel"): str(STACK_LEVEL_MAX),
         ("SmartChargingCtrlr", "RateUnit"): "W,A",
+        ("SmartChargingCtrlr", "SupportedAdditionalPurposes"): "PriorityCharging,LocalGeneration",
         ("V2XChargingCtrlr", "Enabled"): str(charger.point.discharge_kw_max > 0).lower(),
         ("EVSE", "Power"): f"{charger.point.charge_kw_max * 1000:.0f}",
         _OFFLINE_UNKNOWN: str(charger.local.unknown_offline).lower(),
@@ -279,4 +283,5 @@ HANDLERS_21: Mapping[str, Handler] = {
     **_COMMON,
     "GetCompositeSchedule": _composite_21,
     "UpdateDynamicSchedule": _update_schedule,
+    "UsePriorityCharging": _use_priority,
 }

@@ -1,9 +1,11 @@
 """What all profiles of a charger make together: at a moment, and as a schedule. Pure.
 
 Of each purpose one profile leads: the highest stack level whose schedule has a period at the moment. A
-TxProfile leads before every TxDefaultProfile; where neither has a period the charger does what its maker
-chose. Maximum profiles and external constraints only narrow, and of all limits the lowest counts (OCPP 2.1
-Part 2, K01 and K08; OCPP 1.6 section 3.13.2).
+TxProfile leads before every TxDefaultProfile, and while priority is asked for a PriorityCharging profile
+before both; where none has a period the charger does what its maker chose. What LocalGeneration allows is
+added to the limit of the profile that leads. Maximum profiles and external constraints only narrow, also what
+was added, and of all limits the lowest counts (OCPP 2.1 Part 2, K01, K08, K21 and
+ChargingProfilePurposeEnumType; OCPP 1.6 section 3.13.2).
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from datetime import datetime, timedelta
 from sim.chargers.profiles import (
     EXTERNAL,
     IDLE,
+    LOCAL_GENERATION,
     MAX,
     PHASES,
+    PRIORITY,
     SETPOINT,
     TX,
     TX_DEFAULT,
@@ -50,6 +54,8 @@ class Situation:
     """When the connection went; None: it is there."""
     soc_fraction: float | None = None
     """Of the car, where it tells."""
+    priority: bool = False
+    """Whether priority charging is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +87,13 @@ def compose(profiles: Profiles, at: datetime, situation: Situation, hardware: Ha
         if led is not None:
             high, low = _narrowed(led[0], led[1], high, low, hardware, situation)
     power_w, source = hardware.local_default_w, "Local"
-    leading = _leading(_of_transaction(profiles, situation.transaction), at, situation)
+    leading = _leading(_of_transaction(profiles, situation), at, situation)
     if leading is not None:
         profile, period = leading
         source = profile.purpose
-        high, low = _narrowed(profile, period, high, low, hardware, situation)
+        added = _leading((p for p in profiles if p.purpose == LOCAL_GENERATION), at, situation)
+        added_w = 0.0 if added is None else added[1].limit_w or 0.0
+        high, low = _narrowed(profile, period, high, low, hardware, situation, added_w=added_w)
         match period.mode:
             case mode if mode == SETPOINT:
                 power_w = period.setpoint_w or 0.0
@@ -96,11 +104,14 @@ def compose(profiles: Profiles, at: datetime, situation: Situation, hardware: Ha
     return Decision(power_w=max(min(power_w, high), low), source=source, until=min(changes, default=None))
 
 
-def _of_transaction(profiles: Profiles, transaction: str | None) -> Iterator[Profile]:
-    """Those that may lead a transaction: the defaults, and its own."""
+def _of_transaction(profiles: Profiles, situation: Situation) -> Iterator[Profile]:
+    """Those that may lead a transaction: the defaults, its own, and while it has priority those for that."""
+    transaction = situation.transaction
     for profile in profiles:
-        if profile.purpose == TX_DEFAULT or (
-            profile.purpose == TX and transaction is not None and profile.transaction == transaction
+        if (
+            profile.purpose == TX_DEFAULT
+            or (profile.purpose == TX and transaction is not None and profile.transaction == transaction)
+            or (profile.purpose == PRIORITY and transaction is not None and situation.priority)
         ):
             yield profile
 
@@ -109,7 +120,11 @@ def _leading(
     candidates: Iterator[Profile], at: datetime, situation: Situation
 ) -> tuple[Profile, Period] | None:
     """The first in rank that has a period at the moment."""
-    ranked = sorted(candidates, key=lambda p: (p.purpose == TX, p.overrules, p.stack_level), reverse=True)
+    ranked = sorted(
+        candidates,
+        key=lambda p: (p.purpose == PRIORITY, p.purpose == TX, p.overrules, p.stack_level),
+        reverse=True,
+    )
     for profile in ranked:
         if (period := profile.period_at(at, situation.started, situation.offline_since)) is not None:
             return profile, period
@@ -123,11 +138,13 @@ def _narrowed(
     low_w: float,
     hardware: Hardware,
     situation: Situation,
+    *,
+    added_w: float = 0.0,
 ) -> tuple[float, float]:
-    """The highest and the lowest power [W] after one more period."""
+    """The highest and the lowest power [W] after one more period, whose limit is higher by `added_w`."""
     high_w = min(high_w, hardware.charge_w_max * period.phases / PHASES)
     if period.limit_w is not None:
-        high_w = min(high_w, period.limit_w)
+        high_w = min(high_w, period.limit_w + added_w)
     if period.discharge_limit_w is not None:
         low_w = max(low_w, period.discharge_limit_w)
     soc = situation.soc_fraction

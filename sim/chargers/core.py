@@ -25,12 +25,14 @@ from drivers.ocpp import frames
 from drivers.ocpp.frames import Call, CallError, CallResult
 from sim.chargers import rules
 from sim.chargers.access import Access
+from sim.chargers.answers import PULL, pull, take_pulled
 from sim.chargers.composite import Decision, Hardware, Situation, compose, surviving
 from sim.chargers.dialect import ChargerPhysics, Dialect, Facts, Message, Registers, Sample
 from sim.chargers.faults import Fault, Faults, clock_text
 from sim.chargers.local import LocalAuthorisation
 from sim.chargers.outbox import Outbox
-from sim.chargers.profiles import Profile, Profiles, delayed
+from sim.chargers.profiles import PRIORITY, Profile, Profiles, delayed
+from sim.chargers.pulls import Pulls
 
 _FAR = datetime.max.replace(tzinfo=UTC)
 _LIMIT_STEP_KW = 0.5
@@ -92,9 +94,12 @@ class ChargerCore:
         self.dialect = dialect(clock_text(faults))
         self.outbox = Outbox(self.dialect, twice=Fault.DUPLICATES in faults)
         self.local = LocalAuthorisation()
+        self.pulls = Pulls()
         self.access = Access(point.id) if access is None else access
         self.profiles: Profiles = ()
         self.transaction: str | None = None
+        self.priority = False
+        """Whether priority charging is asked for in the open transaction."""
         self.now = datetime.min.replace(tzinfo=UTC)
         """Of the latest tick."""
         self.restarting = False
@@ -144,6 +149,8 @@ class ChargerCore:
             if len(left) != len(self.profiles):
                 self.profiles_changed(left)
         self._steer(now)
+        if self.outbox.online:
+            self.outbox.say(pull(profile_id) for profile_id in self.pulls.due(self.profiles, now))
         if now >= self._next_sample:
             self._sample(now, "MeterValuePeriodic")
             self._next_sample = self._sample_after(now)
@@ -157,6 +164,7 @@ class ChargerCore:
     def install(self, profile: Profile) -> None:
         """Takes one more profile."""
         fresh = delayed(profile, self._lot)
+        self.pulls.updated(profile.id, self.now)
         self.profiles_changed(rules.install(self.profiles, fresh, by_16=self.manners.by_16))
 
     def profiles_changed(self, profiles: Profiles) -> None:
@@ -173,6 +181,7 @@ class ChargerCore:
             started=self._started if open_now else self.now,
             offline_since=self._offline_since,
             soc_fraction=self._physics.soc_fraction() if self._token is not None else None,
+            priority=self.priority,
         )
         return compose(self.profiles, at, situation, self._hardware)
 
@@ -251,6 +260,7 @@ class ChargerCore:
             samples[-1] = (replace(last, import_wh=max(self._start_wh - _BACKWARDS_WH, 0.0)), context)
         self.outbox.say(self.dialect.ended(trigger, reason, self._facts(now), samples))
         ended, self.transaction = self.transaction, None
+        self.priority = False
         self.profiles = tuple(profile for profile in self.profiles if profile.transaction != ended)
         self._next_sample = self._sample_after(now)
         self._steer(now)
@@ -372,6 +382,15 @@ class ChargerCore:
         if self._token is not None and self._limits_moved():
             self.outbox.say(self._needs(now))
 
+    def set_priority(self, *, active: bool) -> bool:
+        """Asks for priority charging, or no more; False: nothing charges, or no profile is there for it."""
+        known = any(profile.purpose == PRIORITY for profile in self.profiles)
+        if self.transaction is None or (active and not known):
+            return False
+        self.priority = active
+        self.profiles_changed(self.profiles)
+        return True
+
     def tell_transaction(self) -> bool:
         """Queues the open transaction's state with everything known, as TriggerMessage wants it."""
         if self.transaction is None:
@@ -459,6 +478,9 @@ class ChargerCore:
                 self._greet()
             else:
                 self.outbox.say_first(self.dialect.boot())
+            return
+        if sent.action == PULL:
+            take_pulled(self, sent.payload["chargingProfileId"], payload)
             return
         verdict = self.dialect.verdict(sent, payload)
         if verdict is None:

@@ -23,6 +23,8 @@ TX, TX_DEFAULT, MAX, EXTERNAL = (
     "ChargingStationMaxProfile",
     "ChargingStationExternalConstraints",
 )
+PRIORITY, LOCAL_GENERATION = "PriorityCharging", "LocalGeneration"
+"""New in 2.1: takes the place of what leads while priority is asked for; adds to what leads."""
 SETPOINT, CHARGING_ONLY, IDLE, EXTERNAL_LIMITS = (
     "CentralSetpoint",
     "ChargingOnly",
@@ -88,6 +90,8 @@ class Profile:
     """How long it stays valid without a connection [s]; None: for ever (2.1)."""
     ends_offline: bool = False
     """Whether it is gone for good after that (2.1)."""
+    pull_s: int = 0
+    """A Dynamic profile: after how long without an update the charger asks for one [s]; 0: never (2.1)."""
     soc_limit: tuple[float, float] | None = None
     """State of charge (fraction) beyond which a limit [W] holds (2.1)."""
     overrules: bool = False
@@ -201,6 +205,7 @@ def read_profile(payload: Mapping[str, Any], received: datetime) -> Profile:
         local_time=local_time,
         offline_s_max=body.get("maxOfflineDuration"),
         ends_offline=body.get("invalidAfterOfflineDuration", False),
+        pull_s=body.get("dynUpdateInterval", 0) if body["chargingProfileKind"] == "Dynamic" else 0,
         soc_limit=_soc_limit(schedule),
         body=body,
     )

@@ -17,8 +17,10 @@ from sim.chargers.profiles import (
     EXTERNAL,
     EXTERNAL_LIMITS,
     IDLE,
+    LOCAL_GENERATION,
     MAX,
     PHASE_FIELDS,
+    PRIORITY,
     SETPOINT,
     TX,
     TX_DEFAULT,
@@ -30,11 +32,15 @@ from sim.chargers.profiles import (
 
 STACK_LEVEL_MAX = 8
 _FROM_CSMS = frozenset({TX, TX_DEFAULT, MAX})
+_ADDITIONAL = frozenset({PRIORITY, LOCAL_GENERATION})
+"""Purposes that a charger of 2.1 may know beside those of all versions (`SupportedAdditionalPurposes`)."""
 _MODES = {
     TX: frozenset({CHARGING_ONLY, SETPOINT, IDLE}),
     TX_DEFAULT: frozenset({CHARGING_ONLY, SETPOINT, IDLE}),
     MAX: frozenset({CHARGING_ONLY}),
     EXTERNAL: frozenset({CHARGING_ONLY, EXTERNAL_LIMITS}),
+    PRIORITY: frozenset({CHARGING_ONLY}),
+    LOCAL_GENERATION: frozenset({CHARGING_ONLY, EXTERNAL_LIMITS}),
 }
 
 
@@ -97,7 +103,7 @@ def phase_refusal(body: Mapping[str, Any], purpose: str) -> Refusal | None:
 
 def _place_problem(profile: Profile, transaction: str | None) -> Refusal | None:
     """Whether purpose, EVSE, stack level and transaction fit each other."""
-    if profile.purpose not in _FROM_CSMS:
+    if profile.purpose not in _FROM_CSMS | _ADDITIONAL:
         # K01.FR.22: external constraints come from another party than the CSMS.
         return Refusal(code="UnsupportedPurpose", why=f"a {profile.purpose} is not set by the CSMS here")
     if not 0 <= profile.stack_level <= STACK_LEVEL_MAX:
@@ -147,6 +153,10 @@ def _period_problem(profile: Profile, period: Period, manners: Manners) -> Refus
             return Refusal(code="InvalidSchedule", why="ChargingOnly needs a limit of at least 0")
         return None
     if period.mode == IDLE:
+        return None
+    if period.mode == EXTERNAL_LIMITS and profile.purpose == LOCAL_GENERATION:
+        if period.limit_w is None or period.limit_w < 0:
+            return Refusal(code="InvalidSchedule", why="what is added is a limit of at least 0")
         return None
     if not manners.two_way:
         return Refusal(code="InvalidOperationMode", why="this charger cannot discharge")

@@ -242,4 +242,18 @@ HANDLERS: Mapping[str, Handler] = {
     "TransactionEvent": on_transaction_event,
     **dict.fromkeys(_NOTED, noted),
 }
-"""Every request of a charger that we answer; the rest of the standard is `NotSupported`."""
+"""Every request of a charger of 2.0.1 that we answer; the rest of the standard is `NotSupported`."""
+
+
+def on_pull(state: ChargerState, _payload: Payload, _context: Context) -> Handled:
+    """A charger asks for new values of a Dynamic profile: we set none, so it is another's."""
+    info = {"reasonCode": "InvalidProfile", "additionalInfo": "no dynamic profile is set from here"}
+    return Handled(state=state, response={"status": "Rejected", "statusInfo": info})
+
+
+HANDLERS_21: Mapping[str, Handler] = {
+    **HANDLERS,
+    "NotifyPriorityCharging": noted,
+    "PullDynamicScheduleUpdate": on_pull,
+}
+"""Of a charger of 2.1."""

@@ -10,7 +10,7 @@ from drivers.ocpp import frames
 from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.session import BaseSession, Dialect, Version
 from drivers.ocpp.v21 import requests
-from drivers.ocpp.v21.handlers import HANDLERS
+from drivers.ocpp.v21.handlers import HANDLERS_21
 
 USUAL = (
     "Authorize",
@@ -31,7 +31,7 @@ class Session21(BaseSession):
     dialect = Dialect(
         subprotocol="ocpp2.1",
         schemas="v21",
-        handlers=HANDLERS,
+        handlers=HANDLERS_21,
         usual=USUAL,
         newest_kind=frames.SEND,
         stream="NotifyPeriodicEventStream",

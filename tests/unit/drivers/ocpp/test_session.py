@@ -442,3 +442,14 @@ def test_error_answer_reaches_who_asked_and_late_ones_do_not() -> None:
     late = fresh.receive(f'[3,"{message_id}",{{"status":"Accepted"}}]', START)
     assert late.answer is None
     assert _codes(late) == [NoticeCode.UNEXPECTED_ANSWER]
+
+
+def test_what_only_2_1_asks_is_answered_by_its_book() -> None:
+    """Priority is taken note of; new values for a dynamic profile are not ours to give, as we set none."""
+    found = session()
+    notify = {"transactionId": "T1", "activated": True}
+    reply = found.receive(orjson.dumps([2, "a", "NotifyPriorityCharging", notify]).decode(), START).reply
+    assert orjson.loads(reply or "") == [3, "a", {}]
+    pull = {"chargingProfileId": 9}
+    reply = found.receive(orjson.dumps([2, "b", "PullDynamicScheduleUpdate", pull]).decode(), START).reply
+    assert orjson.loads(reply or "")[2]["status"] == "Rejected"
