@@ -259,9 +259,12 @@ class World:
         self._charger_request_kw = np.zeros(chargers)
         self._battery_request_kw = np.zeros(batteries)
         self._pv_limit_kw = np.full(roofs, np.inf)
+        self._plugged: tuple[IntArray, IntArray, car_physics.CarArrays] | None = None
+        """The chargers with a car, these cars and what the pairs can do; None where it is to be made anew."""
         self._plugged_at: list[datetime] = [self._start] * cars
         self._plugged_kwh = self.soc_kwh.copy()
         self._load_node_kw = np.zeros((nodes, 3))
+        self._load_kw = np.zeros(loads)
         self._loss_kw = np.zeros((nodes, 3))
 
     def _plug_all(self) -> None:
@@ -317,6 +320,7 @@ class World:
     def _connect(self, vehicle: int, charger: int, now: datetime) -> None:
         self.vehicle_at[charger] = vehicle
         self.charger_of[vehicle] = charger
+        self._plugged = None
         self._plugged_at[vehicle] = now
         self._plugged_kwh[vehicle] = self.soc_kwh[vehicle]
 
@@ -345,6 +349,7 @@ class World:
         )
         self.vehicle_at[charger] = -1
         self.charger_of[vehicle] = -1
+        self._plugged = None
         self._charger_request_kw[charger] = 0.0
         events.append(PluggedOut(charger=charger, vehicle=vehicle, at=now))
 
@@ -366,7 +371,7 @@ class World:
         full = self.recorder.step(
             node_kw,
             Energy(
-                loads=float(self.load_phase_kw.sum()) * dt_h,
+                loads=float(self._load_kw.sum()) * dt_h,
                 produced=-float(self.pv_kw.sum()) * dt_h,
                 charged=charged,
                 discharged=discharged,
@@ -384,13 +389,16 @@ class World:
         day, minute = now.date(), now.hour * 60 + now.minute
         self.load_phase_kw = self._sources.load_phase_kw(day, minute)
         self.pv_available_kw = self._sources.pv_available_kw(day, minute)
+        self._load_kw = self.load_phase_kw.sum(axis=1)
         self._load_node_kw = _by_place(self._load_node, self.load_phase_kw, len(self._load_node_kw))
 
     def _flow_storage(self, dt_h: float) -> tuple[float, float, float]:
         """Cars and batteries; gives what was charged and discharged [kWh] and the wear [EUR]."""
-        chargers = np.flatnonzero(self.vehicle_at >= 0)
-        cars = self.vehicle_at[chargers]
-        pairs = self._pairs(chargers, cars)
+        if self._plugged is None:
+            chargers = np.flatnonzero(self.vehicle_at >= 0)
+            cars = self.vehicle_at[chargers]
+            self._plugged = (chargers, cars, self._pairs(chargers, cars))
+        chargers, cars, pairs = self._plugged
         stored = self.soc_kwh[cars]
         power = car_physics.flow_kw(pairs, stored, self._charger_request_kw[chargers], dt_h)
         self.soc_kwh[cars] = car_physics.stored_after(pairs, stored, power, dt_h)
@@ -448,7 +456,7 @@ class World:
         self.pv_export_wh -= self.pv_kw * wh
         self.battery_import_wh += np.maximum(self.battery_kw, 0.0) * wh
         self.battery_export_wh += np.maximum(-self.battery_kw, 0.0) * wh
-        self.load_import_wh += self.load_phase_kw.sum(axis=1) * wh
+        self.load_import_wh += self._load_kw * wh
         self.node_import_wh += np.maximum(node_kw, 0.0) * wh
         self.node_export_wh += np.maximum(-node_kw, 0.0) * wh
 

@@ -72,6 +72,8 @@ class Trading:
         self.nominating = Nominating(controller, offload=offload)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload
+        self._settle_from: datetime | None = None
+        """Before it nothing can be settled; None where that is not known."""
 
     async def load(self) -> None:
         """Reads where the market stands."""
@@ -110,6 +112,7 @@ class Trading:
             await unit.add_result(result, controller.clock.now())
             await unit.put_value(MARKET_SINCE_KEY, utc_text(self.backlog.since))
         self.backlog.note_cleared(interval)
+        self._settle_from = None
         if self.latest is None or self.latest.interval_start < interval:
             self.latest = result
 
@@ -180,10 +183,14 @@ class Trading:
         """Settles every quarter-hour whose meters are in, or have been waited for long enough."""
         await self.keep_registers()
         now = self.controller.clock.now()
+        if self._settle_from is not None and now < self._settle_from:
+            return
         async with self.controller.store.unit() as unit:
-            waiting = [
-                start for start in await unit.intervals_to_settle() if start + QUARTER + METERS_FIRST <= now
-            ]
+            unsettled = await unit.intervals_to_settle()
+        waiting = [start for start in unsettled if start + QUARTER + METERS_FIRST <= now]
+        if not waiting:
+            # A quarter-hour that is cleared in the meantime ends this in any case.
+            self._settle_from = min(unsettled, default=now) + QUARTER + METERS_FIRST
         for start in waiting:
             try:
                 async with self.controller.store.unit() as unit:

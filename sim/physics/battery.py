@@ -29,7 +29,7 @@ def flow_kw(
         (batteries.capacity_kwh - stored_kwh) / (batteries.efficiency_charge * dt_h),
     )
     least = -np.minimum(batteries.discharge_kw_max, stored_kwh * batteries.efficiency_discharge / dt_h)
-    return np.clip(request_kw, least, most)
+    return np.minimum(np.maximum(request_kw, least), most)
 
 
 def stored_after(
@@ -38,4 +38,4 @@ def stored_after(
     """The stored energy [kWh] after a step at `power_kw` (AC), shape (B,)."""
     into = np.maximum(power_kw, 0.0) * batteries.efficiency_charge
     out = np.maximum(-power_kw, 0.0) / batteries.efficiency_discharge
-    return np.clip(stored_kwh + (into - out) * dt_h, 0.0, batteries.capacity_kwh)
+    return np.minimum(np.maximum(stored_kwh + (into - out) * dt_h, 0.0), batteries.capacity_kwh)

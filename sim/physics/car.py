@@ -41,7 +41,8 @@ class CarArrays:
 
 def charge_limit_kw(cars: CarArrays, stored_kwh: FloatArray) -> FloatArray:
     """What the battery takes at most now [kW AC], shape (P,): the taper alone."""
-    above = np.clip((stored_kwh / cars.capacity_kwh - TAPER_FROM) / (1.0 - TAPER_FROM), 0.0, 1.0)
+    above = (stored_kwh / cars.capacity_kwh - TAPER_FROM) / (1.0 - TAPER_FROM)
+    above = np.minimum(np.maximum(above, 0.0), 1.0)
     floor = np.minimum(cars.charge_kw_min, cars.charge_kw_max)
     return cars.charge_kw_max - (cars.charge_kw_max - floor) * above
 
@@ -72,7 +73,7 @@ def stored_after(cars: CarArrays, stored_kwh: FloatArray, power_kw: FloatArray, 
     """The energy in the battery [kWh] after a step at `power_kw` (AC), shape (P,)."""
     into = np.maximum(power_kw, 0.0) * cars.efficiency_charge
     out = np.maximum(-power_kw, 0.0) / cars.efficiency_discharge
-    return np.clip(stored_kwh + (into - out) * dt_h, 0.0, cars.capacity_kwh)
+    return np.minimum(np.maximum(stored_kwh + (into - out) * dt_h, 0.0), cars.capacity_kwh)
 
 
 def energy_when_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,6 +167,29 @@ async def test_a_quarter_hour_is_settled_once_and_the_ledger_sums_to_0(tmp_path:
         clock.advance_to(INTERVAL + 3 * QUARTER)
         await trading.settle_due()
         assert await balances(controller) == settled
+
+
+async def test_while_nothing_can_be_due_the_settlement_leaves_the_store_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks once, and again when the meters of a quarter-hour may be in; a clearing ends the wait."""
+    async with running(tmp_path) as (controller, trading, clock):
+        clock.advance_to(INTERVAL - MINUTE)
+        await trading.settle_due()
+        await trading.clear_interval(INTERVAL)
+        looks = 0
+        store_unit = controller.store.unit
+
+        def unit() -> AbstractAsyncContextManager[UnitOfWork]:
+            nonlocal looks
+            looks += 1
+            return store_unit()
+
+        monkeypatch.setattr(controller.store, "unit", unit)
+        for minute, expected in ((0, 1), (1, 1), (16, 1), (17, 3)):
+            clock.advance_to(INTERVAL + minute * MINUTE)
+            await trading.settle_due()
+            assert looks == expected
 
 
 async def test_missing_meters_are_waited_for_and_then_estimated(tmp_path: Path) -> None:
