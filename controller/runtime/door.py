@@ -161,8 +161,11 @@ class PlanView:
 
     made_at: datetime | None
     status: str
+    """optimal, optimal_inside (the best inside limits that voltages or currents need), feasible, fallback,
+    or none."""
     cost_eur: float | None
     lower_bound_eur: float | None
+    """No plan that meets the same wishes within the tree's limits costs less."""
     seconds: float | None
     """How long the solver took [s], machine time."""
     starts: Sequence[datetime]
@@ -173,6 +176,11 @@ class PlanView:
     import_price_eur_per_kwh: Sequence[float]
     strains: Sequence[StrainView] | None = None
     """What a power flow finds outside its bounds; None where the plan was not checked by one."""
+    inside_bound_eur: float | None = None
+    """Where voltages or currents need lower limits than the tree's: no plan inside these costs less."""
+    gap_fraction: float | None = None
+    """By how much the best plan inside the limits that this one keeps can be cheaper at most, of what the
+    fixed load costs (formats.md); None where a solver has not proven it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

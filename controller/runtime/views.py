@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from math import isfinite
 
 from controller.config import Settings
+from controller.dispatch.result import OPTIMAL_GAP
 from controller.domain.assets import Battery, ChargePoint, Departure, PvRoof, Wishes
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
@@ -162,11 +163,15 @@ class Views:
                 import_price_eur_per_kwh=(),
             )
         result = plan.result
+        gap = _gap_fraction(plan)
+        proven = gap is not None and gap <= OPTIMAL_GAP and result.inside_bound_eur is not None
         return PlanView(
             made_at=plan.horizon.made_at,
-            status=result.status,
+            status="optimal_inside" if proven and result.status == "feasible" else result.status,
             cost_eur=result.cost_eur,
             lower_bound_eur=result.lower_bound_eur,
+            inside_bound_eur=result.inside_bound_eur,
+            gap_fraction=gap,
             seconds=result.build_s + result.solve_s,
             starts=plan.horizon.boundaries[:-1],
             node_power_kw={key: series.tolist() for key, series in result.node_power_kw.items()},
@@ -380,6 +385,15 @@ class Views:
         for loop, at in list(self.counters.failed_at.items()):
             if snapshot.at - at < FAILURE_SHOWN:
                 yield _alarm(Urgency.TODAY, "step_failed", loop, at)
+
+
+def _gap_fraction(plan: ActivePlan) -> float | None:
+    """What a solver has proven of a plan, inside the limits that it was made for; None of other plans."""
+    result, inputs = plan.result, plan.horizon.inputs
+    if result.reason or result.status == "fallback":
+        return None
+    bound = result.lower_bound_eur if result.inside_bound_eur is None else result.inside_bound_eur
+    return max(0.0, result.cost_eur - bound) / inputs.cost_scale_eur
 
 
 def _strains(plan: ActivePlan) -> Sequence[StrainView] | None:

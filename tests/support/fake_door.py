@@ -173,6 +173,7 @@ class FakeDoor(FakeMarket, FakeStatements, FakeSupply):
             status="optimal",
             cost_eur=101.2,
             lower_bound_eur=101.15,
+            gap_fraction=0.0005,
             seconds=0.6,
             starts=starts,
             node_power_kw={FEEDER: [80.0, 81.0, 82.0, 83.0]},

@@ -140,6 +140,10 @@ class PlanOut(Out):
     status: str
     cost_eur: float | None
     lower_bound_eur: float | None
+    inside_bound_eur: float | None
+    """Where voltages or currents need lower limits than the tree's: no plan inside these costs less."""
+    gap_fraction: float | None
+    """By how much the best plan inside the limits that this one keeps can be cheaper at most."""
     seconds: float | None
     """How long the solver took, machine time."""
     starts_utc: list[datetime]

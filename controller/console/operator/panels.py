@@ -22,9 +22,12 @@ _URGENCIES: Mapping[Urgency, tuple[str, str]] = MappingProxyType(
 )
 _ALARMS_APART = 4
 """More alarms of one kind than this stand as one entry: a thousand chargers fail together."""
+_TOLD_GAP = 0.05
+"""A bound further below the cost than this proves nothing that helps an operator."""
 _PLAN_STATUS: Mapping[str, str] = MappingProxyType(
     {
         "optimal": mark("the best there is"),
+        "optimal_inside": mark("the best that voltages and currents allow"),
         "feasible": mark("keeps all limits"),
         "fallback": mark("by simple rules"),
     }
@@ -263,15 +266,21 @@ def plan_html(plan: PlanView, words: Translator) -> str:
         (words.say("Outcome"), words.say(_PLAN_STATUS.get(plan.status, plan.status))),
         (words.say("Costs"), words.quantity(plan.cost_eur, "€", digits=2)),
     ]
-    if plan.status == "optimal":
-        # Of other plans only a bound far below any cost may be known, which tells an operator nothing.
-        facts.append((words.say("Cannot be under"), words.quantity(plan.lower_bound_eur, "€", digits=2)))
+    facts += _proven(plan, words)
     facts.append((words.say("Computed in"), words.quantity(plan.seconds, "s", digits=2)))
     if plan.strains is not None:
         within = words.say("within their bounds")
         outside = words.say("{count} times outside", count=len(plan.strains))
         facts.append((words.say("Voltages and currents"), outside if plan.strains else within))
     return facts_html(facts)
+
+
+def _proven(plan: PlanView, words: Translator) -> list[tuple[str, str]]:
+    """What the best plan costs at least; nothing where only a bound far below any cost is known."""
+    if plan.gap_fraction is None or plan.gap_fraction > _TOLD_GAP:
+        return []
+    bound = plan.lower_bound_eur if plan.inside_bound_eur is None else plan.inside_bound_eur
+    return [(words.say("Cannot be under"), words.quantity(bound, "€", digits=2))]
 
 
 def _few(names: Sequence[str], words: Translator, most: int = 6) -> str:

@@ -173,12 +173,17 @@ async def test_the_clearing_shows_each_price_with_its_places() -> None:
 
 
 async def test_the_plan_shows_how_good_it_is_proven_to_be() -> None:
-    """Cost and lower bound side by side; before the first plan the page says so."""
+    """Cost and the bound of the limits that it keeps side by side; before the first plan the page says so."""
     plan = await FakeDoor().plan()
     html = well_formed(panels.plan_html(plan, _NL))
     assert "101,20\N{NO-BREAK SPACE}€" in html
     assert "101,15\N{NO-BREAK SPACE}€" in html
-    assert "101,15" not in panels.plan_html(replace(plan, status="feasible"), _NL)
+    for unproven in (None, 0.4):
+        assert "101,15" not in panels.plan_html(replace(plan, gap_fraction=unproven), _NL)
+    inside = panels.plan_html(replace(plan, status="optimal_inside", inside_bound_eur=101.18), _NL)
+    assert "101,18" in inside
+    assert "101,15" not in inside
+    assert "het beste dat spanningen en stromen toelaten" in inside
     assert "1 keer erbuiten" in html
     assert "binnen hun grenzen" in panels.plan_html(replace(plan, strains=()), _NL)
     assert "Spanningen" not in panels.plan_html(replace(plan, strains=None), _NL)

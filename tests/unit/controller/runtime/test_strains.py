@@ -7,6 +7,8 @@ import math
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
@@ -26,13 +28,17 @@ NONE = Finding(kind=FindingKind.NO_SOLUTION, node=TRANSFORMER, place="t", step=3
 class Strained:
     """A solver whose plans leave these findings."""
 
-    def __init__(self, *findings: Finding) -> None:
+    def __init__(self, *findings: Finding, inside_share: float | None = None) -> None:
         self.findings = findings
+        self.inside_share = inside_share
+        """Of its cost's scale, how far a bound inside lower limits is under its cost."""
 
     async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:  # noqa: ARG002  # a port
         """Rules, said to be checked."""
         made = fallback(inputs, "rules")
         own = {item.name: getattr(made, item.name) for item in fields(DispatchResult)}
+        if self.inside_share is not None:
+            own["inside_bound_eur"] = made.cost_eur - self.inside_share * inputs.cost_scale_eur
         return CheckedPlan(**{**own, "status": "feasible", "reason": ""}, findings=self.findings, rounds=1)
 
 
@@ -73,3 +79,25 @@ async def test_a_plan_that_holds_has_no_strains_and_an_unchecked_one_says_so(tmp
         assert (await service.plan()).strains == ()
         assert controller.counters.plans_straining == 0
         assert controller.counters.fallbacks == 1
+
+
+@pytest.mark.parametrize(
+    ("inside_share", "status", "gap"),
+    [(0.0005, "optimal_inside", 0.0005), (0.02, "feasible", 0.02), (None, "feasible", None)],
+)
+async def test_the_best_inside_lower_limits_is_told_as_that(
+    tmp_path: Path, inside_share: float | None, status: str, gap: float | None
+) -> None:
+    """A bound of the limits that voltages need proves a plan there; without one the tree's own counts."""
+    async with running(tmp_path) as (controller, trading, _):
+        controller.solver = Strained(inside_share=inside_share)
+        await controller.make_plan(controller.horizon(START))
+        controller.safety_cycle(START)
+        service = Service(controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict)
+        view = await service.plan()
+        assert view.status == status
+        assert view.gap_fraction is not None
+        if gap is not None:
+            assert view.gap_fraction == pytest.approx(gap, rel=1e-6)
+        else:
+            assert view.inside_bound_eur is None
