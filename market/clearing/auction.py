@@ -67,14 +67,13 @@ def auction(
         Fills, volume and the interval of supporting prices.
     """
     price = price_microeur_per_kwh
-    buys = is_buy.view(np.int8)  # a product with 0 and 1 is several times faster than a mask here
-    asked = int((quantity_wh * buys).sum())
+    asked = _sum_where(quantity_wh, is_buy)
     if asked in (0, int(quantity_wh.sum())):
         return _nothing(len(price))
     crossing = _crossing(price, quantity_wh, asked)
     above, at_crossing = price > crossing, price == crossing
     filled = quantity_wh * ((is_buy == above) & ~at_crossing).view(np.int8)
-    sure_bought = int((filled * buys).sum())
+    sure_bought = _sum_where(filled, is_buy)
     sure_sold = int(filled.sum()) - sure_bought
     bought = _Margin.of(np.flatnonzero(at_crossing & is_buy), quantity_wh, sure_bought)
     sold = _Margin.of(np.flatnonzero(at_crossing & ~is_buy), quantity_wh, sure_sold)
@@ -109,7 +108,7 @@ def _crossing(price: IntArray, quantity_wh: IntArray, asked_wh: int) -> int:
     """
 
     def up_to(limit: int) -> int:
-        return int((quantity_wh * (price <= limit).view(np.int8)).sum())
+        return _sum_where(quantity_wh, price <= limit)
 
     sample = np.unique(price[:: 1 + len(price) // _SAMPLE])
     place = bisect_left(sample, asked_wh, key=up_to)
@@ -158,6 +157,11 @@ class _Margin:
         if self.touched(volume_wh):
             ordered = in_group(self.members, tie_order)
             filled_wh[self.members] = pro_rata(volume_wh - self.sure_wh, self.quantity_wh, ordered)
+
+
+def _sum_where(quantity_wh: IntArray, chosen: BoolArray) -> int:
+    """The sum of some quantities, by products with 0 and 1: several times faster than a mask, and no copy."""
+    return int(np.einsum("i,i->", quantity_wh, chosen.view(np.int8)))
 
 
 def _nothing(size: int) -> Auction:

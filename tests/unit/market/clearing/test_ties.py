@@ -40,3 +40,18 @@ def test_order_within_a_group_is_that_of_the_whole() -> None:
     members = np.array([7, 2, 5])
     ordered = in_group(members, lambda positions: np.sort(positions)[::-1])
     assert members[ordered(np.arange(3))].tolist() == [7, 5, 2]
+
+
+@pytest.mark.parametrize("period", [1, 7, 20_000 // 1024])
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.999])
+def test_among_many_the_largest_remainders_win_however_orders_stand(period: int, share: float) -> None:
+    """As by sorting all of them, also where every so manyth order is of another kind: a sample is misled."""
+    chance = np.random.default_rng(period)
+    quantity = chance.integers(1, 5_000, 20_000)
+    quantity[::period] = 1 + quantity[::period] % 40
+    whole = int(quantity.sum())
+    total = int(share * whole)
+    floors, remainders = np.divmod(quantity * total, whole)
+    line = np.lexsort((np.arange(quantity.size), -remainders))
+    floors[line[: total - int(floors.sum())]] += 1
+    assert (pro_rata(total, quantity, by_position) == floors).all()
