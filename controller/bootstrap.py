@@ -37,7 +37,7 @@ from controller.runtime.report import controller_report
 from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.service import Service
 from controller.runtime.solver_process import SolverProcess
-from controller.runtime.tokens import token_end, token_hash
+from controller.runtime.tokens import holder_problem, token_end, token_hash
 from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
 from controller.template_file import templates_of
@@ -119,11 +119,11 @@ async def create_token(site_path: Path, *, role: Role, member: str | None, label
     """Makes a token in a site's database, without its controller.
 
     Raises:
-        StartUpError: If a resident's token names no member of the site.
+        StartUpError: If a resident's token names no member of the site, or a supplier's no supplier.
     """
     site, settings = read_site_file(site_path)
-    if role is Role.RESIDENT and member not in {known.id for known in site.members}:
-        raise StartUpError(f"--member must name a member of the site for a resident's token, not {member!r}")
+    if (problem := holder_problem(site, settings, role, member)) is not None:
+        raise StartUpError(f"--member: {problem}")
     store = await open_store(database_path(settings, site_path.parent))
     token, now = secrets.token_urlsafe(32), SystemDomainClock().now()
     record = TokenRecord(

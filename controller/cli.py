@@ -177,7 +177,9 @@ def verify(
 def token_create(
     site: Annotated[Path, typer.Argument(help="The site file (TOML).")],
     role: Annotated[str, typer.Option(help="operator, grid, resident, fleet or supplier.")],
-    member: Annotated[str | None, typer.Option(help="Whose data a resident's token opens.")] = None,
+    member: Annotated[
+        str | None, typer.Option(help="Whose data a resident's token opens, or which supplier's.")
+    ] = None,
     label: Annotated[
         str, typer.Option(help="What the token is for, for the log.")
     ] = "made on the command line",

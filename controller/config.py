@@ -26,6 +26,7 @@ from controller.domain.time import QUARTER
 from controller.domain.v2g import budget_problems
 from controller.guest_settings import GuestSettings, guest_problems
 from controller.sharing_settings import MarketMode, SharingSettings, sharing_problems
+from controller.supplier_settings import supplier_problems
 from controller.toml_file import parse, plain, read_table, unknown_names
 from market.clearing import MarketRules
 from market.prices import QUANTITY_WH_MAX
@@ -379,6 +380,8 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
             yield Problem(place=place, rule=f"must be a finite number of more than 0, is {value}")
     yield from _range_problems(settings)
     yield from sharing_problems(settings.sharing)
+    eans = {a.ean for group in (site.loads, site.charge_points, site.pv, site.batteries) for a in group}
+    yield from supplier_problems(settings.sharing.suppliers, eans, is_auction=settings.market.is_auction)
     yield from charging_problems(settings.charging)
     yield from guest_problems(settings.guests)
 

@@ -13,8 +13,9 @@ from enum import StrEnum
 
 from controller.domain.errors import Problem
 from controller.domain.units import MICROEUR_PER_EUR
+from controller.supplier_settings import SupplierSettings
 from market.rates import Rate, rate_problems
-from market.sharing.keys import KEYS
+from market.sharing.keys import KEYS, bill_sharing
 from market.sharing.values import PRICE_MAX
 
 
@@ -39,6 +40,10 @@ class SharingSettings:
     """Whether what a battery or car took from the grid may be shared when it is fed in again."""
     rates: tuple[Rate, ...] = ()
     """Taxes, tariffs and fees; a kind that is not there is not charged."""
+    suppliers: tuple[SupplierSettings, ...] = ()
+    """Where there are several; absent: the one whose margins stand in `[tariff]`."""
+    across_suppliers: bool = False
+    """Whether customers of different suppliers share with one another."""
 
 
 def sharing_problems(sharing: SharingSettings) -> Iterator[Problem]:
@@ -57,9 +62,11 @@ def sharing_problems(sharing: SharingSettings) -> Iterator[Problem]:
             if at is not None and at.tzinfo is None:
                 yield Problem(place=f"{place}.rates[{i}].{name}", rule="names no time zone: write Z for UTC")
                 return
-        if rate.supplier:
-            yield Problem(
-                place=f"{place}.rates[{i}].supplier", rule="a site has one supplier: leave its name out"
-            )
+        if rate.supplier and rate.supplier not in {supplier.id for supplier in sharing.suppliers}:
+            rule = f"there is no supplier {rate.supplier!r} in settings.sharing.suppliers"
+            yield Problem(place=f"{place}.rates[{i}].supplier", rule=rule)
+    if sharing.across_suppliers and sharing.suppliers and KEYS.get(sharing.key) is bill_sharing:
+        rule = "one bill cannot be shared by customers of several suppliers"
+        yield Problem(place=f"{place}.across_suppliers", rule=rule)
     for problem in rate_problems(sharing.rates):
         yield Problem(place=f"{place}.{problem.place}", rule=problem.rule, way_out=problem.way_out)

@@ -18,7 +18,7 @@ import numpy as np
 
 from controller.domain.ids import MemberId
 from controller.domain.units import IntArray
-from market.ledger import SUPPLIER_ACCOUNT, PostingReason, member_account
+from market.ledger import PostingReason, member_account, supplier_account
 from market.rebooking import Line
 
 
@@ -60,14 +60,16 @@ def imbalance_lines(
     nominated_wh: Mapping[MemberId, int],
     metered_wh: Mapping[MemberId, int],
     cost: ImbalanceCost,
+    supplier: str = "",
 ) -> list[Line]:
-    """What should stand in the ledger for the imbalance of a quarter-hour.
+    """What should stand in the ledger for the imbalance of a quarter-hour with one supplier.
 
     Args:
         start: The quarter-hour.
         nominated_wh: What was announced by member, positive = taken; of others nothing was.
         metered_wh: What all members took by their meters.
         cost: What a kilowatt-hour cost.
+        supplier: Whose customers they are; a member may be more than one's.
     """
     members = sorted(nominated_wh.keys() | metered_wh.keys())
     paid = caused_nanoeur(
@@ -78,11 +80,11 @@ def imbalance_lines(
     return [
         Line(
             payer=member_account(member),
-            receiver=SUPPLIER_ACCOUNT,
+            receiver=supplier_account(supplier),
             amount_nanoeur=amount,
             reason=PostingReason.IMBALANCE,
             interval_start=start,
-            ref=member,
+            ref=f"{member}/{supplier}" if supplier else member,
         )
         for member, amount in zip(members, paid.tolist(), strict=True)
     ]

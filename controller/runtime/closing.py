@@ -24,12 +24,14 @@ import structlog
 
 from controller.domain.errors import ConflictError, WijkstroomError
 from controller.domain.ids import AssetId, MemberId
+from controller.domain.site import Tariff
 from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
 from controller.runtime.metering import DayMeters, read_day, site_points
 from controller.runtime.offload import Offload
 from controller.runtime.ports import NominationKind, RegisterRecord, SuppliedQuarter, UnitOfWork
+from controller.supplier_settings import SITE_SUPPLIER, supplier_of, tariffs
 from market.clearing import IntervalResult
 from market.day_closing import ClosedDay, DayInputs, Traded, close_day
 from market.from_plan import QuarterPrices
@@ -76,7 +78,7 @@ class Closing:
         self,
         controller: Controller,
         *,
-        prices: Callable[[datetime], QuarterPrices],
+        prices: Callable[[datetime, Tariff], QuarterPrices],
         due: Callable[[], Sequence[datetime]],
         offload: Offload,
     ) -> None:
@@ -85,6 +87,11 @@ class Closing:
         self._due = due
         self._offload = offload
         self._points = site_points(controller.site)
+        suppliers = controller.settings.sharing.suppliers
+        self._tariffs = tariffs(suppliers, controller.site.tariff)
+        named = supplier_of(suppliers)
+        self._suppliers = tuple(named.get(point.ean, SITE_SUPPLIER) for point in self._points)
+        """Who supplies each point."""
         self._one_at_a_time = asyncio.Lock()
         self._read: dict[date, int] = {}
         """How many registers there were when a day that is not finished was last closed."""
@@ -145,23 +152,33 @@ class Closing:
         if not starts:
             return
         rules = self._rules(starts)
-        prices = await self._supplier_prices(starts)
+        asked = {name: await self._supplier_prices(starts, name) for name in sorted(set(self._suppliers))}
         registers = await self._registers(starts)
         meters = await self._meters(starts, registers, now)
         if waiting := [start for start in self._due() if starts[0] <= start <= starts[-1]]:
             raise ConflictError(f"the quarter-hour of {utc_text(waiting[0])} is not cleared yet")
         # What was done that day counts, not what the site file says now.
         quarters = await self._quarters(starts) or None
-        inputs: DayInputs = await self._offload(self._inputs, day, prices, meters, quarters)
+        inputs: DayInputs = await self._offload(self._inputs, day, starts, asked, meters, quarters)
         async with self.controller.store.unit() as unit:
             booked = await unit.postings_between(starts[0], starts[0] + QUARTER)
         closed: ClosedDay = await self._offload(_closed, inputs, rules, booked, now)
-        again = [] if quarters is None else await self._corrections(prices, meters, quarters, now)
+        again: list[Posting] = []
+        if quarters is not None:
+            # Where there is an auction there is one supplier: the site's own.
+            own = asked.get(SITE_SUPPLIER) or await self._supplier_prices(starts, SITE_SUPPLIER)
+            again += await self._corrections(own, meters, quarters, now)
         again += await self._imbalance(starts, meters, now)
         async with self.controller.store.unit() as unit:
             await unit.add_postings([*closed.postings, *again])
             await unit.put_closed_day(closed.points)
-            await unit.put_supplied(_supplied(prices, meters))
+            await unit.put_supplied(
+                [
+                    quarter
+                    for name, prices in asked.items()
+                    for quarter in _supplied(name, prices, meters, self._columns(name))
+                ]
+            )
         self._read[day] = len(registers)
         _LOG.info("closed a day", day=day.isoformat(), postings=len(closed.postings), corrected=len(again))
 
@@ -176,16 +193,25 @@ class Closing:
         if problems:
             raise ConflictError(f"settings.sharing: {'; '.join(map(str, problems))}")
         return PoolRules(
-            key=KEYS[sharing.key], share_grid_charged=sharing.share_grid_charged, rates=sharing.rates
+            key=KEYS[sharing.key],
+            across_suppliers=sharing.across_suppliers,
+            share_grid_charged=sharing.share_grid_charged,
+            rates=sharing.rates,
         )
 
-    async def _supplier_prices(self, starts: Sequence[datetime]) -> dict[datetime, SupplierPrices]:
-        """What the supplier asked and paid in each quarter-hour: as it was when the day was first closed.
+    def _columns(self, supplier: str) -> list[int]:
+        """Which of the points are a supplier's."""
+        return [i for i, name in enumerate(self._suppliers) if name == supplier]
+
+    async def _supplier_prices(
+        self, starts: Sequence[datetime], supplier: str
+    ) -> dict[datetime, SupplierPrices]:
+        """What a supplier asked and paid in each quarter-hour: as it was when the day was first closed.
 
         Later the prices of that day may be known no more, and others would stand in for them.
         """
         async with self.controller.store.unit() as unit:
-            supplied = await unit.supplied(starts[0], starts[-1] + QUARTER)
+            supplied = await unit.supplied(starts[0], starts[-1] + QUARTER, supplier=supplier)
         kept = {
             each.interval_start: SupplierPrices(
                 import_microeur_per_kwh=each.import_microeur_per_kwh,
@@ -193,10 +219,10 @@ class Closing:
             )
             for each in supplied
         }
-        return {start: kept.get(start) or self._prices_of(start) for start in starts}
+        return {start: kept.get(start) or self._prices_of(start, supplier) for start in starts}
 
-    def _prices_of(self, start: datetime) -> SupplierPrices:
-        prices = self._prices(start)
+    def _prices_of(self, start: datetime, supplier: str) -> SupplierPrices:
+        prices = self._prices(start, self._tariffs[supplier])
         return SupplierPrices(
             import_microeur_per_kwh=prices.import_microeur_per_kwh,
             export_microeur_per_kwh=prices.export_microeur_per_kwh,
@@ -243,26 +269,24 @@ class Closing:
     def _inputs(
         self,
         day: date,
-        prices: dict[datetime, SupplierPrices],
+        starts: tuple[datetime, ...],
+        asked: dict[str, dict[datetime, SupplierPrices]],
         meters: DayMeters,
         quarters: dict[datetime, _Quarter] | None,
     ) -> DayInputs:
-        starts, asked = tuple(prices), list(prices.values())
         stores = np.array([point.stores for point in self._points])
         shared = microeur_per_kwh(self.controller.settings.sharing.shared_price_eur_per_kwh)
         return DayInputs(
             day=day,
             pool=PoolInputs(
-                points=tuple(Point(ean=point.ean, member=point.member) for point in self._points),
+                points=tuple(
+                    Point(ean=point.ean, member=point.member, supplier=supplier)
+                    for point, supplier in zip(self._points, self._suppliers, strict=True)
+                ),
                 starts=starts,
                 energy=Energy(offtake_wh=meters.offtake_wh, feed_in_wh=meters.feed_in_wh),
                 grid_charged_wh=meters.feed_in_wh * stores,
-                supply={
-                    "": SupplyPrices(
-                        import_microeur_per_kwh=np.array([each.import_microeur_per_kwh for each in asked]),
-                        export_microeur_per_kwh=np.array([each.export_microeur_per_kwh for each in asked]),
-                    )
-                },
+                supply={name: _supply_prices(list(prices.values())) for name, prices in asked.items()},
                 shared_microeur_per_kwh=np.full(len(starts), shared, dtype=np.int64),
             ),
             estimated=meters.estimated,
@@ -332,31 +356,48 @@ class Closing:
         return found
 
     async def _imbalance(self, starts: Sequence[datetime], meters: DayMeters, now: datetime) -> list[Posting]:
-        """What imbalance cost, by who caused it, where the supplier has told it and every point is known."""
+        """What imbalance cost, by who caused it, where a supplier has told it and knows all its points."""
         first, after = starts[0], starts[-1] + QUARTER
-        async with self.controller.store.unit() as unit:
-            costs = await unit.imbalance_costs(first, after)
-            told = await unit.nominations(first, after, NominationKind.INTRADAY) if costs else ()
         found: list[Posting] = []
-        for nomination in told:
-            start = nomination.interval_start
-            row = (start - first) // QUARTER
-            if start not in costs or not meters.known[row].all():
-                continue
-            metered: Counter[MemberId] = Counter()
-            net = (meters.offtake_wh[row] - meters.feed_in_wh[row]).tolist()
-            for point, energy_wh in zip(self._points, net, strict=True):
-                metered[point.member] += energy_wh
+        for supplier in sorted(set(self._suppliers)):
             async with self.controller.store.unit() as unit:
-                booked = await unit.postings_between(start, start + QUARTER)
-            lines = imbalance_lines(start, nomination.net_wh, metered, costs[start])
-            found += rebooked(about(booked, {PostingReason.IMBALANCE}), lines, booked_at=now)
+                costs = await unit.imbalance_costs(first, after, supplier=supplier)
+                told = (
+                    await unit.nominations(first, after, NominationKind.INTRADAY, supplier=supplier)
+                    if costs
+                    else ()
+                )
+            columns = self._columns(supplier)
+            for nomination in told:
+                start = nomination.interval_start
+                row = (start - first) // QUARTER
+                if start not in costs or not meters.known[row, columns].all():
+                    continue
+                metered: Counter[MemberId] = Counter()
+                for i in columns:
+                    net_wh = int(meters.offtake_wh[row, i] - meters.feed_in_wh[row, i])
+                    metered[self._points[i].member] += net_wh
+                async with self.controller.store.unit() as unit:
+                    booked = await unit.postings_between(start, start + QUARTER)
+                lines = imbalance_lines(start, nomination.net_wh, metered, costs[start], supplier)
+                own = about(booked, {PostingReason.IMBALANCE}, {line.ref for line in lines})
+                found += rebooked(own, lines, booked_at=now)
         return found
 
 
-def _supplied(prices: dict[datetime, SupplierPrices], meters: DayMeters) -> list[SuppliedQuarter]:
-    taken, fed = meters.offtake_wh.sum(axis=1).tolist(), meters.feed_in_wh.sum(axis=1).tolist()
-    complete = (~meters.estimated & meters.known).all(axis=1).tolist()
+def _supply_prices(asked: Sequence[SupplierPrices]) -> SupplyPrices:
+    return SupplyPrices(
+        import_microeur_per_kwh=np.array([each.import_microeur_per_kwh for each in asked]),
+        export_microeur_per_kwh=np.array([each.export_microeur_per_kwh for each in asked]),
+    )
+
+
+def _supplied(
+    supplier: str, prices: dict[datetime, SupplierPrices], meters: DayMeters, columns: Sequence[int]
+) -> list[SuppliedQuarter]:
+    """What a supplier's customers, by the columns of their points, took and fed in."""
+    taken, fed = (array[:, columns].sum(axis=1).tolist() for array in (meters.offtake_wh, meters.feed_in_wh))
+    complete = (~meters.estimated & meters.known)[:, columns].all(axis=1).tolist()
     return [
         SuppliedQuarter(
             interval_start=start,
@@ -365,6 +406,7 @@ def _supplied(prices: dict[datetime, SupplierPrices], meters: DayMeters) -> list
             complete=complete[row],
             import_microeur_per_kwh=asked.import_microeur_per_kwh,
             export_microeur_per_kwh=asked.export_microeur_per_kwh,
+            supplier=supplier,
         )
         for row, (start, asked) in enumerate(prices.items())
     ]

@@ -1,4 +1,4 @@
-"""What the supplier is told beforehand: nominations of what its customers will take and feed in.
+"""What each supplier is told beforehand: nominations of what its customers will take and feed in.
 
 The day before, from 13:00 on (after the day-ahead auction, before the balance responsible parties' programmes
 are due), the next local day is nominated as soon as a plan covers all of it; that nomination stays as it is.
@@ -9,10 +9,10 @@ before a quarter-hour began is what imbalance is held against.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-from controller.domain.ids import MemberId
+from controller.domain.ids import AssetId, MemberId
 from controller.domain.site import Site
 from controller.domain.time import AMSTERDAM, QUARTER, quarter_start, quarters_of_local_day
 from controller.runtime.core import Controller
@@ -20,6 +20,7 @@ from controller.runtime.expected import forecast_energy, planned_energy
 from controller.runtime.offload import Offload
 from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import Nomination, NominationKind
+from controller.supplier_settings import SITE_SUPPLIER, SupplierSettings, supplier_of
 
 DAY_AHEAD_AT_H = 13
 """The local hour from which the next day is nominated."""
@@ -33,6 +34,8 @@ class Nominating:
     def __init__(self, controller: Controller, *, offload: Offload) -> None:
         self.controller = controller
         self._offload = offload
+        self._supplier_of = assets_supplied(controller.site, controller.settings.sharing.suppliers)
+        """Who supplies each asset that has an allocation point."""
         self._day_ahead: date | None = None
         """The last local day that was nominated the day before."""
         self._intraday: datetime | None = None
@@ -57,8 +60,13 @@ class Nominating:
     async def _nominate_tomorrow(self, plan: ActivePlan, day: date, now: datetime) -> None:
         starts = quarters_of_local_day(day)
         async with self.controller.store.unit() as unit:
-            known = await unit.nominations(starts[0], starts[-1] + QUARTER, NominationKind.DAY_AHEAD)
-        if not known:
+            known = [
+                await unit.nominations(
+                    starts[0], starts[-1] + QUARTER, NominationKind.DAY_AHEAD, supplier=supplier
+                )
+                for supplier in sorted(set(self._supplier_of.values()))
+            ]
+        if not any(known):
             if any(plan.step_at(start) is None for start in starts):
                 return
             await self._put(plan, starts, NominationKind.DAY_AHEAD, now)
@@ -68,38 +76,69 @@ class Nominating:
         self, plan: ActivePlan, starts: Sequence[datetime], kind: NominationKind, now: datetime
     ) -> None:
         made: list[Nomination] = await self._offload(
-            _nominations, plan, self.controller.site, starts, kind, now
+            _nominations, plan, self.controller.site, self._supplier_of, starts, kind, now
         )
         async with self.controller.store.unit() as unit:
             await unit.put_nominations(made)
 
 
 def _nominations(
-    plan: ActivePlan, site: Site, starts: Sequence[datetime], kind: NominationKind, now: datetime
+    plan: ActivePlan,
+    site: Site,
+    supplier_of: Mapping[AssetId, str],
+    starts: Sequence[datetime],
+    kind: NominationKind,
+    now: datetime,
 ) -> list[Nomination]:
-    return [nomination(plan, site, start, kind, now) for start in starts]
+    return [made for start in starts for made in nominations(plan, site, supplier_of, start, kind, now)]
 
 
-def nomination(
-    plan: ActivePlan, site: Site, start: datetime, kind: NominationKind, now: datetime
-) -> Nomination:
-    """What a plan says of a quarter-hour that it covers.
+def assets_supplied(site: Site, suppliers: Sequence[SupplierSettings]) -> dict[AssetId, str]:
+    """Who supplies each asset that has an allocation point."""
+    named = supplier_of(suppliers)
+    groups = (site.loads, site.charge_points, site.pv, site.batteries)
+    return {asset.id: named.get(asset.ean, SITE_SUPPLIER) for group in groups for asset in group}
+
+
+def nominations(
+    plan: ActivePlan,
+    site: Site,
+    supplier_of: Mapping[AssetId, str],
+    start: datetime,
+    kind: NominationKind,
+    now: datetime,
+) -> list[Nomination]:
+    """What a plan says of a quarter-hour that it covers, for each supplier by its customers.
 
     Args:
         plan: The plan.
         site: The neighbourhood.
+        supplier_of: Who supplies each asset.
         start: The quarter-hour.
         kind: Which announcement it is.
         now: Domain time.
     """
-    net: Counter[MemberId] = Counter()
-    taken = fed = 0
-    expected = [(each.member, each.energy_wh) for each in planned_energy(plan, site, start)]
-    expected += [(each.member, each.energy_wh) for each in forecast_energy(plan, site, start)]
-    for member, energy_wh in expected:
-        net[member] += energy_wh
-        taken += max(energy_wh, 0)
-        fed += max(-energy_wh, 0)
-    return Nomination(
-        interval_start=start, kind=kind, made_at=now, import_wh=taken, export_wh=fed, net_wh=dict(net)
-    )
+    expected = [(each.asset, each.member, each.energy_wh) for each in planned_energy(plan, site, start)]
+    expected += [(each.asset, each.member, each.energy_wh) for each in forecast_energy(plan, site, start)]
+    made = []
+    for supplier in sorted(set(supplier_of.values())):
+        net: Counter[MemberId] = Counter()
+        taken = fed = 0
+        for asset, member, energy_wh in expected:
+            if supplier_of[AssetId(asset)] != supplier:
+                continue
+            net[member] += energy_wh
+            taken += max(energy_wh, 0)
+            fed += max(-energy_wh, 0)
+        made.append(
+            Nomination(
+                interval_start=start,
+                kind=kind,
+                made_at=now,
+                import_wh=taken,
+                export_wh=fed,
+                net_wh=dict(net),
+                supplier=supplier,
+            )
+        )
+    return made

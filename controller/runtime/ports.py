@@ -167,6 +167,8 @@ class Nomination:
     """What those that feed in will feed in, a magnitude."""
     net_wh: Mapping[MemberId, int]
     """By member, positive = taken; not told to anybody outside."""
+    supplier: str = ""
+    """Whose customers they are; empty: the site's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,8 @@ class SuppliedQuarter:
     """What the supplier asked when the day was first closed; a day closed again keeps it."""
     export_microeur_per_kwh: int
     """What it paid."""
+    supplier: str = ""
+    """Whose customers' points; empty: the site's own."""
 
 
 class UnitOfWork(ChargingUnit, SessionsUnit, Protocol):
@@ -361,25 +365,31 @@ class UnitOfWork(ChargingUnit, SessionsUnit, Protocol):
         ...
 
     async def nominations(
-        self, first: datetime, after: datetime, kind: NominationKind
+        self, first: datetime, after: datetime, kind: NominationKind, *, supplier: str = ""
     ) -> Sequence[Nomination]:
-        """The nominations of the quarter-hours from `first` to before `after`, in order."""
+        """A supplier's nominations of the quarter-hours from `first` to before `after`, in order."""
         ...
 
     async def put_supplied(self, quarters: Iterable[SuppliedQuarter]) -> None:
         """Keeps what was taken and fed in; known better, it replaces the old."""
         ...
 
-    async def supplied(self, first: datetime, after: datetime) -> Sequence[SuppliedQuarter]:
-        """The quarter-hours of closed days from `first` to before `after`, in order."""
+    async def supplied(
+        self, first: datetime, after: datetime, *, supplier: str = ""
+    ) -> Sequence[SuppliedQuarter]:
+        """A supplier's quarter-hours of closed days from `first` to before `after`, in order."""
         ...
 
-    async def put_imbalance_costs(self, costs: Mapping[datetime, ImbalanceCost]) -> None:
-        """Keeps what imbalance cost, by quarter-hour; a correction replaces the old."""
+    async def put_imbalance_costs(
+        self, costs: Mapping[datetime, ImbalanceCost], *, supplier: str = ""
+    ) -> None:
+        """Keeps what imbalance cost a supplier, by quarter-hour; a correction replaces the old."""
         ...
 
-    async def imbalance_costs(self, first: datetime, after: datetime) -> Mapping[datetime, ImbalanceCost]:
-        """What imbalance cost in the quarter-hours from `first` to before `after`."""
+    async def imbalance_costs(
+        self, first: datetime, after: datetime, *, supplier: str = ""
+    ) -> Mapping[datetime, ImbalanceCost]:
+        """What imbalance cost a supplier in the quarter-hours from `first` to before `after`."""
         ...
 
     async def balances_between(self, first: datetime, after: datetime) -> Mapping[str, int]:

@@ -26,17 +26,19 @@ class ImbalanceView:
 
 
 class SupplierDoor(Protocol):
-    """The running controller as a supplier sees it."""
+    """The running controller as a supplier sees it: each its own customers; the site's own has no name."""
 
-    async def nominations(self, *, day: date, kind: NominationKind) -> Sequence[Nomination]:
+    async def nominations(self, *, day: date, kind: NominationKind, supplier: str) -> Sequence[Nomination]:
         """A local day's nominations; empty where there are none yet."""
         ...
 
-    async def imbalance(self, *, day: date) -> Sequence[ImbalanceView]:
+    async def imbalance(self, *, day: date, supplier: str) -> Sequence[ImbalanceView]:
         """A local day's quarter-hours: what was announced, taken and told to have cost."""
         ...
 
-    async def put_imbalance_costs(self, *, costs: Mapping[datetime, ImbalanceCost], who: str) -> None:
+    async def put_imbalance_costs(
+        self, *, costs: Mapping[datetime, ImbalanceCost], supplier: str, who: str
+    ) -> None:
         """Keeps what imbalance cost, and books it where the day is closed; `ConflictError` for the future."""
         ...
 

@@ -23,22 +23,23 @@ class Supply(OnLoop):
 
     trading: Trading
 
-    async def nominations(self, *, day: date, kind: NominationKind) -> Sequence[Nomination]:
+    async def nominations(self, *, day: date, kind: NominationKind, supplier: str) -> Sequence[Nomination]:
         """A local day's nominations."""
         first, after = _bounds(day)
-        return await self._in_unit(lambda unit: unit.nominations(first, after, kind))
+        return await self._in_unit(lambda unit: unit.nominations(first, after, kind, supplier=supplier))
 
-    async def imbalance(self, *, day: date) -> Sequence[ImbalanceView]:
+    async def imbalance(self, *, day: date, supplier: str) -> Sequence[ImbalanceView]:
         """A local day's quarter-hours."""
         first, after = _bounds(day)
 
         async def run(unit: UnitOfWork) -> Sequence[ImbalanceView]:
             told = {
                 each.interval_start: each.import_wh - each.export_wh
-                for each in await unit.nominations(first, after, NominationKind.INTRADAY)
+                for each in await unit.nominations(first, after, NominationKind.INTRADAY, supplier=supplier)
             }
-            supplied = {each.interval_start: each for each in await unit.supplied(first, after)}
-            costs = await unit.imbalance_costs(first, after)
+            closed = await unit.supplied(first, after, supplier=supplier)
+            supplied = {each.interval_start: each for each in closed}
+            costs = await unit.imbalance_costs(first, after, supplier=supplier)
             return [
                 ImbalanceView(
                     interval_start=start,
@@ -51,7 +52,9 @@ class Supply(OnLoop):
 
         return await self._in_unit(run)
 
-    async def put_imbalance_costs(self, *, costs: Mapping[datetime, ImbalanceCost], who: str) -> None:
+    async def put_imbalance_costs(
+        self, *, costs: Mapping[datetime, ImbalanceCost], supplier: str, who: str
+    ) -> None:
         """Keeps what imbalance cost, and books it where the day is closed."""
         now = self.controller.clock.now()
         if early := [start for start in costs if start + QUARTER > now]:
@@ -59,7 +62,7 @@ class Supply(OnLoop):
         days = sorted({start.astimezone(AMSTERDAM).date() for start in costs})
 
         async def run(unit: UnitOfWork) -> None:
-            await unit.put_imbalance_costs(costs)
+            await unit.put_imbalance_costs(costs, supplier=supplier)
             subject = ", ".join(map(str, days))
             await unit.add_event(
                 EventRecord(at=now, who=who, what="told what imbalance cost", subject=subject)

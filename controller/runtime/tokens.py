@@ -15,8 +15,10 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from controller.config import Settings
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import MemberId
+from controller.domain.site import Site
 from controller.domain.time import DomainClock, SystemDomainClock
 from controller.runtime.books import Books
 from controller.runtime.core import Controller
@@ -40,6 +42,23 @@ def token_end(role: Role, now: datetime, life: timedelta = TOKEN_LIFE) -> dateti
         life: How long a resident's token lives.
     """
     return now + life if role is Role.RESIDENT else None
+
+
+def holder_problem(site: Site, settings: Settings, role: Role, member: str | None) -> str | None:
+    """Why a token of a role cannot be made for somebody; None where it can.
+
+    Args:
+        site: Whose members there are.
+        settings: Whose suppliers.
+        role: What the token is for.
+        member: A resident's member, or a supplier's id; None: nobody in particular.
+    """
+    if role is Role.RESIDENT and member not in {known.id for known in site.members}:
+        return f"there is no member {member!r}: a resident's token opens one member's data"
+    names = {supplier.id for supplier in settings.sharing.suppliers}
+    if role is Role.SUPPLIER and member is not None and member not in names:
+        return f"there is no supplier {member!r} in the site file"
+    return None
 
 
 class Tokens(Books):
@@ -93,8 +112,9 @@ class Tokens(Books):
         life: timedelta = TOKEN_LIFE,
     ) -> str:
         """Makes a token, keeps its hash, and gives it out this once."""
-        if role is Role.RESIDENT and member not in {m.id for m in self.controller.site.members}:
-            raise NotFoundError(f"there is no member {member!r}: a resident's token opens one member's data")
+        problem = holder_problem(self.controller.site, self.controller.settings, role, member)
+        if problem is not None:
+            raise NotFoundError(problem)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         record = TokenRecord(
             token_hash=token_hash(token),

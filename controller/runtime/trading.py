@@ -21,7 +21,7 @@ import structlog
 from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
-from controller.domain.site import Site
+from controller.domain.site import Site, Tariff
 from controller.domain.time import QUARTER, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.backlog import MARKET_SINCE_KEY, Backlog
@@ -200,11 +200,11 @@ class Trading:
                 _LOG.exception("a quarter-hour could not be settled", interval=utc_text(start))
                 self.controller.counters.count_failure("settlement", self.controller.clock.now())
 
-    def quarter_prices(self, interval: datetime) -> QuarterPrices:
-        """The supplier's prices in a quarter-hour."""
+    def quarter_prices(self, interval: datetime, tariff: Tariff | None = None) -> QuarterPrices:
+        """A supplier's prices in a quarter-hour, by its margins; without them those of the site's own."""
         controller = self.controller
         bare = float(controller.forecasts.prices.known(controller.clock.now(), [interval])[0])
-        tariff = controller.site.tariff
+        tariff = tariff or controller.site.tariff
         bought = microeur_per_kwh(bare + tariff.import_adder_eur_per_kwh)
         sold = microeur_per_kwh(bare + tariff.export_adder_eur_per_kwh)
         return QuarterPrices(

@@ -24,6 +24,7 @@ def put_nominations(connection: Connection, nominations: Sequence[Nomination]) -
         [
             {
                 "interval_start": nomination.interval_start,
+                "supplier": nomination.supplier,
                 "kind": nomination.kind.value,
                 "made_at": nomination.made_at,
                 "import_wh": nomination.import_wh,
@@ -36,12 +37,15 @@ def put_nominations(connection: Connection, nominations: Sequence[Nomination]) -
 
 
 def nominations(
-    connection: Connection, first: datetime, after: datetime, kind: NominationKind
+    connection: Connection, first: datetime, after: datetime, kind: NominationKind, supplier: str
 ) -> Sequence[Nomination]:
-    """The nominations of the quarter-hours from `first` to before `after`, in order."""
+    """A supplier's nominations of the quarter-hours from `first` to before `after`, in order."""
     table = tables.nominations
     query = select(table).where(
-        table.c.interval_start >= first, table.c.interval_start < after, table.c.kind == kind.value
+        table.c.interval_start >= first,
+        table.c.interval_start < after,
+        table.c.kind == kind.value,
+        table.c.supplier == supplier,
     )
     return [
         Nomination(
@@ -51,6 +55,7 @@ def nominations(
             import_wh=row.import_wh,
             export_wh=row.export_wh,
             net_wh={MemberId(member): wh for member, wh in json.loads(row.net_wh).items()},
+            supplier=row.supplier,
         )
         for row in connection.execute(query.order_by(table.c.interval_start))
     ]
@@ -61,8 +66,10 @@ def put_supplied(connection: Connection, quarters: Sequence[SuppliedQuarter]) ->
     rows.upsert(connection, tables.supplied_quarters, [asdict(quarter) for quarter in quarters])
 
 
-def supplied(connection: Connection, first: datetime, after: datetime) -> Sequence[SuppliedQuarter]:
-    """The quarter-hours from `first` to before `after`, in order."""
+def supplied(
+    connection: Connection, first: datetime, after: datetime, supplier: str
+) -> Sequence[SuppliedQuarter]:
+    """A supplier's quarter-hours from `first` to before `after`, in order."""
     return [
         SuppliedQuarter(
             interval_start=row.interval_start,
@@ -71,30 +78,36 @@ def supplied(connection: Connection, first: datetime, after: datetime) -> Sequen
             complete=row.complete,
             import_microeur_per_kwh=row.import_microeur_per_kwh,
             export_microeur_per_kwh=row.export_microeur_per_kwh,
+            supplier=row.supplier,
         )
-        for row in _between(connection, tables.supplied_quarters, first, after)
+        for row in _between(connection, tables.supplied_quarters, first, after, supplier)
     ]
 
 
-def put_imbalance_costs(connection: Connection, costs: Mapping[datetime, ImbalanceCost]) -> None:
-    """Keeps what imbalance cost; a correction replaces the old."""
-    table = tables.imbalance_costs
-    rows.upsert(connection, table, [{"interval_start": at, **asdict(cost)} for at, cost in costs.items()])
+def put_imbalance_costs(
+    connection: Connection, costs: Mapping[datetime, ImbalanceCost], supplier: str
+) -> None:
+    """Keeps what imbalance cost a supplier; a correction replaces the old."""
+    told = [{"interval_start": at, "supplier": supplier, **asdict(cost)} for at, cost in costs.items()]
+    rows.upsert(connection, tables.imbalance_costs, told)
 
 
 def imbalance_costs(
-    connection: Connection, first: datetime, after: datetime
+    connection: Connection, first: datetime, after: datetime, supplier: str
 ) -> Mapping[datetime, ImbalanceCost]:
-    """What imbalance cost in the quarter-hours from `first` to before `after`."""
+    """What imbalance cost a supplier in the quarter-hours from `first` to before `after`."""
     return {
         row.interval_start: ImbalanceCost(
             short_microeur_per_kwh=row.short_microeur_per_kwh,
             long_microeur_per_kwh=row.long_microeur_per_kwh,
         )
-        for row in _between(connection, tables.imbalance_costs, first, after)
+        for row in _between(connection, tables.imbalance_costs, first, after, supplier)
     }
 
 
-def _between(connection: Connection, table: Table, first: datetime, after: datetime) -> Sequence[Row[Any]]:
+def _between(
+    connection: Connection, table: Table, first: datetime, after: datetime, supplier: str
+) -> Sequence[Row[Any]]:
     at = table.c.interval_start
-    return connection.execute(select(table).where(at >= first, at < after).order_by(at)).all()
+    query = select(table).where(at >= first, at < after, table.c.supplier == supplier)
+    return connection.execute(query.order_by(at)).all()

@@ -191,6 +191,8 @@ nominations = Table(
     "nominations",
     metadata,
     Column("interval_start", UtcMicros, primary_key=True),
+    # Empty: the site's own.
+    Column("supplier", String, primary_key=True),
     Column("kind", String, primary_key=True),
     Column("made_at", UtcMicros, nullable=False),
     Column("import_wh", BigInteger, nullable=False),
@@ -203,6 +205,7 @@ supplied_quarters = Table(
     "supplied_quarters",
     metadata,
     Column("interval_start", UtcMicros, primary_key=True),
+    Column("supplier", String, primary_key=True),
     Column("import_wh", BigInteger, nullable=False),
     Column("export_wh", BigInteger, nullable=False),
     Column("complete", Boolean, nullable=False),
@@ -214,6 +217,7 @@ imbalance_costs = Table(
     "imbalance_costs",
     metadata,
     Column("interval_start", UtcMicros, primary_key=True),
+    Column("supplier", String, primary_key=True),
     Column("short_microeur_per_kwh", BigInteger, nullable=False),
     Column("long_microeur_per_kwh", BigInteger, nullable=False),
 )

@@ -220,26 +220,32 @@ class SqlUnit:
         await self._transaction.run(supply.put_nominations, list(nominations))
 
     async def nominations(
-        self, first: datetime, after: datetime, kind: NominationKind
+        self, first: datetime, after: datetime, kind: NominationKind, *, supplier: str = ""
     ) -> Sequence[Nomination]:
-        """The nominations of the quarter-hours from `first` to before `after`, in order."""
-        return await self._transaction.run(supply.nominations, first, after, kind)
+        """A supplier's nominations of the quarter-hours from `first` to before `after`, in order."""
+        return await self._transaction.run(supply.nominations, first, after, kind, supplier)
 
     async def put_supplied(self, quarters: Iterable[SuppliedQuarter]) -> None:
         """Keeps what was taken and fed in; known better, it replaces the old."""
         await self._transaction.run(supply.put_supplied, list(quarters))
 
-    async def supplied(self, first: datetime, after: datetime) -> Sequence[SuppliedQuarter]:
-        """The quarter-hours of closed days from `first` to before `after`, in order."""
-        return await self._transaction.run(supply.supplied, first, after)
+    async def supplied(
+        self, first: datetime, after: datetime, *, supplier: str = ""
+    ) -> Sequence[SuppliedQuarter]:
+        """A supplier's quarter-hours of closed days from `first` to before `after`, in order."""
+        return await self._transaction.run(supply.supplied, first, after, supplier)
 
-    async def put_imbalance_costs(self, costs: Mapping[datetime, ImbalanceCost]) -> None:
-        """Keeps what imbalance cost, by quarter-hour; a correction replaces the old."""
-        await self._transaction.run(supply.put_imbalance_costs, dict(costs))
+    async def put_imbalance_costs(
+        self, costs: Mapping[datetime, ImbalanceCost], *, supplier: str = ""
+    ) -> None:
+        """Keeps what imbalance cost a supplier, by quarter-hour; a correction replaces the old."""
+        await self._transaction.run(supply.put_imbalance_costs, dict(costs), supplier)
 
-    async def imbalance_costs(self, first: datetime, after: datetime) -> Mapping[datetime, ImbalanceCost]:
-        """What imbalance cost in the quarter-hours from `first` to before `after`."""
-        return await self._transaction.run(supply.imbalance_costs, first, after)
+    async def imbalance_costs(
+        self, first: datetime, after: datetime, *, supplier: str = ""
+    ) -> Mapping[datetime, ImbalanceCost]:
+        """What imbalance cost a supplier in the quarter-hours from `first` to before `after`."""
+        return await self._transaction.run(supply.imbalance_costs, first, after, supplier)
 
     async def balances_between(self, first: datetime, after: datetime) -> Mapping[str, int]:
         """What each account paid for the quarter-hours from `first` to before `after` [nano-euro]."""

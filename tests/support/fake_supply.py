@@ -25,9 +25,9 @@ class FakeSupply:
         super().__init__()
         self.imbalance_costs: dict[datetime, ImbalanceCost] = {}
 
-    async def nominations(self, *, day: date, kind: NominationKind) -> Sequence[Nomination]:
-        """One quarter-hour of the fake day."""
-        if day != QUARTER_HOUR.date():
+    async def nominations(self, *, day: date, kind: NominationKind, supplier: str) -> Sequence[Nomination]:
+        """One quarter-hour of the fake day, of the supplier without a name."""
+        if day != QUARTER_HOUR.date() or supplier:
             return []
         return [
             Nomination(
@@ -40,9 +40,11 @@ class FakeSupply:
             )
         ]
 
-    async def imbalance(self, *, day: date) -> Sequence[ImbalanceView]:
+    async def imbalance(self, *, day: date, supplier: str) -> Sequence[ImbalanceView]:
         """One that is closed, and one of which nothing is known."""
         del day
+        if supplier:
+            return []
         supplied = SuppliedQuarter(
             interval_start=QUARTER_HOUR,
             import_wh=9500,
@@ -61,9 +63,11 @@ class FakeSupply:
             ImbalanceView(interval_start=QUARTER_HOUR + QUARTER, nominated_wh=None, supplied=None, cost=None),
         ]
 
-    async def put_imbalance_costs(self, *, costs: Mapping[datetime, ImbalanceCost], who: str) -> None:
+    async def put_imbalance_costs(
+        self, *, costs: Mapping[datetime, ImbalanceCost], supplier: str, who: str
+    ) -> None:
         """Keeps those that are over."""
-        del who
+        del supplier, who
         if any(start > QUARTER_HOUR for start in costs):
             raise ConflictError("the quarter-hour is not over")
         self.imbalance_costs |= costs

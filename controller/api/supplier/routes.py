@@ -1,4 +1,4 @@
-"""The supplier's routes. It sees its customers together, never one of them: that is for their statements."""
+"""The suppliers' routes. Each sees its own customers together, never one of them: statements do that."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from controller.domain.time import quarter_start, utc_text
 from controller.runtime.door import Principal
 from controller.runtime.ports import NominationKind, Role
 from controller.runtime.supplier_door import ImbalanceView
+from controller.supplier_settings import SITE_SUPPLIER
 from market.imbalance import ImbalanceCost
 
 _supplier = allow(Role.SUPPLIER)
@@ -51,12 +52,13 @@ class TableFormat(StrEnum):
 )
 async def get_nominations(
     door: TheDoor,
+    who: Supplier,
     day: date,
     kind: NominationKind = NominationKind.DAY_AHEAD,
     format: TableFormat = TableFormat.JSON,  # noqa: A002  # the name of the query's field
 ) -> Response:
     """A local day by quarter-hour: as announced the day before, or the newest before each began."""
-    found = await door.nominations(day=day, kind=kind)
+    found = await door.nominations(day=day, kind=kind, supplier=_name(who))
     rows: list[wire.Json] = [
         {
             "interval_start_utc": utc_text(each.interval_start),
@@ -78,11 +80,12 @@ async def get_nominations(
 )
 async def get_imbalance(
     door: TheDoor,
+    who: Supplier,
     day: date,
     format: TableFormat = TableFormat.JSON,  # noqa: A002  # the name of the query's field
 ) -> Response:
     """A local day by quarter-hour: the last announcement, what the meters say, and what you told it cost."""
-    rows = [_imbalance(view) for view in await door.imbalance(day=day)]
+    rows = [_imbalance(view) for view in await door.imbalance(day=day, supplier=_name(who))]
     return _table(rows, format, tuple(ImbalanceOut.model_fields), f"imbalance-{day}")
 
 
@@ -135,8 +138,13 @@ async def put_imbalance_costs(
         )
         for each in body
     }
-    await door.put_imbalance_costs(costs=costs, who=f"{who.role}:{who.label}")
+    await door.put_imbalance_costs(costs=costs, supplier=_name(who), who=f"{who.role}:{who.label}")
     return wire.reply({"done": True})
+
+
+def _name(who: Principal) -> str:
+    """Which supplier asks: the one that its token was made for, or the site's own."""
+    return who.member or SITE_SUPPLIER
 
 
 def _table(rows: Sequence[wire.Json], form: TableFormat, columns: Sequence[str], name: str) -> Response:

@@ -52,7 +52,10 @@ def test_rates_come_back_from_the_site_file(tmp_path: Path) -> None:
         ),
         ({"rates": (replace(TAX, value=-1),)}, "settings.sharing.rates[0].value: must lie in"),
         ({"rates": (replace(TAX, source=""),)}, "settings.sharing.rates[0].source: must say"),
-        ({"rates": (replace(TAX, supplier="x"),)}, "settings.sharing.rates[0].supplier: a site has one"),
+        (
+            {"rates": (replace(TAX, supplier="x"),)},
+            "settings.sharing.rates[0].supplier: there is no",
+        ),
         ({"rates": (TAX, TAX)}, "settings.sharing.rates[1].from_utc: another energy_tax rate still holds"),
         (
             {"rates": (replace(TAX, from_utc=BEGIN.replace(tzinfo=None)),)},

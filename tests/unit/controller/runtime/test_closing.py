@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -24,7 +24,6 @@ from controller.runtime.ports import (
     EventRecord,
     Nomination,
     NominationKind,
-    RegisterRecord,
     SuppliedQuarter,
 )
 from controller.runtime.service import Service
@@ -33,18 +32,14 @@ from controller.runtime.trading import METERS_WAIT, Trading
 from controller.sharing_settings import MarketMode, SharingSettings
 from market.day_closing import DayPoint
 from market.imbalance import ImbalanceCost
-from market.ledger import Posting, PostingReason, assert_balanced, balances
+from market.ledger import PostingReason, assert_balanced, balances
 from market.orders import Order, Side
 from market.rates import Rate, RateKind
 from market.statements import LineKind
+from tests.support.metered_days import DAY, END, METERS, MIDNIGHT, books, day_registers, keep
 from tests.support.running import make_controller
 from tests.support.storage import opened
 
-MIDNIGHT = datetime(2024, 1, 14, 23, tzinfo=UTC)
-"""The beginning of 15 January in Amsterdam."""
-DAY = date(2024, 1, 15)
-END = MIDNIGHT + timedelta(days=1)
-METERS = ("home", "school", "roof", "battery", *(f"cp-{i}" for i in (1, 2, 3, 4)))
 TAX = Rate(kind=RateKind.ENERGY_TAX, value=100_000, from_utc=MIDNIGHT - timedelta(days=400), source="law")
 SHARING = Settings(sharing=SharingSettings(rates=(TAX,)))
 AUCTION = replace(SHARING, market=MarketSettings(mode=MarketMode.AUCTION))
@@ -64,39 +59,10 @@ async def running(
         yield controller, trading, clock
 
 
-def day_registers(
-    *, days: int = 1, without: Sequence[tuple[str, range]] = (), **quarter_wh: tuple[int, int]
-) -> list[RegisterRecord]:
-    """Registers of whole days; named meters count (import, export) [Wh] in every quarter-hour."""
-    return [
-        RegisterRecord(
-            meter=AssetId(meter),
-            at=MIDNIGHT + i * QUARTER,
-            import_wh=i * quarter_wh.get(meter, (0, 0))[0],
-            export_wh=i * quarter_wh.get(meter, (0, 0))[1],
-        )
-        for i in range(96 * days + 1)
-        for meter in METERS
-        if not any(meter == name and i in missing for name, missing in without)
-    ]
-
-
-async def keep(controller: Controller, registers: Sequence[RegisterRecord]) -> None:
-    """Writes registers into the store."""
-    async with controller.store.unit() as unit:
-        await unit.add_registers(registers)
-
-
 async def clear_the_rest(trading: Trading) -> None:
     """Clears every quarter-hour whose gate has closed."""
     for start in trading.due():
         await trading.clear_interval(start)
-
-
-async def books(controller: Controller) -> list[Posting]:
-    """Everything that is booked."""
-    async with controller.store.unit() as unit:
-        return [entry for _, entry in await unit.postings(limit=10**6)]
 
 
 async def points(controller: Controller, day: date = DAY) -> dict[str, DayPoint]:
@@ -360,9 +326,9 @@ async def test_imbalance_is_paid_by_who_caused_it(tmp_path: Path) -> None:
             await unit.put_nominations([told])
         await keep(controller, day_registers(school=(700, 0), home=(150, 0)))
         with pytest.raises(ConflictError, match="not over"):
-            await service.put_imbalance_costs(costs={start: cost}, who="supplier")
+            await service.put_imbalance_costs(costs={start: cost}, supplier="", who="supplier")
         clock.advance_to(END)
-        await service.put_imbalance_costs(costs={start: cost}, who="supplier")
+        await service.put_imbalance_costs(costs={start: cost}, supplier="", who="supplier")
         assert await books(controller) == []
         clock.advance_to(END + DAY_WAIT)
         await trading.closing.close_due()
@@ -373,12 +339,12 @@ async def test_imbalance_is_paid_by_who_caused_it(tmp_path: Path) -> None:
             "supplier": -6_000_000,
         }
         dearer = replace(cost, short_microeur_per_kwh=50_000)
-        await service.put_imbalance_costs(costs={start: dearer}, who="supplier")
+        await service.put_imbalance_costs(costs={start: dearer}, supplier="", who="supplier")
         postings = await books(controller)
         assert_balanced(postings)
         fresh = [entry for entry in postings if entry.reason is PostingReason.IMBALANCE][len(booked) :]
         assert balances(fresh)["supplier"] == -150 * 50_000
-        seen = await service.imbalance(day=DAY)
+        seen = await service.imbalance(day=DAY, supplier="")
         assert (seen[1].nominated_wh, seen[1].cost) == (700, dearer)
         assert seen[1].supplied == SuppliedQuarter(
             interval_start=start,

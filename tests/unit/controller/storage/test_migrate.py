@@ -58,6 +58,21 @@ def test_old_database_keeps_what_it_holds(connection: Connection) -> None:
         connection.execute(text("DELETE FROM postings"))
 
 
+def test_what_one_supplier_was_told_stays_the_sites_own(connection: Connection) -> None:
+    """Before there were several, the supplier had no name; another's row of the same time fits beside it."""
+    upgrade(connection, "wijk", to="0011")
+    connection.execute(text("INSERT INTO imbalance_costs VALUES (900000000, 5, 6)"))
+    connection.execute(text("INSERT INTO nominations VALUES (900000000, 'intraday', 1, 2, 3, '{}')"))
+    connection.execute(text("INSERT INTO supplied_quarters VALUES (900000000, 1, 2, 1, 3, 4)"))
+    upgrade(connection, "wijk")
+    connection.execute(text("INSERT INTO imbalance_costs VALUES (900000000, 'north', 7, 8)"))
+    costs = connection.execute(text("SELECT * FROM imbalance_costs ORDER BY supplier")).all()
+    assert [tuple(row) for row in costs] == [(900000000, "", 5, 6), (900000000, "north", 7, 8)]
+    for table in ("nominations", "supplied_quarters"):
+        row = connection.execute(text(f"SELECT interval_start, supplier, import_wh FROM {table}")).one()  # noqa: S608
+        assert tuple(row) == (900000000, "", {"nominations": 2, "supplied_quarters": 1}[table])
+
+
 def test_upgrading_twice_changes_nothing(connection: Connection) -> None:
     """Every start goes through here."""
     upgrade(connection, "wijk")

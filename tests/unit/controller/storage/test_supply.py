@@ -93,3 +93,21 @@ async def test_balances_of_a_time(store: SqlStore) -> None:
             "member:a": 3 * 10**18,
             "supplier": -3 * 10**18,
         }
+
+
+async def test_suppliers_are_kept_apart(store: SqlStore) -> None:
+    """The same quarter-hour of two of them: neither replaces nor shows the other's."""
+    cost = ImbalanceCost(short_microeur_per_kwh=50, long_microeur_per_kwh=-20)
+    dearer = ImbalanceCost(short_microeur_per_kwh=70, long_microeur_per_kwh=0)
+    north = replace(NOMINATION, supplier="north", import_wh=7)
+    after = START + QUARTER
+    async with store.unit() as unit:
+        await unit.put_nominations([NOMINATION, north])
+        await unit.put_imbalance_costs({START: cost})
+        await unit.put_imbalance_costs({START: dearer}, supplier="north")
+        kind = NOMINATION.kind
+        assert await unit.nominations(START, after, kind) == [NOMINATION]
+        assert await unit.nominations(START, after, kind, supplier="north") == [north]
+        assert await unit.imbalance_costs(START, after) == {START: cost}
+        assert await unit.imbalance_costs(START, after, supplier="north") == {START: dearer}
+        assert await unit.imbalance_costs(START, after, supplier="south") == {}
