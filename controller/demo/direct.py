@@ -99,8 +99,9 @@ async def _run(
     evening = Evening(service, world)
 
     async def step(now: datetime) -> None:
-        for booking in world.trips_announced(now):
-            await service.put_booking(booking, fleet)
+        announced = world.trips_announced(now)
+        if announced:
+            await service.put_bookings(announced, fleet)
         await evening.act(now)
         devices.tick(now)
 

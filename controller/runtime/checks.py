@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from controller.domain.assets import Booking, Vehicle
 from controller.domain.errors import Problem
+from controller.domain.ids import AssetId
 from controller.domain.network import ImposedLimit
 
 
@@ -27,6 +30,51 @@ def booking_problems(booking: Booking, vehicle: Vehicle) -> list[Problem]:
     if booking.departure_min_kwh is not None:
         problems += energy_problems("departure_min_kwh", booking.departure_min_kwh, vehicle)
     return problems
+
+
+def booking_list_problems(bookings: Sequence[Booking], vehicles: Mapping[AssetId, Vehicle]) -> list[Problem]:
+    """What is wrong with bookings to be kept together, each by itself; places begin with its number."""
+    problems = []
+    seen: set[str] = set()
+    for number, booking in enumerate(bookings):
+        at = f"bookings.{number}"
+        vehicle = vehicles.get(booking.vehicle)
+        if vehicle is None:
+            problems.append(Problem(place=f"{at}.vehicle_id", rule="there is no such vehicle"))
+        else:
+            own = booking_problems(booking, vehicle)
+            problems += [replace(problem, place=f"{at}.{problem.place}") for problem in own]
+        if booking.id in seen:
+            problems.append(Problem(place=f"{at}.id", rule="is in the list more than once"))
+        seen.add(booking.id)
+    return problems
+
+
+def overlaps(bookings: Sequence[Booking], kept_of: Callable[[AssetId], Sequence[Booking]]) -> list[str]:
+    """Which bookings cannot be kept because others of their car, kept or new, lie in the same time.
+
+    Args:
+        bookings: New ones; each replaces a kept one with its id.
+        kept_of: A car's kept bookings.
+    """
+    new = {booking.id for booking in bookings}
+    by_car: dict[AssetId, list[Booking]] = {}
+    for booking in bookings:
+        by_car.setdefault(booking.vehicle, []).append(booking)
+    found = []
+    for car, own in by_car.items():
+        all_of_car = [*(one for one in kept_of(car) if one.id not in new), *own]
+        for booking in own:
+            others = [
+                other.id
+                for other in all_of_car
+                if other.id != booking.id
+                and other.from_utc < booking.to_utc
+                and booking.from_utc < other.to_utc
+            ]
+            if others:
+                found.append(f"{booking.id}: {car} is booked already in that time: {', '.join(others)}")
+    return found
 
 
 def limit_problems(limit: ImposedLimit, now: datetime) -> list[Problem]:

@@ -435,6 +435,10 @@ class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
         """Keeps a booking of a shared car; the same id again replaces it."""
         ...
 
+    async def put_bookings(self, bookings: Sequence[Booking], who: Principal) -> Sequence[Booking]:
+        """Keeps several bookings, all or none; each replaces one with its id."""
+        ...
+
     async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
         """Removes a booking."""
         ...

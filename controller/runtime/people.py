@@ -6,6 +6,7 @@ start. The loops read it every cycle, so a button works within one safety period
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,30 +37,33 @@ class People:
     )
     """An index of `bookings` and the dict that it was made of: whoever changes them, replaces the dict."""
 
-    def put_booking(self, booking: Booking) -> None:
-        """Takes a booking in, in place of one with its id; the index is changed with it, not made anew."""
-        before = self.bookings.get(booking.id)
-        self.bookings_of(booking.vehicle)
-        index = dict(self._by_vehicle[1])
-        for vehicle in {booking.vehicle} if before is None else {booking.vehicle, before.vehicle}:
-            own = [one for one in index.get(vehicle, []) if one.id != booking.id]
-            if vehicle == booking.vehicle:
-                own = sorted([*own, booking], key=lambda one: (one.from_utc, one.id))
-            index[vehicle] = own
-        bookings = {**self.bookings, booking.id: booking}
+    def put_bookings(self, new: Iterable[Booking]) -> None:
+        """Takes bookings in, each in place of one with its id; the index is changed, not made anew."""
+        bookings, index = dict(self.bookings), dict(self._index())
+        for booking in new:
+            before = bookings.get(booking.id)
+            for vehicle in {booking.vehicle} if before is None else {booking.vehicle, before.vehicle}:
+                own = [one for one in index.get(vehicle, []) if one.id != booking.id]
+                if vehicle == booking.vehicle:
+                    own = sorted([*own, booking], key=lambda one: (one.from_utc, one.id))
+                index[vehicle] = own
+            bookings[booking.id] = booking
         # The index first: whoever reads between the two lines makes it anew from the old books.
         self._by_vehicle = (bookings, index)
         self.bookings = bookings
 
     def bookings_of(self, vehicle: AssetId) -> list[Booking]:
         """A car's bookings by start."""
+        return self._index().get(vehicle, [])
+
+    def _index(self) -> dict[AssetId, list[Booking]]:
         made_of, index = self._by_vehicle
         if made_of is not self.bookings:
             made_of, index = self.bookings, {}
             for booking in sorted(made_of.values(), key=lambda one: (one.from_utc, one.id)):
                 index.setdefault(booking.vehicle, []).append(booking)
             self._by_vehicle = (made_of, index)
-        return index.get(vehicle, [])
+        return index
 
     def departures_of(self, vehicle: Vehicle, now: datetime) -> list[Departure]:
         """What a car has to leave with, the soonest first; those of bookings that have begun count still.

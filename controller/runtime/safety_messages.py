@@ -28,8 +28,6 @@ ALIVE = "alive"
 """What the child says when it has nothing to say."""
 RECEIVE_BYTES = 1 << 20
 """How much either side reads at once."""
-BOOKINGS_ONE_BY_ONE = 20
-"""More changed bookings than this are taken over at once, with their index made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,12 +167,10 @@ def apply_change(people: People, change: PeopleChange) -> None:
     if change.lockouts is not None:
         people.lockouts = dict(change.lockouts)
     people.discharge_stopped = change.discharge_stopped
-    if change.dropped or len(change.bookings) > BOOKINGS_ONE_BY_ONE:
-        kept = {key: one for key, one in people.bookings.items() if key not in change.dropped}
-        people.bookings = kept | {booking.id: booking for booking in change.bookings}
-        return
-    for booking in change.bookings:
-        people.put_booking(booking)
+    if change.dropped:
+        people.bookings = {key: one for key, one in people.bookings.items() if key not in change.dropped}
+    if change.bookings:
+        people.put_bookings(change.bookings)
 
 
 def apply_news(guard: Guard, news: News) -> None:

@@ -20,7 +20,13 @@ from controller.domain.assets import Booking, Departure, Vehicle, Wishes, WishKi
 from controller.domain.errors import ConflictError, ForbiddenError, InputProblemsError, NotFoundError, Problem
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
-from controller.runtime.checks import booking_problems, energy_problems, limit_problems
+from controller.runtime.checks import (
+    booking_list_problems,
+    booking_problems,
+    energy_problems,
+    limit_problems,
+    overlaps,
+)
 from controller.runtime.core import Controller
 from controller.runtime.door import (
     AssetView,
@@ -276,27 +282,33 @@ class Service(MarketDoor, Statements, Supply):
         problems = booking_problems(booking, vehicle)
         if problems:
             raise InputProblemsError("booking", problems)
+        await self._keep_bookings([booking], who)
+        return booking
 
-        async def run(unit: UnitOfWork) -> Booking:
+    async def put_bookings(self, bookings: Sequence[Booking], who: Principal) -> Sequence[Booking]:
+        """Keeps several bookings, all or none; each replaces one with its id."""
+        problems = booking_list_problems(bookings, self.controller.site.vehicle_by_id)
+        if problems:
+            raise InputProblemsError("bookings", problems)
+        await self._keep_bookings(bookings, who)
+        return bookings
+
+    async def _keep_bookings(self, bookings: Sequence[Booking], who: Principal) -> None:
+        people = self.controller.people
+
+        async def run(unit: UnitOfWork) -> None:
             # Looked at when our turn has come: two that overlap may have been sent at the same time.
-            overlap = [
-                other.id
-                for other in self.controller.people.bookings_of(booking.vehicle)
-                if other.id != booking.id
-                and other.from_utc < booking.to_utc
-                and booking.from_utc < other.to_utc
-            ]
-            if overlap:
-                raise ConflictError(f"{booking.vehicle} is booked already in that time: {', '.join(overlap)}")
-            await unit.put_bookings([booking])
-            return booking
+            found = overlaps(bookings, people.bookings_of)
+            if found:
+                raise ConflictError("; ".join(found))
+            await unit.put_bookings(bookings)
 
         def apply() -> None:
-            self.controller.people.put_booking(booking)
+            people.put_bookings(bookings)
             self.controller.want_plan("a booking came")
 
         del who  # bookings are the fleet's own log; they are many
-        return await self._in_unit(run, apply)
+        await self._in_unit(run, apply)
 
     async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
         """Removes a booking."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -12,10 +13,12 @@ from controller.domain.time import utc_text
 from sim.endpoints.api_client import ApiClient
 
 _PATH = "/api/fleet/bookings"
+LIST_MAX = 500
+"""Bookings in one request."""
 
 
 def booking_body(booking: Booking) -> dict[str, Any]:
-    """A booking as `POST /api/fleet/bookings` wants it."""
+    """A booking as `/api/fleet/bookings` wants it."""
     body: dict[str, Any] = {
         "id": booking.id,
         "vehicle_id": str(booking.vehicle),
@@ -29,7 +32,7 @@ def booking_body(booking: Booking) -> dict[str, Any]:
 
 
 class Fleet:
-    """Posts bookings one after another; while the controller is away they wait."""
+    """Posts bookings, those that wait together; while the controller is away they wait."""
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
@@ -55,7 +58,16 @@ class Fleet:
             await self._news.wait()
             self._news.clear()
             while self._waiting:
-                # It stays in the queue until it was answered: a booking must not get lost half-way.
-                await self._api.request("POST", _PATH, booking_body(self._waiting[0]))
-                self._waiting.popleft()
+                # They stay in the queue until they were answered: a booking must not get lost half-way.
+                told = list(itertools.islice(self._waiting, LIST_MAX))
+                await self._tell([booking_body(booking) for booking in told])
+                for _ in told:
+                    self._waiting.popleft()
             self._told.set()
+
+    async def _tell(self, bodies: list[dict[str, Any]]) -> None:
+        answer = await self._api.request("POST", f"{_PATH}/list", {"bookings": bodies})
+        if answer.is_error:
+            # One that is refused must not keep the others from being known.
+            for body in bodies:
+                await self._api.request("POST", _PATH, body)

@@ -387,6 +387,10 @@ class FakeDoor(FakeMarket, FakeStatements, FakeSupply):
         self.kept_bookings[booking.id] = booking
         return booking
 
+    async def put_bookings(self, bookings: Sequence[Booking], who: Principal) -> Sequence[Booking]:
+        """Keeps them."""
+        return [await self.put_booking(booking, who) for booking in bookings]
+
     async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
         """Removes it."""
         self.calls.append(("delete_booking", (booking_id, who.label)))

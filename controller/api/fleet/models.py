@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from controller.api.models import Identifier, In, Instant, Magnitude, Out
+
+BOOKINGS_MAX = 1000
+"""Reservations in one list."""
 
 
 class BookingIn(In):
@@ -47,6 +50,13 @@ class BookingIn(In):
                 {"later": "to_utc", "earlier": "from_utc"},
             )
         return self
+
+
+class BookingsIn(In):
+    """Several reservations, kept together or not at all."""
+
+    bookings: Annotated[list[BookingIn], Field(min_length=1, max_length=BOOKINGS_MAX)]
+    """Each id once."""
 
 
 class WhereaboutsOut(Out):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from controller.api import wire
-from controller.api.fleet.models import BookingIn, WhereaboutsOut
+from controller.api.fleet.models import BookingIn, BookingsIn, WhereaboutsOut
 from controller.api.models import BookingOut, Done
 from controller.api.problems import documented
 from controller.api.security import TheDoor, allow
@@ -42,16 +42,24 @@ async def get_bookings(door: TheDoor) -> Response:
 )
 async def post_booking(door: TheDoor, who: Fleet, body: BookingIn) -> Response:
     """Keeps a reservation; the same id again replaces it. The planner counts with it at once."""
-    booking = Booking(
-        id=body.id,
-        vehicle=AssetId(body.vehicle_id),
-        from_utc=body.from_utc,
-        to_utc=body.to_utc,
-        energy_kwh=body.energy_kwh,
-        departure_min_kwh=body.departure_min_kwh,
-    )
-    kept = await door.put_booking(booking, who)
+    kept = await door.put_booking(_booking(body), who)
     return wire.reply(wire.booking(kept), 201, {"Location": f"/api/fleet/bookings/{kept.id}"})
+
+
+@router.post(
+    "/bookings/list",
+    summary="Reserve shared cars, several at once",
+    status_code=201,
+    response_model=list[BookingOut],
+    responses=documented(409, 422),
+)
+async def post_bookings(door: TheDoor, who: Fleet, body: BookingsIn) -> Response:
+    """Keeps all reservations of the list, or none; each replaces one with its id.
+
+    What is wrong with any of them comes back at once, with the number of the reservation in each place.
+    """
+    kept = await door.put_bookings([_booking(one) for one in body.bookings], who)
+    return wire.reply([wire.booking(one) for one in kept], 201)
 
 
 @router.delete(
@@ -77,6 +85,17 @@ async def get_vehicles(door: TheDoor, who: Fleet) -> Response:
         return wire.reply([_own_car(view) for view in own])
     booked = sorted({booking.vehicle for booking in await door.bookings()})
     return wire.reply(_booked_cars(booked, (await door.state()).chargers))
+
+
+def _booking(body: BookingIn) -> Booking:
+    return Booking(
+        id=body.id,
+        vehicle=AssetId(body.vehicle_id),
+        from_utc=body.from_utc,
+        to_utc=body.to_utc,
+        energy_kwh=body.energy_kwh,
+        departure_min_kwh=body.departure_min_kwh,
+    )
 
 
 def _own_car(view: AssetView) -> wire.Json:

@@ -258,6 +258,26 @@ async def test_bookings_are_kept_replaced_and_removed() -> None:
     assert (await api.call("DELETE", "/api/fleet/bookings/b-1", "fleet-token")).status_code == 404
 
 
+async def test_a_fleet_books_several_cars_at_once() -> None:
+    """Wrong ones are told with their number, all at once, and nothing is kept; then all are."""
+    api = make_api()
+    times = {"from_utc": "2024-01-15T18:00Z", "to_utc": "2024-01-15T20:00Z"}
+    good = [{"id": f"b-{n}", "vehicle_id": f"car-{n}", "energy_kwh": 9.5, **times} for n in (1, 2)]
+    bad = [{**good[0], "energy_kwh": -1}, {**good[1], "to_utc": times["from_utc"]}]
+    path = "/api/fleet/bookings/list"
+    answer = await api.call("POST", path, "fleet-token", {"bookings": bad})
+    assert answer.status_code == 422
+    places = [problem["place"] for problem in answer.json()["problems"]]
+    assert len(places) == 2
+    assert places[0] == "bookings.0.energy_kwh"
+    assert places[1].startswith("bookings.1")
+    assert (await api.call("GET", "/api/fleet/bookings", "fleet-token")).json() == []
+    _fits(api, await api.call("POST", path, "fleet-token", {"bookings": good}), "POST", path)
+    kept = (await api.call("GET", "/api/fleet/bookings", "fleet-token")).json()
+    assert [item["id"] for item in kept] == ["b-1", "b-2"]
+    assert (await api.call("POST", path, "fleet-token", {"bookings": []})).status_code == 422
+
+
 async def test_a_fleet_sees_where_its_own_cars_stand() -> None:
     """A plugged car has a place, the other has none; without a member only booked cars are shown."""
     api = make_api()

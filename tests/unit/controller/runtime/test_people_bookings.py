@@ -22,7 +22,7 @@ def test_bookings_are_told_by_car_and_in_order_of_their_start() -> None:
     """One that came later but begins earlier comes first."""
     people = People()
     for one in (booking("b", "car-1", 5), booking("a", "car-1", 2), booking("c", "car-2", 1)):
-        people.put_booking(one)
+        people.put_bookings([one])
     assert [one.id for one in people.bookings_of(AssetId("car-1"))] == ["a", "b"]
     assert [one.id for one in people.bookings_of(AssetId("car-2"))] == ["c"]
 
@@ -30,8 +30,8 @@ def test_bookings_are_told_by_car_and_in_order_of_their_start() -> None:
 def test_a_booking_that_moves_to_another_car_leaves_the_first() -> None:
     """The same id replaces what stood, also under another car."""
     people = People()
-    people.put_booking(booking("a", "car-1", 2))
-    people.put_booking(booking("a", "car-2", 3))
+    people.put_bookings([booking("a", "car-1", 2)])
+    people.put_bookings([booking("a", "car-2", 3)])
     assert people.bookings_of(AssetId("car-1")) == []
     assert [one.from_utc for one in people.bookings_of(AssetId("car-2"))] == [START + 3 * HOUR]
 
@@ -39,6 +39,6 @@ def test_a_booking_that_moves_to_another_car_leaves_the_first() -> None:
 def test_books_that_are_replaced_as_a_whole_are_seen() -> None:
     """What is over is forgotten."""
     people = People()
-    people.put_booking(booking("a", "car-1", 2))
+    people.put_bookings([booking("a", "car-1", 2)])
     people.drop_past(START + 4 * HOUR)
     assert people.bookings_of(AssetId("car-1")) == []

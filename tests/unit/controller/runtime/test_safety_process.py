@@ -114,7 +114,7 @@ async def test_what_a_person_sets_does_not_wait_for_the_next_cycle(tmp_path: Pat
     """The next one would be due in a simulated hour: a stop is obeyed at once, a booking is not urgent."""
     async with safe(tmp_path, an_hour_between_cycles) as (controller, _, sent):
         a_car_comes(controller)
-        controller.people.put_booking(a_booking("b-1", hours=3))
+        controller.people.put_bookings([a_booking("b-1", hours=3)])
         await asyncio.sleep(0.3)
         assert sent == []
         root = next(node.id for node in controller.site.network.nodes if node.parent is None)
@@ -170,7 +170,7 @@ def test_changed_settings_of_people_cross_as_differences() -> None:
     log = PeopleLog(people)
     assert log.change() is None
     for number in range(30):
-        people.put_booking(a_booking(f"b-{number}", hours=number))
+        people.put_bookings([a_booking(f"b-{number}", hours=number)])
     first = log.change()
     assert first is not None
     assert len(first.bookings) == 30
@@ -179,7 +179,7 @@ def test_changed_settings_of_people_cross_as_differences() -> None:
     people.bookings = dict(people.bookings)
     people.limits = {}
     assert log.change() is None
-    people.put_booking(replace(people.bookings["b-1"], energy_kwh=7.0))
+    people.put_bookings([replace(people.bookings["b-1"], energy_kwh=7.0)])
     people.bookings = {key: one for key, one in people.bookings.items() if key != "b-2"}
     people.discharge_stopped = True
     second = log.change()

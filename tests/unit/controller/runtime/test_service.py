@@ -185,6 +185,25 @@ async def test_bookings_of_one_car_do_not_overlap(tmp_path: Path) -> None:
         assert set(controller.people.bookings) == {"c", "d"}
 
 
+async def test_a_list_of_bookings_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    """All problems at once, each with its number; then all overlaps, with kept ones and in the list."""
+    async with serving(tmp_path) as (service, controller):
+        wrong = [trip("a", 1, 3), trip("b", 9, 8), trip("c", 1, 2, "car-9"), trip("a", 5, 6)]
+        with pytest.raises(InputProblemsError) as caught:
+            await service.put_bookings(wrong, FLEET)
+        places = [problem.place for problem in caught.value.problems]
+        assert places == ["bookings.1.to_utc", "bookings.2.vehicle_id", "bookings.3.id"]
+        await service.put_booking(trip("a", 1, 3), FLEET)
+        with pytest.raises(ConflictError, match=r"b: car-1 .*: a, c; c: car-1 .*: b$"):
+            await service.put_bookings([trip("b", 2, 5), trip("c", 4, 6), trip("d", 1, 2, "car-2")], FLEET)
+        assert set(controller.people.bookings) == {"a"}
+        # What is replaced stands in nobody's way.
+        await service.put_bookings([trip("b", 1, 2), trip("a", 2, 3), trip("d", 1, 2, "car-2")], FLEET)
+        assert [b.id for b in controller.people.bookings_of(CAR)] == ["b", "a"]
+        async with controller.store.unit() as unit:
+            assert len(await unit.bookings(ending_after=START)) == 3
+
+
 async def test_a_token_opens_one_role_and_is_known_without_the_database(tmp_path: Path) -> None:
     """Kept as a hash; a resident's needs a member that exists."""
     async with serving(tmp_path) as (service, controller):
