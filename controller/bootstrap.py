@@ -21,16 +21,20 @@ from pathlib import Path
 
 import structlog
 
+from controller.bootstrap_charging import load_tokens, run_charging
 from controller.config import Settings, read_site_file
 from controller.domain.errors import StartUpError
 from controller.domain.ids import AssetId, MemberId
-from controller.domain.ports import SetsPower
+from controller.domain.ports import SetsPower, TelemetrySink
 from controller.domain.site import Site
+from controller.domain.telemetry import Reading
 from controller.domain.time import DomainClock, SystemDomainClock, SystemMachineClock
 from controller.forecast.prices import PriceBook
 from controller.price_file import read_price_file
 from controller.runtime.chargers_door import ChargersDoor
+from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
+from controller.runtime.guests import Guests
 from controller.runtime.loops import Loops
 from controller.runtime.ports import Role, TokenRecord
 from controller.runtime.report import controller_report
@@ -173,7 +177,9 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         safety = await stack.enter_async_context(
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
         )
-        ocpp = await _ocpp(site, settings, controller, site_path.parent)
+        tokens, ears = await load_tokens(controller)
+        ocpp = await _ocpp(site, settings, controller, site_path.parent, tokens=tokens, ears=ears)
+        guests = await run_charging(stack, controller, ocpp, tokens, ears, site_path.parent)
         drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, ocpp))
         controller.drivers = drivers.steer()
         trading = Trading(controller, offload=asyncio.to_thread)
@@ -187,9 +193,9 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             speed=speed,
             messages=drivers.messages,
         )
-        desk = OcppDesk(ocpp, [point.id for point in site.charge_points])
+        desk = OcppDesk(ocpp, tuple(site.charge_point_by_id))
         chargers = ChargersDoor(controller, desk, asyncio.get_running_loop())
-        stop_web = await _start_web(service, chargers, settings, store)
+        stop_web = await _start_web(service, chargers, tokens, guests, store)
         stack.push_async_callback(asyncio.to_thread, stop_web)
         if report is not None:
             pid_file = report.with_suffix(".pid")
@@ -211,17 +217,29 @@ def _warn_of_crowded_nodes(controller: Controller) -> None:
 
 
 async def _start_web(
-    service: Service, chargers: ChargersDoor, settings: Settings, store: SqlStore
+    service: Service,
+    chargers: ChargersDoor,
+    tokens: ChargingTokens,
+    guests: Guests | None,
+    store: SqlStore,
 ) -> Callable[[], None]:
     """Starts the web server on its thread; gives what stops it."""
     from controller.api.app import create_app
     from controller.api.server import WebServer
 
     secret = await _storage_secret(store)
+    web = service.controller.settings.web
     server = WebServer(
-        lambda: create_app(service, chargers=chargers, console=True, storage_secret=secret),
-        settings.web.host,
-        settings.web.port,
+        lambda: create_app(
+            service,
+            chargers=chargers,
+            charging_tokens=tokens,
+            guests=guests,
+            console=True,
+            storage_secret=secret,
+        ),
+        web.host,
+        web.port,
     )
     await asyncio.to_thread(server.start)
     return server.stop
@@ -246,8 +264,21 @@ async def _clock(settings: Settings) -> tuple[DomainClock, float]:
     return FollowedClock(announced), announced.clock.speed
 
 
-async def _ocpp(site: Site, settings: Settings, controller: Controller, folder: Path) -> OcppEndpoint:
-    """The chargers' endpoint; `folder` is the site file's."""
+async def _ocpp(
+    site: Site,
+    settings: Settings,
+    controller: Controller,
+    folder: Path,
+    *,
+    tokens: ChargingTokens,
+    ears: Sequence[TelemetrySink],
+) -> OcppEndpoint:
+    """The chargers' endpoint; `folder` is the site file's, `ears` hear all that chargers tell."""
+
+    def tell(reading: Reading) -> None:
+        for ear in ears:
+            ear(reading)
+
     ocpp = settings.ocpp
     async with controller.store.unit() as unit:
         remembered = await unit.value(GATE_KEY)
@@ -270,8 +301,8 @@ async def _ocpp(site: Site, settings: Settings, controller: Controller, folder: 
         host=ocpp.host,
         port=ocpp.port,
         charge_points=site.charge_point_by_id,
-        tokens=frozenset(site.vehicle_by_token),
-        sink=controller.receive,
+        tokens=tokens.accepts,
+        sink=tokens.tap(tell),
         clock=controller.clock,
         call_timeout_s=ocpp.call_timeout_s,
         passwords=read_passwords(settings, folder),

@@ -40,6 +40,8 @@ class SimConfig:
     """For `wss`: the certificates (PEM) that the chargers trust."""
     ocpp_passwords_file: Path | None = None
     """The chargers' passwords, `charge-point-id = "password"` (TOML); None: they have none."""
+    payments_key: str = ""
+    """What a shop sends to the simulated payment provider; empty: there is none."""
     prices: Path | None = None
     weather: Path | None = None
     quarters: int | None = None

@@ -47,6 +47,8 @@ from sim.endpoints.modbus import SunSpecServer
 from sim.endpoints.mqtt import MeterBroker
 from sim.endpoints.physics import Roof, Socket, Storage, node_indices
 from sim.endpoints.registers import BatteryRegisters, InverterRegisters
+from sim.payments.provider import SimulatedPayments
+from sim.payments.server import serve_payments
 from sim.scenarios.build import build
 from sim.scenarios.load import load_scenario
 from sim.scenarios.scenario import Scenario
@@ -176,6 +178,7 @@ class Simulator:
                 zip(scenario.site.charge_points, scenario.chargers, strict=True)
             )
         ]
+        self._payments_url = ""
         self.lag_s_max = 0.0
         """The most that the world was behind the clock, domain time [s]."""
 
@@ -186,6 +189,9 @@ class Simulator:
             await stack.enter_async_context(self._broker)
             for server in self._servers.values():
                 await stack.enter_async_context(server)
+            if config.payments_key:
+                payments = serve_payments(SimulatedPayments(), api_key=config.payments_key)
+                self._payments_url = await stack.enter_async_context(payments)
             baselines = await stack.enter_async_context(self._baselines())
             fleet_api = await stack.enter_async_context(ApiClient(config.api_url, config.fleet_token))
             grid_api = await stack.enter_async_context(ApiClient(config.api_url, config.grid_token))
@@ -219,6 +225,7 @@ class Simulator:
         return {
             "mqtt_port": self._broker.port,
             "modbus": {str(asset): server.port for asset, server in self._servers.items()},
+            "payments_url": self._payments_url,
             "pid": os.getpid(),
         }
 

@@ -24,6 +24,7 @@ from controller.domain.errors import (
 )
 from controller.runtime.desk import OrderRefusedError
 from controller.texts import Translator, negotiate, translator
+from controller.texts.details import in_words, problem_in_words
 from controller.texts.problems import rule_text, status_title
 from market.orders import Refusal, RefusalCode
 
@@ -81,15 +82,18 @@ def problem_response(
         "type": f"urn:wijkstroom:problem:{_SLUGS.get(status, 'other')}",
         "title": status_title(status, words),
         "status": status,
-        "detail": detail,
+        "detail": in_words(detail, words),
         "instance": request.url.path,
     }
     if problems is not None:
         document["problems"] = [
-            {"place": problem.place, "rule": problem.rule, "way_out": problem.way_out} for problem in problems
+            {"place": problem.place, "rule": problem.rule, "way_out": problem.way_out}
+            for problem in (problem_in_words(problem, words) for problem in problems)
         ]
     if refusals is not None:
-        document["refusals"] = [{"code": one.code, "sentence": one.sentence} for one in refusals]
+        document["refusals"] = [
+            {"code": one.code, "sentence": in_words(one.sentence, words)} for one in refusals
+        ]
     all_headers = {"Content-Language": words.language.value, **(headers or {})}
     return Response(orjson.dumps(document), status, all_headers, media_type=MEDIA_TYPE)
 
@@ -137,7 +141,9 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, OrderRefusedError)  # noqa: S101  # the handler is registered for it only
     codes = {refusal.code for refusal in error.refusals}
     status = 403 if RefusalCode.NOT_YOURS in codes else 422 if codes & _OF_FORM else 409
-    return problem_response(request, status, str(error), refusals=error.refusals)
+    words = words_of(request)
+    detail = "; ".join(f"{one.code.value}: {in_words(one.sentence, words)}" for one in error.refusals)
+    return problem_response(request, status, detail, refusals=error.refusals)
 
 
 async def _expired(request: Request, error: Exception) -> Response:
@@ -151,7 +157,9 @@ async def _form(request: Request, error: Exception) -> Response:
 
 
 def _listed(request: Request, problems: Sequence[Problem]) -> Response:
-    return problem_response(request, 422, "; ".join(map(str, problems)), problems=problems)
+    words = words_of(request)
+    detail = "; ".join(str(problem_in_words(problem, words)) for problem in problems)
+    return problem_response(request, 422, detail, problems=problems)
 
 
 async def _http(request: Request, error: Exception) -> Response:

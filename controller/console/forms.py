@@ -12,6 +12,7 @@ from controller.domain.errors import ConflictError, ForbiddenError, InputProblem
 from controller.domain.time import QUARTER, quarter_start
 from controller.runtime.desk import OrderRefusedError
 from controller.texts import Translator
+from controller.texts.details import in_words, problem_in_words
 
 
 def clock_of(value: str | None) -> time | None:
@@ -46,8 +47,12 @@ async def told(words: Translator, done: str) -> AsyncIterator[None]:
     try:
         yield
     except InputProblemsError as error:
-        ui.notify("; ".join(map(str, error.problems)), type="negative", multi_line=True)
-    except (NotFoundError, ConflictError, ForbiddenError, OrderRefusedError) as error:
-        ui.notify(str(error), type="negative", multi_line=True)
+        told_problems = (str(problem_in_words(problem, words)) for problem in error.problems)
+        ui.notify("; ".join(told_problems), type="negative", multi_line=True)
+    except OrderRefusedError as error:
+        sentences = (in_words(refusal.sentence, words) for refusal in error.refusals)
+        ui.notify("; ".join(sentences), type="negative", multi_line=True)
+    except (NotFoundError, ConflictError, ForbiddenError) as error:
+        ui.notify(in_words(str(error), words), type="negative", multi_line=True)
     else:
         ui.notify(words.say(done), type="positive")

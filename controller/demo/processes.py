@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -36,11 +37,13 @@ from controller.config import (
     WebSettings,
     site_file_text,
 )
+from controller.demo.charging import demo_charging
 from controller.demo.options import DATABASE, DemoOptions, new_database
 from controller.demo.simulated import Simulated
 from controller.demo.start import OUT, write_whole
 from controller.domain.errors import StartUpError
 from controller.domain.time import utc_text
+from controller.guest_settings import GuestSettings
 from controller.price_file import write_price_file
 from controller.runtime.ports import Role
 
@@ -76,6 +79,11 @@ class Files:
     def simulator_ready(self) -> Path:
         """The simulator's ports."""
         return self.folder / "simulator-ready.json"
+
+    @property
+    def payments_key(self) -> Path:
+        """What the simulated payment provider knows the controller by."""
+        return self.folder / "payments.key"
 
     @property
     def start(self) -> Path:
@@ -129,6 +137,7 @@ def _run(options: DemoOptions, simulated: Simulated, files: Files) -> dict[str, 
     )
     files.site.write_text(site_file_text(simulated.scenario.site, settings), encoding="utf-8")
     tokens = asyncio.run(_tokens(files.site, simulated))
+    files.payments_key.write_text(f"{secrets.token_urlsafe(32)}\n", encoding="utf-8")
     write_whole(files.simulator, _simulator_settings(options, simulated, files, ocpp_port, tokens))
     for stale in (files.simulator_ready, files.start, files.simulator_summary, files.controller_report):
         stale.unlink(missing_ok=True)
@@ -156,6 +165,7 @@ def _run(options: DemoOptions, simulated: Simulated, files: Files) -> dict[str, 
                 "ocpp_url": f"ws://{HOST}:{ocpp_port}/ocpp",
                 "pids": {"controller": controller.pid, "simulator": simulator.pid},
                 "tokens": tokens,
+                "guest_point": simulated.scenario.site.charge_points[0].id,
                 "restart_command": shlex.join(command),
             }
             _announce(options, ready)
@@ -193,6 +203,7 @@ def _simulator_settings(
         "api_url": f"http://{HOST}:{options.port}",
         "fleet_token": tokens[Role.FLEET.value],
         "grid_token": tokens[Role.GRID.value],
+        "payments_key": files.payments_key.read_text(encoding="utf-8").strip(),
         "ready_file": str(files.simulator_ready),
         "start_when_file": str(files.start),
         "prices": str(options.prices.absolute()) if options.prices is not None else None,
@@ -207,6 +218,8 @@ def _connect(files: Files, simulated: Simulated, settings: Settings, ports: dict
     settings = replace(
         settings,
         clock="mqtt",
+        charging=demo_charging(settings.charging),
+        guests=GuestSettings(provider_url=ports["payments_url"], provider_key_file=files.payments_key.name),
         mqtt=MqttSettings(host=HOST, port=ports["mqtt_port"]),
         modbus=ModbusSettings(
             poll_s=simulated.scenario.publish.modbus_s,
@@ -222,6 +235,7 @@ def _announce(options: DemoOptions, ready: dict[str, Any]) -> None:
     for role, token in tokens.items():
         if role != Role.SUPPLIER:  # it has no page, only its API
             OUT.print(f"  as {role:9} {url}/?token={token}")
+    OUT.print(f"  as a guest  {url}/guest/{ready['guest_point']}")
     OUT.print(f"Chargers connect to {ready['ocpp_url']}/ID")
     OUT.print(f"Restart the controller with: {ready['restart_command']}")
     OUT.print(

@@ -138,7 +138,7 @@ class Guests(GuestSessions):
         Args:
             charge_point: Where the guest stands.
             limit_cents: The most that it may cost.
-            page_url: What the secret is put behind to make the address of the guest's own page.
+            page_url: The address of the guest's own page, with `{secret}` where the secret belongs.
 
         Returns:
             The session, and the secret that opens it; the store has its hash alone.
@@ -168,7 +168,7 @@ class Guests(GuestSessions):
                 tariff=found.tariff,
                 limit_cents=limit_cents,
                 opened_at=self.controller.clock.now(),
-                return_url=page_url + secret,
+                return_url=page_url.replace("{secret}", secret),
             )
             self._secret_hashes[session.id] = token_hash(secret)
             # Kept before the provider hears of it: what it reserves is never forgotten.

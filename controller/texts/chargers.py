@@ -69,18 +69,7 @@ CONNECTOR_STATES: Mapping[str, str] = MappingProxyType(
 )
 """By the status of OCPP, all versions."""
 
-RULES = (mark("must be a list"), mark("is nested too deeply"))
-"""What only a request to a charger can break; the rest is `controller.texts.problems.RULES`."""
-_RULE_OF_CHOICE = "must be one of "
-
 
 def connector_state(status: str, words: Translator) -> str:
     """A connector's status in words; one that is not known stands as it is."""
     return words.say(CONNECTOR_STATES.get(status, status))
-
-
-def rule_words(rule: str, words: Translator) -> str:
-    """A broken rule of a request's schema; one of a kind that is not known stands as it is."""
-    if rule.startswith(_RULE_OF_CHOICE):
-        return words.say("must be one of {expected}", expected=rule.removeprefix(_RULE_OF_CHOICE))
-    return words.say(rule)

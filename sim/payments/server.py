@@ -19,6 +19,7 @@ from sim.payments.provider import Reply, SimulatedPayments, Status
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Test bank</title>
+<link rel="icon" href="data:,">
 <style>body{{font:18px/1.5 system-ui,sans-serif;max-width:26rem;margin:2rem auto;padding:0 1rem}}
 button{{font:inherit;padding:.7rem 1.2rem;margin:.5rem .5rem 0 0;min-height:44px}}</style>
 <h1>Test bank</h1><p>{text}<br><b>up to &euro; {amount}</b></p><p>No money moves here.</p>

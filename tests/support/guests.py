@@ -33,7 +33,7 @@ from tests.support.storage import opened
 
 POINT = AssetId("cp-1")
 API_KEY = "key of the tests"
-PAGE = "http://street.example/guest/session/"
+PAGE = "http://street.example/guest/session/{secret}"
 LIMIT_CENTS = 2500
 
 

@@ -8,8 +8,7 @@
       if (answer.ok) {
         const told = await answer.json();
         if (told.stage !== page.dataset.stage) {
-          if (told.checkout_url) location.assign(told.checkout_url);
-          else location.reload();
+          location.reload();
           return;
         }
         for (const name of ["energy", "power", "cost"]) {

@@ -10,15 +10,16 @@ from html import escape
 
 from controller.domain.charge_tariff import ChargeTariff
 from controller.domain.guests import FINAL, GuestSession, Stage
-from controller.domain.units import MICROEUR_PER_EUR, NANOEUR_PER_CENT
+from controller.domain.units import MICROEUR_PER_EUR, NANOEUR_PER_CENT, cents_of
 from controller.runtime.guests import GuestPoint, GuestView
 from controller.texts import Language, Translator
 from controller.texts.guests import PARTS, stage_sentence
 
+MICROEUR_PER_CENT, NANOEUR_PER_MICROEUR = 10_000, 1000
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
 }
@@ -65,7 +66,7 @@ def point_page(found: GuestPoint, limits_cents: tuple[int, ...], site: str, word
         words: The language.
     """
     tariff = found.tariff
-    price = words.quantity(tariff.energy_microeur_per_kwh / MICROEUR_PER_EUR, "€/kWh", digits=2)
+    price = words.price(tariff.energy_microeur_per_kwh)
     power = words.say("Up to {power}", power=words.power(found.point.charge_kw_max))
     if found.expected_kw is not None and found.expected_kw < found.point.charge_kw_max:
         power += "; " + words.say("now about {power}", power=words.power(found.expected_kw))
@@ -141,10 +142,10 @@ def _posted(tariff: ChargeTariff, words: Translator) -> str:
     """The rest of the price, and what else is posted."""
     said = [words.say("VAT included.")]
     if tariff.session_microeur:
-        amount = words.money(tariff.session_microeur * 1000)
+        amount = _posted_amount(tariff.session_microeur, words)
         said.append(words.say("{amount} for each session.", amount=amount))
     if tariff.idle_microeur_per_minute:
-        amount = words.money(tariff.idle_microeur_per_minute * 1000)
+        amount = _posted_amount(tariff.idle_microeur_per_minute, words)
         said.append(
             words.say(
                 "{amount} for each minute that a full car stays, after {minutes} minutes.",
@@ -154,6 +155,13 @@ def _posted(tariff: ChargeTariff, words: Translator) -> str:
         )
     own = tariff.text_nl if words.language is Language.DUTCH else tariff.text_en
     return " ".join([*said, own]).strip()
+
+
+def _posted_amount(microeur: int, words: Translator) -> str:
+    """A price, with parts of a cent where it has them."""
+    if microeur % MICROEUR_PER_CENT:
+        return words.quantity(microeur / MICROEUR_PER_EUR, "€", digits=4)
+    return words.money(microeur * NANOEUR_PER_MICROEUR)
 
 
 def _state(found: GuestPoint, words: Translator) -> str:
@@ -198,20 +206,22 @@ def _figures(view: GuestView, words: Translator) -> str:
 def _receipt(session: GuestSession, words: Translator) -> str:
     charge = session.charge
     cost = None if charge is None or charge.ended_at is None else charge.cost(charge.ended_at)
-    rows = []
-    if cost is not None and cost.total.cents == session.due_cents:
-        # Below the limit the parts add up to what is paid.
-        rows = [
-            (words.say(PARTS[part]), words.money(amount.nanoeur), "")
-            for part, amount in cost.parts.items()
-            if amount.nanoeur
-        ]
+    rows, told = [], 0
+    for part, amount in () if cost is None else cost.parts.items():
+        # Each is rounded so that they add up to the total.
+        before, told = told, told + amount.nanoeur
+        if cents := cents_of(told) - cents_of(before):
+            rows.append((words.say(PARTS[part]), _cents(cents, words), ""))
+    if cost is not None and cost.total.cents > session.due_cents:
+        over = words.say("Above what you wanted to pay at most: not for you")
+        rows.append((over, _cents(session.due_cents - cost.total.cents, words), ""))
     vat = session.due_cents * session.tariff.vat_ppm / (1_000_000 + session.tariff.vat_ppm)
     paid = [
         (words.say("Paid"), _cents(session.due_cents, words), "cost"),
         (words.say("of which VAT"), words.money(round(vat) * NANOEUR_PER_CENT), ""),
     ]
-    when = words.moment(None if charge is None else charge.ended_at)
+    ended_at = session.ended_at if charge is None else charge.ended_at
+    when = "" if ended_at is None else f"{words.day(ended_at)}, {words.clock(ended_at)}"
     number = words.say("Session {number}, {when}", number=session.id, when=when)
     return _list(rows) + _list(paid, "sum") + f'<p class="soft">{escape(number)}</p>'
 
@@ -234,7 +244,8 @@ def _page(site: str, title: str, body: str, words: Translator, without_script: s
     return (
         f'<!doctype html><html lang="{words.language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="robots" content="noindex"><title>{escape(title)} · {escape(site)}</title>{again}'
+        '<meta name="robots" content="noindex"><link rel="icon" href="data:,">'
+        f"<title>{escape(title)} · {escape(site)}</title>{again}"
         f'<style>{_STYLE}</style><script src="/guest/live.js" defer></script></head><body><main>'
         f'<header><b>{escape(site)}</b><nav><a href="?lang={other}" lang="{other}" hreflang="{other}">'
         f"{name}</a></nav></header>{body}</main></body></html>"

@@ -137,9 +137,10 @@ async def get_point(request: Request, guests: TheGuests, charge_point: str) -> R
 )
 async def post_session(request: Request, guests: TheGuests, charge_point: str, body: GuestOpenIn) -> Response:
     """Reserves the amount and starts the charger once that is done; the secret opens the session."""
-    base = _base_url(request, guests)
-    _, secret = await guests.open(AssetId(charge_point), body.limit_cents, page_url=base)
-    return wire.reply({"secret": secret, "page": base + secret}, 201)
+    session, secret = await guests.open(
+        AssetId(charge_point), body.limit_cents, page_url=_page_url(request, guests)
+    )
+    return wire.reply({"secret": secret, "page": session.return_url}, 201)
 
 
 @router.get("/sessions/{secret}", summary="A guest's session", response_model=GuestSessionOut)
@@ -181,8 +182,8 @@ async def post_point_page(request: Request, charge_point: str) -> Response:
     try:
         guests = guests_of(request)
         limit_cents = int((await _form(request)).get("limit_cents", "0"))
-        base = _base_url(request, guests)
-        _, secret = await guests.open(AssetId(charge_point), limit_cents, page_url=base)
+        page_url = _page_url(request, guests)
+        _, secret = await guests.open(AssetId(charge_point), limit_cents, page_url=page_url)
     except (NotFoundError, ConflictError, InputProblemsError, ValueError):
         detail = words.say("This socket cannot be used now. Nothing was reserved and you pay nothing.")
         return _error(request, 409, detail)
@@ -220,10 +221,10 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(body.decode("latin-1")).items()}
 
 
-def _base_url(request: Request, guests: Guests) -> str:
-    """What the secret is put behind: the site's public address, or the one that was used."""
+def _page_url(request: Request, guests: Guests) -> str:
+    """A session's page, at the site's public address or the one that was used, in the guest's language."""
     public = guests.controller.settings.charging.public_url or str(request.base_url)
-    return f"{public.rstrip('/')}/guest/session/"
+    return f"{public.rstrip('/')}/guest/session/{{secret}}?lang={words_of(request).language}"
 
 
 def _html(text: str, status: int = 200) -> Response:

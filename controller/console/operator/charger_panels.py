@@ -12,7 +12,8 @@ from controller.domain.charger_tools import FieldFacts
 from controller.domain.errors import Problem
 from controller.domain.floor import DAY_S, FloorHours
 from controller.texts import Translator, mark, sentence
-from controller.texts.chargers import AILMENTS, connector_state, rule_words
+from controller.texts.chargers import AILMENTS, connector_state
+from controller.texts.details import problem_in_words
 from controller.texts.translator import UNKNOWN
 
 _KINDS = {
@@ -176,10 +177,10 @@ def _values(field: FieldFacts, words: Translator) -> str:
 def problems_html(problems: Sequence[Problem], words: Translator) -> str:
     """Every mistake in a request, with its field and the way out."""
     items = "".join(
-        f"<li><code>{text(each.place)}</code> {text(rule_words(each.rule, words))}"
+        f"<li><code>{text(each.place)}</code> {text(each.rule)}"
         + (f" <small>({text(each.way_out)})</small>" if each.way_out else "")
         + "</li>"
-        for each in problems
+        for each in (problem_in_words(problem, words) for problem in problems)
     )
     title = words.say("The request was not sent. It has mistakes in it:")
     return f'<div class="w-warn"><p>{text(title)}</p><ul class="w-lines">{items}</ul></div>'

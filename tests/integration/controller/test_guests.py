@@ -192,7 +192,7 @@ async def test_a_guest_agrees_on_the_providers_page(tmp_path: Path) -> None:
             paying = await street.stage(secret, Stage.PAYING)
             assert (await browser.get(paying.checkout_url)).status_code == 200
             back = await browser.post(paying.checkout_url, content=f"answer={answer}")
-            assert back.headers["location"] == PAGE + secret
+            assert back.headers["location"] == PAGE.replace("{secret}", secret)
             assert not (await street.stage(secret, stage)).return_url
 
 

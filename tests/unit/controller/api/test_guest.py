@@ -37,7 +37,7 @@ async def test_a_guest_begins_looks_and_stops_over_the_api(tmp_path: Path) -> No
         opened = await client.post(f"{POINT_PATH}/sessions", json={"limit_cents": LIMIT_CENTS})
         assert opened.status_code == 201
         secret = opened.json()["secret"]
-        assert opened.json()["page"] == f"http://street.example/guest/session/{secret}"
+        assert opened.json()["page"] == f"http://street.example/guest/session/{secret}?lang=nl"
         await street.stage(secret, Stage.CHARGING)
         await street.charge_for(900)
         path = f"/api/guest/sessions/{secret}"
@@ -60,7 +60,7 @@ async def test_the_pages_lead_from_the_price_to_the_receipt(tmp_path: Path) -> N
     """In Dutch unless asked otherwise; without a script too."""
     async with guest_street(tmp_path) as street, _client(street) as client:
         page = await client.get(PAGE_PATH)
-        assert "0,48\N{NO-BREAK SPACE}€/kWh" in page.text
+        assert "0,484\N{NO-BREAK SPACE}€/kWh" in page.text
         assert "Laden met de zon van de straat" in page.text
         assert "default-src 'none'" in page.headers["content-security-policy"]
         english = await client.get(f"{PAGE_PATH}?lang=en")
