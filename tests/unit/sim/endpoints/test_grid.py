@@ -127,7 +127,7 @@ async def test_refused_limit_is_not_withdrawn() -> None:
 
 
 async def test_fleet_waits_for_a_controller_that_is_away() -> None:
-    """Bookings wait while nobody listens or the server is in trouble; then they are told together, in order."""
+    """Bookings wait while nobody listens or the server is in trouble; then they are told together."""
     bookings = [
         Booking(
             id=f"b{i}",
