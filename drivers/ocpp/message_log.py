@@ -28,6 +28,8 @@ IN_MEMORY = 500
 """Messages of a charger that are kept where there is no folder."""
 WAITING_MAX = 200_000
 """Messages that wait to be written; beyond it, with a full disk, the oldest go."""
+PORTION = 5000
+"""Messages that are written in one go."""
 _SECRET_WORDS = ("uthorizationKey", "assword", "rivateKey", "reSharedKey", "vpn")
 """A frame without any of these is kept as it is."""
 _SECRET_VARIABLES = frozenset({"AuthorizationKey", "BasicAuthPassword", "SecurityKey"})
@@ -105,12 +107,14 @@ class MessageLog:
         if self._folder is None or not self._waiting:
             return
         async with self._writing:
-            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            try:
-                await asyncio.to_thread(self._write, self._folder, batch)
-            except OSError:
-                self._waiting.extendleft(reversed(batch))
-                raise
+            # In portions, so that what is being written never doubles what waits.
+            for _ in range(-(-len(self._waiting) // PORTION)):
+                batch = [self._waiting.popleft() for _ in range(min(PORTION, len(self._waiting)))]
+                try:
+                    await asyncio.to_thread(self._write, self._folder, batch)
+                except OSError:
+                    self._waiting.extendleft(reversed(batch))
+                    raise
 
     async def search(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from asyncio import sslproto
 from pathlib import Path
 
 from cryptography import x509
@@ -10,6 +11,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from controller.domain.errors import StartUpError
+
+READ_BUFFER_BYTES = 32_768
+"""What each encrypted connection keeps for reading: two TLS records. The standard library's 256 KiB were most
+of the memory of a thousand chargers: 317 KiB a connection in all, 100 with this."""
 
 
 def server_context(certificate: Path, key: Path, *, client_authority: Path | None) -> ssl.SSLContext:
@@ -26,6 +31,8 @@ def server_context(certificate: Path, key: Path, *, client_authority: Path | Non
     Raises:
         StartUpError: If a file cannot be read or is none.
     """
+    # For every connection of this process; a larger message is read in more than one go.
+    sslproto.SSLProtocol.max_size = READ_BUFFER_BYTES
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     # OCPP 2.0.1 Part 2, A00.FR.306: TLS 1.2 or newer.
     context.minimum_version = ssl.TLSVersion.TLSv1_2

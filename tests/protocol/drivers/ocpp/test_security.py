@@ -25,7 +25,7 @@ from drivers.ocpp.authority import Authority
 from drivers.ocpp.codec import NoticeCode
 from drivers.ocpp.desk import OcppDesk
 from drivers.ocpp.handshake import Tls
-from drivers.ocpp.security import server_context
+from drivers.ocpp.security import READ_BUFFER_BYTES, server_context
 from tests.support.certificates import TestAuthority, key_pem, signing_request
 from tests.support.ocpp import START, Street, exchange, raw_charger, street, until
 
@@ -259,3 +259,18 @@ async def test_the_timeline_of_a_transaction_has_its_messages_with_their_answers
         assert "t1" not in answers
         with pytest.raises(NotFoundError):
             await desk.timeline(CP, "C")
+
+
+async def test_an_encrypted_connection_keeps_little_memory_and_reads_long_messages(tmp_path: Path) -> None:
+    """Its read buffer is small in this version of Python too; a message of three buffers is answered."""
+    files = TestAuthority(tmp_path)
+    async with (
+        tls_street(files) as place,
+        secure_charger(place, files.client(), basic("opensesame")) as charger,
+    ):
+        long = {"vendorId": "vendor", "data": "x" * 3 * READ_BUFFER_BYTES}
+        assert (await exchange(charger, [2, "d", "DataTransfer", long]))[0] == 3
+        link = place.endpoint.link_of(CP)
+        assert link is not None
+        protocol = link.connection.transport._ssl_protocol  # type: ignore[attr-defined]  # no other way to see it
+        assert len(protocol._ssl_buffer) == READ_BUFFER_BYTES  # as above
