@@ -54,7 +54,7 @@ def check(inputs: DispatchInputs, result: DispatchResult) -> list[Breach]:
     return [
         *_power_breaches(inputs, powers),
         *_energy_breaches(inputs, figures),
-        *_limit_breaches(inputs, figures, result),
+        *_limit_breaches(inputs, figures, result, powers.pv_kw),
         *_phase_breaches(inputs, powers),
         *_report_breaches(inputs, figures, result),
     ]
@@ -107,7 +107,9 @@ def _energy_breaches(inputs: DispatchInputs, figures: Figures) -> Iterator[Breac
     yield from _breaches("never_below_minimum", names, floor - figures.energy_kwh, capacity)
 
 
-def _limit_breaches(inputs: DispatchInputs, figures: Figures, result: DispatchResult) -> Iterator[Breach]:
+def _limit_breaches(
+    inputs: DispatchInputs, figures: Figures, result: DispatchResult, pv_kw: FloatArray
+) -> Iterator[Breach]:
     """Limits, but for the excess that the plan declares."""
     declared = {
         "import": np.zeros_like(figures.over_import_kw),
@@ -127,6 +129,9 @@ def _limit_breaches(inputs: DispatchInputs, figures: Figures, result: DispatchRe
         counted = np.where(over > RELATIVE * np.maximum(1.0, scale), over, 0.0)
         excess_kwh += float((counted * inputs.step_h).sum())
     most = idle_excess_kwh(inputs) if excess_kwh > 0.0 else 0.0
+    if excess_kwh > most and inputs.phases is not None:
+        # A phase may bear less sun than another needs: what is left of it is forced on the plan as well.
+        most = max(most, _excess_kwh(inputs, pv_kw))
     if not excess_kwh <= most + RELATIVE * max(1.0, most):
         yield Breach(constraint="excess", subject="plan", step=-1, amount=excess_kwh - most)
 
@@ -141,13 +146,15 @@ def _phase_breaches(inputs: DispatchInputs, powers: Powers) -> Iterator[Breach]:
 
 def idle_excess_kwh(inputs: DispatchInputs) -> float:
     """By how much the limits are passed if every store idles, roofs on or off, whichever is less [kWh]."""
-    idle = np.zeros((len(inputs.stores), inputs.steps))
     available = np.array([roof.available_kw for roof in inputs.pv]).reshape(-1, inputs.steps)
     fixed = np.array([[not roof.curtailable] for roof in inputs.pv], dtype=np.float64).reshape(-1, 1)
-    return min(
-        evaluate(inputs, Powers(charge_kw=idle, discharge_kw=idle, pv_kw=pv)).totals.excess
-        for pv in (available, available * fixed)
-    )
+    return min(_excess_kwh(inputs, pv) for pv in (available, available * fixed))
+
+
+def _excess_kwh(inputs: DispatchInputs, pv_kw: FloatArray) -> float:
+    """By how much the limits are passed if every store idles [kWh]."""
+    idle = np.zeros((len(inputs.stores), inputs.steps))
+    return evaluate(inputs, Powers(charge_kw=idle, discharge_kw=idle, pv_kw=pv_kw)).totals.excess
 
 
 def _report_breaches(inputs: DispatchInputs, figures: Figures, result: DispatchResult) -> Iterator[Breach]:

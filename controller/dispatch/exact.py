@@ -24,7 +24,7 @@ from controller.dispatch.evaluate import Powers, evaluate
 from controller.dispatch.highs import Deadline, Failed, OutOfTime, Runner
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import Layout, layout_of
-from controller.dispatch.phase_rows import without_even_rows
+from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.problem import build, charge_high_kw, discharge_high_kw, per_slot
 from controller.dispatch.rounding import Decisions, group, repair
 from controller.dispatch.stages import Staged, cost_stage, run_priced, run_stages
@@ -87,8 +87,8 @@ class RootSolver:
 
     def __init__(self, inputs: DispatchInputs, deadline: Deadline, *, thorough: bool = True) -> None:
         self.deadline, self.thorough = deadline, thorough
-        inputs, self.rows = without_even_rows(inputs)
-        self.inputs = inputs
+        self.rows = phase_rows(inputs)
+        self.inputs = inputs = replace(inputs, phases=None)
         self.layout: Layout = layout_of(inputs)
         self.runner = Runner(build(inputs, self.layout, rows=self.rows))
         self.mixed_s = 0.0

@@ -10,8 +10,8 @@
 4. The answer's prices say which groups would have used more. Everybody keeps what they used, what is left
    over goes to those first, and the plan is made again: it can only get better.
 
-That is not always the best plan that phases allow, and is not told as one: the gap to the bound of 1 is. Of
-few stores the exact model, which has the rows, does better (`solve`).
+That is not always the best plan that phases allow, and is not told as one: the gap to the bound of 1 is.
+It is for many stores; of few the exact model, which has the rows, makes the best plan sooner (`solve`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from controller.dispatch.highs import Deadline, OutOfTime
 from controller.dispatch.inputs import DispatchInputs, split_by_root
 from controller.dispatch.phase_rows import without_even_rows
 from controller.dispatch.phased import keeps, shared_out
-from controller.dispatch.restate import no_larger, restated
+from controller.dispatch.restate import restated
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.warm import WarmStart
 
@@ -68,8 +68,8 @@ def solve(
     plan = None
     many = len(inputs.stores) >= STRUCTURED_FROM
     if many or (inputs.stores and not thorough):
-        plan, least = _solve_structured(inputs, left_s, warm, thorough=thorough)
-        enough = (many and not thorough and least) or len(inputs.stores) > EXACT_UP_TO
+        plan = _solve_structured(inputs, left_s, warm, thorough=thorough)
+        enough = (many and not thorough) or len(inputs.stores) > EXACT_UP_TO
         if plan is not None and (plan.status == "optimal" or enough):
             return plan
     exact = solve_exact(inputs, deadline_s=left_s(), thorough=thorough)
@@ -90,10 +90,10 @@ def _solve_structured(
     warm: WarmStart | None,
     *,
     thorough: bool,
-) -> tuple[DispatchResult | None, bool]:
+) -> DispatchResult | None:
     """The plan by the structured solver, None where it has none that holds.
 
-    The second says whether phases cost it no wish that the tree's limits allow.
+    Where single phases bind, few stores are left to the exact model: it is quicker than sharing out.
     """
     # numba is heavy to load and small problems do without it.
     from controller.dispatch.structured.solve import solve_structured
@@ -105,14 +105,13 @@ def _solve_structured(
         return solve_structured(tree, deadline_s=share_s, warm=warm, thorough=thorough)
 
     even, rows = without_even_rows(inputs)
-    plan = first = on_tree(even)
-    if first is not None and rows is not None and not keeps(rows, powers_of(even, first)):
-        plan = shared_out(inputs, even, rows, first, on_tree)
-    elif first is not None and inputs.phases is not None:
-        plan = restated(inputs, first, first)
-    if first is None or plan is None or check(inputs, plan):
-        return None, False
-    return plan, no_larger(plan.totals_kwh, first.totals_kwh)
+    plan = on_tree(even)
+    if plan is not None and rows is not None and not keeps(rows, powers_of(even, plan)):
+        few = len(inputs.stores) <= EXACT_UP_TO
+        plan = None if few else shared_out(inputs, even, rows, plan, on_tree)
+    elif plan is not None and inputs.phases is not None:
+        plan = restated(inputs, plan, plan)
+    return None if plan is None or check(inputs, plan) else plan
 
 
 def solve_quick(
