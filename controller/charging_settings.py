@@ -17,7 +17,7 @@ from controller.domain.errors import Problem
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _COUNTRY_LONG = re.compile(r"[A-Z]{3}")
 _PARTY = re.compile(r"[A-Z0-9]{3}")
-_LENGTHS = {"operator_name": 100, "address": 255, "city": 45, "postal_code": 10, "public_url": 150}
+_LENGTHS = {"operator_name": 100, "address": 45, "city": 45, "postal_code": 10, "public_url": 150}
 """OCPI's limits [characters]; an address of ours has at most a hundred more behind `public_url`."""
 _TEXT_MAX = 400
 """OCPI shows at most 512 characters of a tariff; the prices stand before the site's own text."""

@@ -29,6 +29,9 @@ from controller.api.guest.routes import page_router as guest_page_router
 from controller.api.guest.routes import router as guest_router
 from controller.api.ledger.routes import router as ledger_router
 from controller.api.models import Out, ProblemDocument
+from controller.api.ocpi.app import PREFIX as OCPI
+from controller.api.ocpi.app import create_ocpi
+from controller.api.ocpi.operator import router as roaming_router
 from controller.api.operator.benefit import router as benefit_router
 from controller.api.operator.routes import metrics_router
 from controller.api.operator.routes import router as operator_router
@@ -45,6 +48,7 @@ from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door
 from controller.runtime.guests import Guests
+from controller.runtime.roaming import Roaming
 
 _SESSION_S = 12 * 3600
 """How long a browser stays signed in [s]."""
@@ -100,6 +104,7 @@ _ROUTERS = (
     ledger_router,
     guest_router,
     guest_page_router,
+    roaming_router,
 )
 
 
@@ -109,6 +114,7 @@ def create_app(
     chargers: ChargersDoor | None = None,
     charging_tokens: ChargingTokens | None = None,
     guests: Guests | None = None,
+    roaming: Roaming | None = None,
     console: bool = True,
     storage_secret: str,
     machine_clock: MachineClock = _MACHINE_CLOCK,
@@ -120,6 +126,7 @@ def create_app(
         chargers: The operator's tools for chargers; None: there are none.
         charging_tokens: Who may charge; None: the cars of the site alone.
         guests: Those who charge without a contract; None: nobody does.
+        roaming: E-mobility providers; None: there are none.
         console: Whether the console's pages are on it; without, the API alone.
         storage_secret: Signs the session cookies.
         machine_clock: What rate limits go by.
@@ -140,6 +147,7 @@ def create_app(
     app.state.chargers = chargers
     app.state.charging_tokens = charging_tokens
     app.state.guests = guests
+    app.state.roaming = roaming
     app.state.guest_limits = GuestLimits()
     app.state.machine_clock = machine_clock
     app.state.limiter = RateLimiter()
@@ -155,11 +163,13 @@ def create_app(
         """Needs no token and tells nothing else."""
         return wire.reply({"status": "ok"})
 
+    if roaming is not None:
+        app.mount(OCPI, create_ocpi(roaming))
     app.add_api_route("/api/{path:path}", _nothing_here, methods=_METHODS, include_in_schema=False)
     if console:
         from controller.console.mount import mount_console
 
-        mount_console(app, door, chargers)
+        mount_console(app, door, chargers, charging_tokens)
     _complete_schema(app)
     return app
 

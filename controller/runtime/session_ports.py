@@ -29,8 +29,8 @@ class SessionQuery:
     """Included."""
     changed_before: datetime | None = None
     """Not included."""
-    over: bool = False
-    """Only those that have ended."""
+    billable: bool = False
+    """Only those that have a record."""
 
 
 class SessionsUnit(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
-from controller.domain.charge_session import ChargeSession
+from controller.domain.charge_session import Cdr, ChargeSession, make_cdr
 from controller.domain.charging_tokens import normal
 from controller.runtime.session_ports import SessionQuery, SessionRecord
 from controller.storage import rows, tables
@@ -37,6 +37,7 @@ def put_charge_sessions(connection: Connection, records: Sequence[SessionRecord]
                 "started_at": record.session.started_at,
                 "ended_at": record.session.ended_at,
                 "changed_at": record.changed_at,
+                "billable": isinstance(make_cdr(record.session), Cdr),
                 "content": _SESSION.dump_json(record.session).decode(),
             }
             for record in records
@@ -90,8 +91,8 @@ def _conditions(query: SessionQuery) -> list[ColumnElement[bool]]:
         conditions.append(table.c.changed_at >= query.changed_from)
     if query.changed_before is not None:
         conditions.append(table.c.changed_at < query.changed_before)
-    if query.over:
-        conditions.append(table.c.ended_at.is_not(None))
+    if query.billable:
+        conditions.append(table.c.billable.is_(True))
     return conditions
 
 

@@ -351,6 +351,8 @@ charge_sessions = Table(
     Column("started_at", UtcMicros, nullable=False),
     Column("ended_at", UtcMicros),
     Column("changed_at", UtcMicros, nullable=False),
+    # Whether it has a record: it is over, and what it costs is known.
+    Column("billable", Boolean, nullable=False),
     # JSON; the whole session, with the tariff that held when it began.
     Column("content", Text, nullable=False),
     Index(None, "ended_at"),

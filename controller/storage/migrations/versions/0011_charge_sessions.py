@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.BigInteger, nullable=False),
         sa.Column("ended_at", sa.BigInteger),
         sa.Column("changed_at", sa.BigInteger, nullable=False),
+        sa.Column("billable", sa.Boolean, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_charge_sessions")),
     )

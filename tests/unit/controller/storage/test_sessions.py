@@ -65,13 +65,16 @@ async def test_an_ended_session_never_changes(store: SqlStore) -> None:
 
 
 async def test_pages_hold_what_is_asked_for(store: SqlStore) -> None:
-    """By token whatever its case, by time of change, only those that are over, by start."""
+    """By token whatever its case, by time of change, only those with a record, by start."""
     sessions = [finished(transaction=f"tx-{i}", began=BEGAN + i * HOUR) for i in range(4)]
     sessions[1] = replace(sessions[1], token=CARD.lower())
     sessions[2] = replace(sessions[2], token=f"{CARD}9")
     going = replace(under_way("tx-9"), started_at=BEGAN + 9 * HOUR)
+    free = finished(transaction="tx-8", began=BEGAN + 8 * HOUR, tariff=None)
     async with store.unit() as unit:
-        await unit.put_charge_sessions([record(one, i * HOUR) for i, one in enumerate([*sessions, going])])
+        await unit.put_charge_sessions(
+            [record(one, i * HOUR) for i, one in enumerate([*sessions, free, going])]
+        )
     own = SessionQuery(tokens=[CARD])
     async with store.unit() as unit:
 
@@ -79,11 +82,11 @@ async def test_pages_hold_what_is_asked_for(store: SqlStore) -> None:
             found = await unit.charge_sessions(query, offset=offset, limit=limit)
             return [one.session.transaction for one in found]
 
-        assert await names(EVERYBODY) == ["tx-0", "tx-1", "tx-2", "tx-3", "tx-9"]
-        assert await names(own) == ["tx-0", "tx-1", "tx-3", "tx-9"]
+        assert await names(EVERYBODY) == ["tx-0", "tx-1", "tx-2", "tx-3", "tx-8", "tx-9"]
+        assert await names(own) == ["tx-0", "tx-1", "tx-3", "tx-8", "tx-9"]
         assert await names(own, offset=1, limit=2) == ["tx-1", "tx-3"]
-        assert await unit.count_charge_sessions(own) == 4
-        assert await names(replace(own, over=True)) == ["tx-0", "tx-1", "tx-3"]
+        assert await unit.count_charge_sessions(own) == 5
+        assert await names(replace(own, billable=True)) == ["tx-0", "tx-1", "tx-3"]
         span = replace(own, changed_from=BEGAN + HOUR, changed_before=BEGAN + 3 * HOUR)
         assert await names(span) == ["tx-1"]
         assert await unit.count_charge_sessions(replace(own, tokens=[])) == 0

@@ -1,0 +1,211 @@
+"""Roaming of facts: which e-mobility providers may read what, and what is true at the sockets.
+
+An operator invites a provider and gives it a first token; with that it registers and gets the one that
+counts. Of both only the hash is kept. A provider sees the sessions of its own customers and of nobody else:
+those that were started by a token that it has told the operator of, with the contract behind it. Nothing of
+a resident ever goes out this way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from pydantic import TypeAdapter
+
+from controller.domain.assets import ChargePoint
+from controller.domain.charging_tokens import normal
+from controller.domain.errors import ConflictError, NotFoundError
+from controller.runtime.core import Controller
+from controller.runtime.on_loop import OnLoop
+from controller.runtime.ports import EventRecord
+from controller.runtime.session_ports import SessionQuery, SessionRecord
+from controller.runtime.tokens import token_hash
+
+PARTIES_KEY = "ocpi_parties"
+"""The name under which the providers are kept."""
+CONTRACTS_MAX = 10_000
+"""Tokens of one provider."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """An e-mobility provider."""
+
+    country_code: str
+    party_id: str
+    name: str
+    token_hash: str
+    """Of the token with which it comes, SHA-256."""
+    registered: bool = False
+    """False: its token is the first one, which opens nothing but the registration."""
+    contracts: Mapping[str, str] = field(default_factory=dict)
+    """The contract behind each of its customers' tokens, which are in the form in which they are compared."""
+
+    @property
+    def key(self) -> str:
+        """Its name among parties."""
+        return f"{self.country_code}*{self.party_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketView:
+    """A charge point as a stranger may see it."""
+
+    point: ChargePoint
+    connected: bool
+    plugged: bool | None
+    """None: not known."""
+    charging: bool
+    """Whether a transaction goes on."""
+    at: datetime
+    """Since when that is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A piece of a list."""
+
+    records: Sequence[SessionRecord]
+    total: int
+    """How many there are in all that were asked for."""
+
+
+_PARTIES: TypeAdapter[list[Party]] = TypeAdapter(list[Party])
+
+
+class Roaming(OnLoop):
+    """What other parties can see and do; any thread may call what is `async`."""
+
+    def __init__(self, controller: Controller, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(controller, loop)
+        self._parties: Mapping[str, Party] = {}
+        self._by_hash: Mapping[str, Party] = {}
+        self._tokens: frozenset[str] = frozenset()
+        self.posted_at = controller.clock.now()
+        """Since when the site is posted as it is: a site file counts from our start."""
+
+    async def load(self) -> None:
+        """Reads the parties."""
+        async with self.controller.store.unit() as unit:
+            kept = await unit.value(PARTIES_KEY)
+        if kept is not None:
+            self._take({party.key: party for party in _PARTIES.validate_json(kept)})
+
+    def accepts(self, token: str) -> bool:
+        """Whether a token is that of some provider's customer."""
+        return normal(token) in self._tokens
+
+    def party_of(self, token: str) -> Party | None:
+        """The party that holds a token of ours."""
+        return self._by_hash.get(token_hash(token))
+
+    def parties(self) -> Sequence[Party]:
+        """All of them, by name."""
+        return [self._parties[key] for key in sorted(self._parties)]
+
+    async def invite(self, *, country_code: str, party_id: str, name: str, who: str) -> str:
+        """Lets a provider register; gives its first token, which is shown once.
+
+        Raises:
+            ConflictError: If it is registered already.
+        """
+        party = Party(country_code=country_code, party_id=party_id, name=name, token_hash="")
+        known = self._parties.get(party.key)
+        if known is not None and known.registered:
+            raise ConflictError(f"{party.key} is registered: remove it first")
+        contracts = {} if known is None else known.contracts
+        return await self._with_token(replace(party, contracts=contracts), who, "invited a provider")
+
+    async def register(self, party: Party, *, name: str) -> str:
+        """A provider came with its first token, or wants another one; gives the one that counts now."""
+        fresh = replace(self._known(party.key), registered=True, name=name)
+        return await self._with_token(fresh, f"ocpi:{party.key}", "registered as a provider")
+
+    async def remove(self, key: str, who: str) -> None:
+        """Ends a provider's access; its customers may no longer charge by their tokens.
+
+        Raises:
+            NotFoundError: If there is none of that name.
+        """
+        self._known(key)
+        rest = {name: party for name, party in self._parties.items() if name != key}
+        await self._keep(rest, who, "removed a provider", key)
+
+    async def put_contracts(self, key: str, contracts: Mapping[str, str], who: str) -> None:
+        """Takes over which tokens are a provider's customers', each with its contract.
+
+        Raises:
+            NotFoundError: If there is none of that name.
+            ConflictError: If a token is another provider's.
+        """
+        party = self._known(key)
+        mine = {normal(token): contract for token, contract in contracts.items()}
+        others = (other for other in self._parties.values() if other.key != key)
+        taken = {token for other in others for token in other.contracts} & set(mine)
+        if taken:
+            raise ConflictError(f"{len(taken)} of the tokens belong to another provider")
+        changed = {**self._parties, key: replace(party, contracts=mine)}
+        await self._keep(changed, who, f"told {len(mine)} tokens of a provider", key)
+
+    async def sessions(self, party: Party, query: SessionQuery, *, offset: int, limit: int) -> Page:
+        """Sessions of a provider's customers."""
+        own = replace(query, tokens=tuple(party.contracts))
+
+        async def run() -> Page:
+            async with self.controller.store.unit() as unit:
+                return Page(
+                    records=await unit.charge_sessions(own, offset=offset, limit=limit),
+                    total=await unit.count_charge_sessions(own),
+                )
+
+        return await self._on_loop(run())
+
+    def sockets(self) -> Sequence[SocketView]:
+        """Every charge point, in the order of the site file."""
+        state = self.controller.snapshot.state
+        views = []
+        for point in self.controller.site.charge_points:
+            connector, link = state.connectors.get(point.id), state.links.get(point.id)
+            known = [each.at for each in (connector, link) if each is not None]
+            views.append(
+                SocketView(
+                    point=point,
+                    connected=state.connected(point.id),
+                    plugged=None if connector is None else connector.plugged,
+                    charging=connector is not None and connector.transaction is not None,
+                    at=max(known, default=self.posted_at),
+                )
+            )
+        return views
+
+    def _known(self, key: str) -> Party:
+        if (party := self._parties.get(key)) is None:
+            raise NotFoundError(f"there is no provider {key}")
+        return party
+
+    async def _with_token(self, party: Party, who: str, what: str) -> str:
+        token = secrets.token_urlsafe(32)
+        changed = {**self._parties, party.key: replace(party, token_hash=token_hash(token))}
+        await self._keep(changed, who, what, party.key)
+        return token
+
+    async def _keep(self, parties: Mapping[str, Party], who: str, what: str, key: str) -> None:
+        text = _PARTIES.dump_json([parties[name] for name in sorted(parties)]).decode()
+        event = EventRecord(at=self.controller.clock.now(), who=who, what=what, subject=key)
+
+        async def run() -> None:
+            async with self.controller.store.unit() as unit:
+                await unit.put_value(PARTIES_KEY, text)
+                await unit.add_event(event)
+            self._take(parties)
+
+        await self._on_loop(run())
+
+    def _take(self, parties: Mapping[str, Party]) -> None:
+        self._parties = parties
+        self._by_hash = {party.token_hash: party for party in parties.values()}
+        self._tokens = frozenset(token for party in parties.values() for token in party.contracts)

@@ -1,0 +1,381 @@
+"""OCPI 2.2.1 as an e-mobility provider reads it: every answer held against the specification's tables."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import BaseModel, TypeAdapter
+
+from controller.api.app import create_app
+from controller.config import Settings
+from controller.domain.charge_session import ChargeSession
+from controller.domain.ids import AssetId
+from controller.domain.telemetry import ConnectorReading, LinkReading, SignedReading
+from controller.domain.time import VirtualDomainClock
+from controller.runtime.roaming import Roaming
+from controller.runtime.session_ports import SessionRecord
+from tests.support import ocpi
+from tests.support.charging import BEGAN, CARD, OPERATOR, TARIFF, finished
+from tests.support.fake_door import FakeDoor
+from tests.support.running import make_controller
+from tests.support.storage import opened
+
+HOUR = timedelta(hours=1)
+NOW = BEGAN + 4 * HOUR
+CONTRACT = "NL-TNM-C12345678-X"
+LATER = replace(TARIFF, id="posted-2025", from_utc=TARIFF.from_utc + timedelta(days=366))
+FREE = replace(TARIFF, id="free", energy_microeur_per_kwh=0, session_microeur=0, idle_microeur_per_minute=0)
+OTHER_CARD = f"{CARD}9"
+
+
+@dataclass
+class Provider:
+    """A client with a credentials token."""
+
+    client: httpx.AsyncClient
+    roaming: Roaming
+    token: str
+
+    async def raw(
+        self, method: str, path: str, body: object = None, token: str | None = None
+    ) -> httpx.Response:
+        """One request."""
+        encoded = base64.b64encode((token or self.token).encode()).decode()
+        url = path if path.startswith("http") else f"http://test/ocpi/{path}"
+        return await self.client.request(
+            method, url, json=body, headers={"Authorization": f"Token {encoded}"}
+        )
+
+    async def get(self, path: str) -> Any:
+        """The data of a successful answer."""
+        answer = await self.raw("GET", path)
+        assert answer.status_code == 200, answer.text
+        envelope = ocpi.Envelope.model_validate(answer.json())
+        assert envelope.status_code == 1000, envelope
+        assert envelope.timestamp == "2024-05-15T12:00:00.000Z"
+        return envelope.data
+
+
+@asynccontextmanager
+async def provider(folder: Path, *, registered: bool = True) -> AsyncIterator[Provider]:
+    """A provider with one customer at a running site."""
+    async with opened(folder / "wijk.sqlite3") as store:
+        settings = Settings(charging=replace(OPERATOR, tariffs=(TARIFF, LATER)))
+        controller = make_controller(store, VirtualDomainClock(NOW), settings=settings)
+        roaming = Roaming(controller, asyncio.get_running_loop())
+        token = await roaming.invite(country_code="NL", party_id="TNM", name="The New Motion", who="operator")
+        await roaming.put_contracts("NL*TNM", {CARD.lower(): CONTRACT}, "operator")
+        app = create_app(FakeDoor(), roaming=roaming, console=False, storage_secret="of the tests")  # noqa: S106
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport) as client:
+            found = Provider(client, roaming, token)
+            if registered:
+                answer = await found.raw("POST", "2.2.1/credentials", CREDENTIALS)
+                found.token = answer.json()["data"]["token"]
+            yield found
+
+
+CREDENTIALS: dict[str, Any] = {
+    "token": "their-own-token",
+    "url": "https://emsp.example/ocpi/versions",
+    "roles": [
+        {
+            "role": "EMSP",
+            "country_code": "NL",
+            "party_id": "TNM",
+            "business_details": {"name": "TNM", "logo": {}},
+        }
+    ],
+}
+
+
+async def keep(of: Provider, *sessions: ChargeSession, changed_at: datetime = NOW) -> None:
+    """Writes sessions."""
+    async with of.roaming.controller.store.unit() as unit:
+        await unit.put_charge_sessions(
+            SessionRecord(session=session, changed_at=changed_at) for session in sessions
+        )
+
+
+def as_model[T: BaseModel](kind: type[T], data: object) -> T:
+    """The data as the specification's table has it."""
+    return kind.model_validate(data)
+
+
+async def test_a_provider_finds_its_way_from_the_versions(tmp_path: Path) -> None:
+    """By the addresses in the answers alone."""
+    async with provider(tmp_path) as tnm:
+        (version,) = TypeAdapter(list[ocpi.Version]).validate_python(await tnm.get("versions"))
+        details = as_model(ocpi.VersionDetails, await tnm.get(version.url))
+        urls = {endpoint.identifier: endpoint.url for endpoint in details.endpoints}
+        assert set(urls) == {"credentials", "locations", "sessions", "cdrs", "tariffs"}
+        for name in ("locations", "cdrs", "tariffs"):
+            assert isinstance(await tnm.get(urls[name]), list)
+        role = as_model(ocpi.Credentials, await tnm.get(urls["credentials"])).roles[0]
+        assert (role.country_code, role.party_id, role.business_details.name) == (
+            "NL",
+            "WIJ",
+            "Coöperatie De Wijk",
+        )
+
+
+async def test_the_first_token_opens_nothing_but_the_registration(tmp_path: Path) -> None:
+    """Afterwards it opens nothing at all."""
+    async with provider(tmp_path, registered=False) as tnm:
+        first = tnm.token
+        assert (await tnm.raw("GET", "versions")).status_code == 200
+        assert (await tnm.raw("GET", "2.2.1")).status_code == 200
+        assert (await tnm.raw("GET", "2.2.1/locations")).status_code == 401
+        assert (await tnm.raw("PUT", "2.2.1/credentials", CREDENTIALS)).status_code == 405
+        assert (await tnm.raw("DELETE", "2.2.1/credentials")).status_code == 405
+        answer = await tnm.raw("POST", "2.2.1/credentials", CREDENTIALS)
+        tnm.token = as_model(ocpi.Credentials, answer.json()["data"]).token
+        assert (await tnm.raw("GET", "versions", token=first)).status_code == 401
+        await tnm.get("2.2.1/locations")
+        assert (await tnm.raw("POST", "2.2.1/credentials", CREDENTIALS)).status_code == 405
+
+
+async def test_a_token_can_be_renewed_and_given_up(tmp_path: Path) -> None:
+    """The old one ends at once; after DELETE the customers' tokens no longer charge either."""
+    async with provider(tmp_path) as tnm:
+        before = tnm.token
+        answer = await tnm.raw("PUT", "2.2.1/credentials", CREDENTIALS)
+        tnm.token = answer.json()["data"]["token"]
+        assert (await tnm.raw("GET", "versions", token=before)).status_code == 401
+        assert tnm.roaming.accepts(CARD)
+        assert (await tnm.raw("DELETE", "2.2.1/credentials")).json()["status_code"] == 1000
+        assert (await tnm.raw("GET", "versions")).status_code == 401
+        assert not tnm.roaming.accepts(CARD)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "Token", "Token !!", "Token bWFkZS11cA==", "Bearer bWFkZS11cA==", "Token /w=="],
+)
+async def test_a_made_up_token_is_401_in_the_envelope(tmp_path: Path, header: str | None) -> None:
+    """Whatever is wrong with it."""
+    async with provider(tmp_path) as tnm:
+        headers = {} if header is None else {"Authorization": header}
+        answer = await tnm.client.get("http://test/ocpi/versions", headers=headers)
+        assert answer.status_code == 401
+        assert ocpi.Envelope.model_validate(answer.json()).status_code == 2000
+
+
+async def test_a_token_is_read_as_the_standard_has_it(tmp_path: Path) -> None:
+    """Its own example encodes a line feed behind the token."""
+    async with provider(tmp_path) as tnm:
+        assert (await tnm.raw("GET", "versions", token=f"{tnm.token}\n")).status_code == 200
+
+
+async def test_registering_as_somebody_else_is_2001(tmp_path: Path) -> None:
+    """Also a body that is no Credentials object; one that is no JSON is HTTP 400."""
+    async with provider(tmp_path, registered=False) as tnm:
+        roles = [CREDENTIALS["roles"][0] | {"party_id": "XYZ"}]
+        for body in (CREDENTIALS | {"roles": roles}, {"token": "a b"}, CREDENTIALS | {"roles": []}):
+            answer = await tnm.raw("POST", "2.2.1/credentials", body)
+            assert (answer.status_code, answer.json()["status_code"]) == (200, 2001)
+        encoded = base64.b64encode(tnm.token.encode()).decode()
+        headers = {"Authorization": f"Token {encoded}", "Content-Type": "application/json"}
+        address = "http://test/ocpi/2.2.1/credentials"
+        answer = await tnm.client.post(address, content="{", headers=headers)
+        assert (answer.status_code, answer.json()["status_code"]) == (400, 2001)
+
+
+async def test_the_site_is_a_location_with_its_sockets(tmp_path: Path) -> None:
+    """With what is known of each; a socket that nobody hears is UNKNOWN, never AVAILABLE."""
+    async with provider(tmp_path) as tnm:
+        controller = tnm.roaming.controller
+        for i, (plugged, transaction) in enumerate([(False, None), (True, None), (True, "tx")], 1):
+            point = AssetId(f"cp-{i}")
+            controller.receive(LinkReading(asset=point, at=NOW, up=True))
+            controller.receive(
+                ConnectorReading(charge_point=point, at=NOW, plugged=plugged, transaction=transaction)
+            )
+        controller.safety_cycle(NOW)
+        (found,) = await tnm.get("2.2.1/locations")
+        site = as_model(ocpi.Location, found)
+        assert [evse.status for evse in site.evses] == ["AVAILABLE", "BLOCKED", "CHARGING", "UNKNOWN"]
+        assert [evse.evse_id for evse in site.evses][:2] == ["NL*WIJ*ECP*1", "NL*WIJ*ECP*2"]
+        (connector,) = site.evses[0].connectors
+        assert (connector.max_amperage, connector.max_electric_power) == (16, 11_000)
+        assert connector.tariff_ids == ["posted-2024"]
+        evse = as_model(ocpi.Evse, await tnm.get("2.2.1/locations/SITE/CP-3"))
+        assert evse.uid == "cp-3"
+        as_model(ocpi.Connector, await tnm.get("2.2.1/locations/site/cp-3/1"))
+        for path in ("no", "site/no", "site/cp-3/2"):
+            answer = await tnm.raw("GET", f"2.2.1/locations/{path}")
+            assert (answer.status_code, answer.json()["status_code"]) == (404, 2003)
+
+
+async def test_tariffs_stand_without_vat_and_follow_one_another(tmp_path: Path) -> None:
+    """EUR 0.40 a kWh, 0.50 a session, 3.00 an hour; in both languages with the VAT that a driver pays."""
+    async with provider(tmp_path) as tnm:
+        first, second = TypeAdapter(list[ocpi.Tariff]).validate_python(await tnm.get("2.2.1/tariffs"))
+        components = {
+            each.type: (each.price, each.vat, each.step_size) for each in first.elements[0].price_components
+        }
+        assert components == {
+            "ENERGY": (0.4, 21.0, 1),
+            "FLAT": (0.5, 21.0, 1),
+            "PARKING_TIME": (3.0, 21.0, 60),
+        }
+        assert first.end_date_time == second.start_date_time == "2025-01-01T00:00:00.000Z"
+        texts = {each.language: each.text for each in first.tariff_alt_text}
+        assert texts["nl"].startswith(
+            "€\N{NO-BREAK SPACE}0,484 per kWh, €\N{NO-BREAK SPACE}0,605 per laadbeurt, "
+        )
+        assert texts["en"].endswith("with 21% VAT in them. Charging with the street's own sun")
+
+
+async def test_a_provider_sees_its_customers_sessions_and_nobody_elses(tmp_path: Path) -> None:
+    """A resident's session is on the same socket, another provider's customer at the next one."""
+    async with provider(tmp_path) as tnm:
+        going = replace(finished(transaction="going"), ended_at=None, end_reason="", idle_since=None)
+        lost = replace(finished(transaction="lost"), last=None, first=None)
+        resident = replace(finished(transaction="resident"), token=OTHER_CARD)
+        await keep(tnm, finished(), going, lost, resident, replace(finished(transaction="none"), token=None))
+        found = TypeAdapter(list[ocpi.Session]).validate_python(
+            await tnm.get("2.2.1/sessions?date_from=2024-01-01T00:00:00Z")
+        )
+        assert sorted((one.status, one.kwh) for one in found) == [
+            ("ACTIVE", 10.0),
+            ("COMPLETED", 10.0),
+            ("INVALID", 0.0),
+        ]
+        assert {one.cdr_token.contract_id for one in found} == {CONTRACT}
+        assert {one.cdr_token.uid for one in found} == {CARD}
+        missing = await tnm.raw("GET", "2.2.1/sessions")
+        assert (missing.status_code, missing.json()["status_code"]) == (200, 2001)
+
+
+async def test_a_record_adds_up_to_the_cent(tmp_path: Path) -> None:
+    """10 kWh, a session and 15 minutes; the half hour of grace is a period to which no tariff belongs."""
+    async with provider(tmp_path) as tnm:
+        signed = SignedReading(at=BEGAN, data="OCMF|{}|{}", encoding="OCMF", public_key="MFkw")
+        over = finished().with_signed(signed).with_signed(replace(signed, at=BEGAN + HOUR, data="T0NNRg=="))
+        await keep(tnm, over, replace(finished(transaction="lost"), last=None))
+        (found,) = TypeAdapter(list[ocpi.Cdr]).validate_python(await tnm.get("2.2.1/cdrs"))
+        assert (found.total_cost.excl_vat, found.total_cost.incl_vat) == (5.25, 6.35)
+        parts = [found.total_energy_cost, found.total_fixed_cost, found.total_parking_cost]
+        assert [part and part.excl_vat for part in parts] == [4.0, 0.5, 0.75]
+        assert [part and part.incl_vat for part in parts] == [4.84, 0.605, 0.9075]
+        assert (found.total_energy, found.total_time, found.total_parking_time) == (10.0, 2.0, 0.75)
+        periods = [
+            (
+                period.start_date_time[11:16],
+                period.tariff_id,
+                {each.type: each.volume for each in period.dimensions},
+            )
+            for period in found.charging_periods
+        ]
+        assert periods == [
+            ("08:00", "posted-2024", {"ENERGY": 10.0, "TIME": 1.25}),
+            ("09:15", None, {"PARKING_TIME": 0.5}),
+            ("09:45", "posted-2024", {"PARKING_TIME": 0.25}),
+        ]
+        assert (found.cdr_location.evse_id, found.cdr_location.evse_uid) == ("NL*WIJ*ECP*1", "cp-1")
+        assert found.signed_data is not None
+        values = [
+            (each.nature, each.plain_data, each.signed_data) for each in found.signed_data.signed_values
+        ]
+        assert values == [("Start", "OCMF|{}|{}", "T0NNRnx7fXx7fQ=="), ("End", "", "T0NNRg==")]
+
+
+async def test_pages_link_to_the_next_with_their_filters(tmp_path: Path) -> None:
+    """Following the links gives each object once; the headers tell how many there are."""
+    async with provider(tmp_path) as tnm:
+        sessions = [finished(transaction=f"tx-{i}", began=BEGAN + i * HOUR) for i in range(5)]
+        await keep(tnm, *sessions[:4])
+        await keep(tnm, sessions[4], changed_at=NOW + HOUR)
+        url: str | None = f"2.2.1/cdrs?limit=3&date_to={(NOW + HOUR).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+        seen: list[str] = []
+        pages = 0
+        while url is not None:
+            answer = await tnm.raw("GET", url)
+            assert (answer.headers["X-Total-Count"], answer.headers["X-Limit"]) == ("4", "100")
+            seen += [one["id"] for one in answer.json()["data"]]
+            url = answer.links.get("next", {}).get("url")
+            pages += 1
+        assert seen == [session.id for session in sessions[:4]]
+        assert pages == 2
+        assert len(await tnm.get("2.2.1/cdrs?offset=4")) == 1
+        assert await tnm.get("2.2.1/cdrs?date_from=2024-05-15T13:00:00.001") == []
+        assert await tnm.get("2.2.1/locations?date_to=2024-01-01T00:00:00Z") == []
+        assert await tnm.get("2.2.1/tariffs?offset=2") == []
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "offset=-1", "offset=99999999999", "date_to=yesterday"]
+)
+async def test_a_parameter_that_cannot_be_read_is_2001(tmp_path: Path, query: str) -> None:
+    """It has reached OCPI, so HTTP says 200."""
+    async with provider(tmp_path) as tnm:
+        answer = await tnm.raw("GET", f"2.2.1/cdrs?{query}")
+        assert (answer.status_code, answer.json()["status_code"]) == (200, 2001)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "2.2.1/tokens", 404), ("POST", "2.2.1/cdrs", 405), ("PUT", "2.2.1/locations/site", 405)],
+)
+async def test_what_we_do_not_offer_is_said_in_the_envelope(
+    tmp_path: Path, method: str, path: str, status: int
+) -> None:
+    """Nothing can be written but the credentials."""
+    async with provider(tmp_path) as tnm:
+        answer = await tnm.raw(method, path, {})
+        assert answer.status_code == status
+        ocpi.Envelope.model_validate(answer.json())
+
+
+async def test_operators_invite_providers_and_tell_their_customers(tmp_path: Path) -> None:
+    """Nobody else does; a token is one provider's; who did it stands in the log."""
+    async with provider(tmp_path) as tnm:
+
+        async def call(method: str, path: str, body: object = None, who: str = "operator") -> httpx.Response:
+            headers = {"Authorization": f"Bearer {who}-token"}
+            url = f"http://test/api/operator/roaming/parties{path}"
+            return await tnm.client.request(method, url, json=body, headers=headers)
+
+        assert (await call("GET", "", who="resident")).status_code == 403
+        known = {"party": "NL*TNM", "name": "TNM", "registered": True, "contracts": 1}
+        assert (await call("GET", "")).json() == [known]
+        assert (
+            await call("POST", "", {"country_code": "NL", "party_id": "TNM", "name": "x"})
+        ).status_code == 409
+        invited = await call("POST", "", {"country_code": "DE", "party_id": "ABC", "name": "Abc"})
+        assert invited.status_code == 201
+        assert (await tnm.raw("GET", "versions", token=invited.json()["token"])).status_code == 200
+        mine = [{"token": CARD, "contract_id": "DE-ABC-1"}]
+        assert (await call("PUT", "/DE*ABC/contracts", mine)).status_code == 409
+        assert (await call("PUT", "/DE*ABC/contracts", mine * 2)).status_code == 422
+        own = [{"token": OTHER_CARD, "contract_id": "DE-ABC-1"}]
+        assert (await call("PUT", "/DE*ABC/contracts", own)).status_code == 200
+        assert tnm.roaming.accepts(OTHER_CARD.lower())
+        assert (await call("DELETE", "/DE*ABC")).status_code == 200
+        assert (await call("DELETE", "/DE*ABC")).status_code == 404
+        assert not tnm.roaming.accepts(OTHER_CARD)
+        async with tnm.roaming.controller.store.unit() as unit:
+            newest = (await unit.events(limit=1))[0]
+        assert (newest.what, newest.subject) == ("removed a provider", "DE*ABC")
+        again = Roaming(tnm.roaming.controller, asyncio.get_running_loop())
+        await again.load()
+        assert [party.key for party in again.parties()] == ["NL*TNM"]
+        assert again.accepts(CARD)
+
+
+def test_a_free_site_says_so() -> None:
+    """A tariff of nothing has a component all the same."""
+    from controller.api.ocpi import objects
+
+    made = as_model(ocpi.Tariff, objects.tariff(OPERATOR, FREE, NOW))
+    assert [(each.type, each.price) for each in made.elements[0].price_components] == [("ENERGY", 0.0)]
