@@ -77,6 +77,20 @@ def test_a_new_limit_clips_it_and_what_was_cut_is_made_up_for() -> None:
     assert check(now, plan) == []
 
 
+def test_it_is_clipped_to_the_lower_limits_that_it_was_made_for() -> None:
+    """What a power flow had lowered an hour ago stays lowered, step for step."""
+    last = last_plan()
+    node = last.inputs.nodes[0].id
+    lower = np.array([30.0, 6.0, *[30.0] * (last.inputs.steps - 2)])
+    last = replace(last, result=replace(last.result, inside_kw={node: (lower, np.full(lower.size, 30.0))}))
+    now = evening(1, initial_kwh=float(last.result.energy_kwh[CAR][1]))
+    plan = second_best(now, last, "late")
+    assert plan.node_power_kw[node][0] == pytest.approx(6.0)
+    assert plan.node_power_kw[node][1:].max() > 6.0
+    assert check(now, plan) == []
+    assert second_best(now, None, "late").node_power_kw[node][0] <= 30.0
+
+
 def test_a_new_car_and_a_new_wish_are_served_by_rules() -> None:
     """The last plan says nothing of a car that came, and not enough of one that leaves earlier."""
     last = last_plan()

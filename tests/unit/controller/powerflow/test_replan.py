@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,35 @@ def test_a_long_cable_tightens_the_tree_and_then_the_plan_holds() -> None:
     assert {item.node for item in made.tightenings} == {"f1"}
     assert made.totals_kwh.as_tuple() == pytest.approx(naive.totals_kwh.as_tuple(), abs=1e-6)
     assert naive.lower_bound_eur == made.lower_bound_eur <= naive.cost_eur < made.cost_eur
+    assert naive.inside_bound_eur is None
+
+
+def test_a_bound_of_the_plans_inside_the_same_limits_is_given() -> None:
+    """It proves the plan to be the best of those, which the tree's own bound cannot."""
+    inputs, model = long_cable(), cable_model(900.0)
+    made = plan_that_holds(inputs, model, plan)
+    assert made.status == "feasible"
+    assert made.inside_bound_eur is not None
+    assert made.lower_bound_eur < made.inside_bound_eur <= made.cost_eur
+    assert made.cost_eur - made.inside_bound_eur <= 1e-3 * inputs.cost_scale_eur
+    held = [
+        replace(one, import_limit_kw=made.inside_kw[one.id][0], export_limit_kw=made.inside_kw[one.id][1])
+        if one.id in made.inside_kw
+        else one
+        for one in inputs.nodes
+    ]
+    assert list(made.inside_kw) == ["f1"]
+    assert solve(replace(inputs, nodes=tuple(held))).cost_eur >= made.inside_bound_eur - 1e-6
+
+
+def test_what_was_remembered_gives_no_bound_of_the_tree() -> None:
+    """The second plan starts from lower limits: it is proven inside these, and claims nothing beyond."""
+    inputs, model = long_cable(), cable_model(900.0)
+    first = plan_that_holds(inputs, model, plan)
+    second = plan_that_holds(inputs, model, plan, remembered=first.remembered)
+    assert second.inside_bound_eur is not None
+    assert second.cost_eur - second.inside_bound_eur <= 1e-3 * inputs.cost_scale_eur
+    assert second.lower_bound_eur <= first.lower_bound_eur + 1e-6
 
 
 def test_no_more_is_given_up_than_needed() -> None:

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from controller.dispatch.carry import METHOD
+from controller.dispatch.carry import METHOD, second_best
 from controller.dispatch.check import check
-from controller.dispatch.inputs import DispatchInputs
+from controller.dispatch.inputs import DispatchInputs, Stay
+from controller.dispatch.warm import WarmStart
 from controller.domain.ids import AssetId
+from controller.powerflow.check import check_flow
 from controller.powerflow.result import CheckedPlan
 from controller.powerflow.solve import live_planner
-from tests.support.cable import cable_site
+from tests.support.cable import cable_model, cable_site
 from tests.support.dispatch import START, node, problem, store
 from tests.support.dispatch_problems import one_step_later, street
 from tests.support.neighbourhood import site
@@ -60,6 +62,34 @@ def test_no_time_for_a_plan_follows_the_last_one() -> None:
     assert second.reason
     assert second.energy_kwh[AssetId("car-1")][4] <= first.energy_kwh[AssetId("car-1")][5] + 1e-6
     assert third.reason == ""
+
+
+def test_the_last_plan_goes_on_inside_what_the_network_was_found_to_bear() -> None:
+    """Late, with one more car at the cable's end: clipped to the tree alone they sink its voltage."""
+    site, model = cable_site(900.0), cable_model(900.0)
+    planner = live_planner(site)
+    first = planner(cars())
+    assert first.inside_kw
+    more = replace(cars(1.0), stores=(*cars().stores, replace(cars().stores[0], id=AssetId("car-3"))))
+    plan = planner(more, deadline_s=0.0)
+    assert isinstance(plan, CheckedPlan)
+    assert (plan.method, plan.findings) == (METHOD, ())
+    assert check(more, plan) == []
+    forgetful = WarmStart(inputs=cars(), result=replace(first, inside_kw={}))
+    assert check_flow(more, second_best(more, forgetful, "late"), model)
+    # The other process, which has no power flow, has the limits with the plan.
+    assert check_flow(more, second_best(more, WarmStart(inputs=cars(), result=first), "late"), model) == ()
+
+
+def test_of_what_can_be_followed_the_least_strained_is() -> None:
+    """A cable so long that nothing which charges holds: what is told is the plan that breaks it least."""
+    planner = live_planner(cable_site(900.0))
+    wish = (Stay(from_step=0, to_step=2, departure_min_kwh=140.0),)
+    hurried = replace(cars(), stores=tuple(replace(car, stays=wish) for car in cars().stores))
+    plan = planner(hurried, deadline_s=0.0)
+    assert isinstance(plan, CheckedPlan)
+    assert plan.status == "fallback"
+    assert plan.findings == check_flow(hurried, plan, cable_model(900.0))
 
 
 def test_no_time_for_the_first_plan_gives_rules() -> None:
