@@ -155,7 +155,9 @@ def settle(
     """Settles sharing after the fact from files."""
     from market.settle_file import run_settle
 
-    _guarded(lambda: run_settle(rules, meters, out, previous=previous or (), quarters=quarters))
+    _guarded(
+        lambda: run_settle(rules, meters, out, previous=previous or (), quarters=quarters, tell=_errors.print)
+    )
 
 
 @app.command()

@@ -14,7 +14,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,11 +25,12 @@ import numpy as np
 from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.time import AMSTERDAM, QUARTER, parse_utc, utc_text
 from controller.domain.units import BoolArray, IntArray
-from market.estimates import UNKNOWN, Metered, local_slots, metered
-from market.files import INTEGER, collecting, parse_csv, parse_json, read_text, write_text
+from market.estimates import Metered, local_slots, metered
+from market.files import collecting, parse_json, read_text, write_text
 from market.ledger import Posting, PostingReason
 from market.rebooking import rebooked
 from market.seals import posting_document
+from market.settle_meters import parse_meters, untold
 from market.settle_rules import MeteredPoint, SettleRules, blocks_of, parse_rules
 from market.sharing.pool import (
     PoolInputs,
@@ -42,9 +43,6 @@ from market.sharing.pool import (
 from market.sharing.shapley import shapley
 from market.sharing.storage import grid_charged_wh
 from market.sharing.values import WHOLE_PPM, Energy, ranks_of
-
-_METER_COLUMNS = ("meter", "at_utc", "import_wh", "export_wh")
-_REGISTER_MAX = 10**15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +65,7 @@ def run_settle(
     *,
     previous: Sequence[Path] = (),
     quarters: Path | None = None,
+    tell: Callable[[str], None] = untold,
 ) -> dict[str, Any]:
     """Reads the files, settles and writes the result.
 
@@ -76,6 +75,7 @@ def run_settle(
         out: Where the result goes (JSON); an older one is replaced.
         previous: Results of earlier runs over the same time, in their order.
         quarters: Where every quarter-hour of every point goes (CSV); None: nowhere.
+        tell: Takes lines of progress; there are none where it is done at once.
 
     Returns:
         The result, as it was written.
@@ -94,7 +94,7 @@ def run_settle(
             booked += parse_postings(read_text(path), str(path))
     registers: Mapping[str, tuple[IntArray, IntArray]] = {}
     with collecting(problems):
-        registers = parse_meters(read_text(meters_path), str(meters_path), rules)
+        registers = parse_meters(read_text(meters_path), str(meters_path), rules, tell)
     if rules is not None:
         problems += _foreign(booked, rules)
     if problems or rules is None:
@@ -107,90 +107,6 @@ def run_settle(
         write_text(quarters, quarters_text(pool, settled))
     write_text(out, json.dumps(result, indent=1) + "\n")
     return result
-
-
-def parse_meters(
-    text: str, source: str, rules: SettleRules | None
-) -> Mapping[str, tuple[IntArray, IntArray]]:
-    """Reads a meters file; `source` names it in the problems.
-
-    Args:
-        text: The CSV.
-        source: Its name.
-        rules: Whose meters are read; None: only the form is checked.
-
-    Returns:
-        By meter the two registers at each quarter-hour's bound, shape (T + 1,) each, `UNKNOWN` where there
-        is no reading. Readings outside the time that is settled are left out.
-
-    Raises:
-        InputProblemsError: With every problem.
-    """
-    names, rows = parse_csv(text, source, _METER_COLUMNS)
-    columns = [names.index(name) for name in _METER_COLUMNS]
-    problems: list[Problem] = []
-    starts = rules.starts if rules is not None else ()
-    meters = _meters_of(rules.points) if rules is not None else None
-    size = len(starts) + 1
-    found: dict[str, tuple[IntArray, IntArray]] = {
-        name: (np.full(size, UNKNOWN, dtype=np.int64), np.full(size, UNKNOWN, dtype=np.int64))
-        for name in meters or ()
-    }
-    known_times: dict[str, int | None] = {}
-    for number, cells in enumerate(rows):
-        if not cells:
-            continue
-        place = f"meters[{number}]"
-        if len(cells) != len(names):
-            problems.append(Problem(place=place, rule=f"has {len(cells)} values for {len(names)} columns"))
-            continue
-        meter, at_text, *texts = (cells[i].strip() for i in columns)
-        if meters is not None and meter not in meters:
-            problems.append(Problem(place=f"{place}.meter", rule=f"{meter!r} is no meter of the rules file"))
-        if at_text not in known_times:
-            known_times[at_text] = _position(at_text, starts, problems, f"{place}.at_utc")
-        at = known_times[at_text]
-        values = [
-            _register(text, problems, f"{place}.{_METER_COLUMNS[2 + i]}") for i, text in enumerate(texts)
-        ]
-        if at is None or not 0 <= at < size or meter not in found:
-            continue
-        if found[meter][0][at] != UNKNOWN:
-            problems.append(Problem(place=place, rule=f"meter {meter} has another reading of {at_text}"))
-        for series, value in zip(found[meter], values, strict=True):
-            series[at] = value
-    if problems:
-        raise InputProblemsError(source, problems)
-    return found
-
-
-def _meters_of(points: Iterable[MeteredPoint]) -> set[str]:
-    own = {str(point.point.ean) for point in points}
-    return own | {point.store.meter for point in points if point.store is not None}
-
-
-def _position(text: str, starts: Sequence[datetime], problems: list[Problem], place: str) -> int | None:
-    """Which bound of a quarter-hour an instant is; None where it is none, which is a problem."""
-    try:
-        at = parse_utc(text)
-    except ValueError:
-        problems.append(
-            Problem(place=place, rule=f"must be an instant like 2024-06-01T00:15Z, not {text!r:.40}")
-        )
-        return None
-    if at.timestamp() % QUARTER.total_seconds():
-        problems.append(Problem(place=place, rule=f"must be the start of a quarter-hour, not {text}"))
-        return None
-    return (at - starts[0]) // QUARTER if starts else None
-
-
-def _register(text: str, problems: list[Problem], place: str) -> int:
-    if INTEGER.fullmatch(text) and 0 <= int(text) <= _REGISTER_MAX:
-        return int(text)
-    problems.append(
-        Problem(place=place, rule=f"must be a whole number from 0 to {_REGISTER_MAX}, not {text!r:.40}")
-    )
-    return UNKNOWN
 
 
 def parse_postings(text: str, source: str) -> list[Posting]:

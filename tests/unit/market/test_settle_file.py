@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from controller.cli import app
 from controller.domain.errors import InputProblemsError
+from market import settle_meters
 from market.ledger import assert_balanced, balances
 from market.settle_file import parse_postings, run_settle
 
@@ -279,3 +280,25 @@ def test_every_field_is_documented(files: Files) -> None:
     for items in ("suppliers", "rates", "points"):
         named |= {field for item in deepcopy(files.rules[items]) for field in item}
     assert {field for field in named if not re.search(rf"[`,]{field}(\[\])?[`,]", text)} == set()
+
+
+def test_who_waits_for_millions_of_readings_is_told_how_far_it_is(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After every so many rows, and at the end; of a small file nothing is told."""
+    files.settle()
+    told: list[str] = []
+    paths = files.folder / "rules.json", files.folder / "meters.csv", files.folder / "result.json"
+    run_settle(*paths, tell=told.append)
+    assert told == []
+    monkeypatch.setattr(settle_meters, "TELL_EVERY", 8)
+    run_settle(*paths, tell=told.append)
+    assert told == ["8 readings", "16 readings", "19 readings of 4 meters"]
+
+
+def test_lines_may_end_as_on_any_system(files: Files) -> None:
+    """Windows' line ends, and a last line without one."""
+    before = files.settle()
+    meters = files.folder / "meters.csv"
+    meters.write_bytes("\r\n".join(files.meters).encode())
+    assert run_settle(files.folder / "rules.json", meters, files.folder / "result.json") == before
