@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -39,7 +38,7 @@ from drivers.ocpp.codec import Answer, Codec, Notice, NoticeCode, Received, Requ
 from drivers.ocpp.complaints import complaint
 from drivers.ocpp.frames import MAX_FRAME_BYTES
 from drivers.ocpp.gate import PATH, Gate, is_loopback
-from drivers.ocpp.handshake import Handshake, Tls
+from drivers.ocpp.handshake import SOCKET_LOG, Handshake, Tls
 from drivers.ocpp.health import HealthRecord
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
 from drivers.ocpp.message_log import MessageLog
@@ -50,16 +49,9 @@ from drivers.ocpp.v201 import Ocpp201
 _KEPT = 1000
 """How many notices are kept."""
 _HOUSEKEEPING_S = 5.0
+_AT_ONCE = 8
+"""Setpoints that are said in one turn of the loop: some milliseconds."""
 _log = structlog.get_logger("drivers.ocpp")
-_socket_log = logging.getLogger("drivers.ocpp.websockets")
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a record of the library is worth a line: a port scanner's half handshake is not."""
-    return record.getMessage() != "opening handshake failed"
-
-
-_socket_log.addFilter(_is_ours)
 
 
 class OcppEndpoint:
@@ -144,6 +136,7 @@ class OcppEndpoint:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._links: dict[AssetId, Link] = {}
         self._steerable: frozenset[AssetId] = frozenset()
+        self._few = asyncio.Semaphore(_AT_ONCE)
         self._servers: list[Server] = []
         self._housekeeping: asyncio.Task[None] | None = None
         self.messages = 0
@@ -221,7 +214,7 @@ class OcppEndpoint:
                 ping_timeout=self._ping_interval_s,
                 close_timeout=2.0,
                 server_header=None,
-                logger=_socket_log,
+                logger=SOCKET_LOG,
             )
         except OSError as error:
             raise StartUpError(f"cannot listen for chargers on {self._host}:{port}: {error}") from error
@@ -281,6 +274,9 @@ class OcppEndpoint:
 
         A confirmation says that the charger took it; what it does is read from its meter.
         """
+        # A cycle may have a thousand at once: whoever waits for a reply gets a turn after every few of them.
+        async with self._few:
+            await asyncio.sleep(0)
         link = self._links.get(setpoint.asset)
         if link is None:
             return Rejected(setpoint=setpoint, code="NotConnected", why="the charger is not connected")

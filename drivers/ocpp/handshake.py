@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,17 @@ from websockets.typing import Subprotocol
 
 from controller.domain.assets import ChargePoint
 from drivers.ocpp.gate import Gate, Refused
+
+SOCKET_LOG = logging.getLogger("drivers.ocpp.websockets")
+"""What the library says of connections."""
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a record of the library is worth a line: a port scanner's half handshake is not."""
+    return record.getMessage() != "opening handshake failed"
+
+
+SOCKET_LOG.addFilter(_is_ours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

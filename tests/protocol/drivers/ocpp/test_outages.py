@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from itertools import count
 
 import pytest
 
+from controller.domain.setpoints import Rejected
 from controller.domain.telemetry import ConnectorReading, MeterReading
 from controller.domain.time import quarter_start
 from drivers.ocpp.codec import NoticeCode
@@ -97,3 +99,28 @@ async def test_nothing_is_lost_or_counted_twice_on_a_bad_link(
         # A day's ride of 11 kW at most, with what was off line told in its own time.
         assert all(at <= place.clock.now() and at > place.clock.now() - timedelta(days=1) for at in told)
         assert {notice.code for notice in place.endpoint.notices} == {NoticeCode.DUPLICATE}
+
+
+async def test_many_setpoints_at_once_leave_others_their_turns() -> None:
+    """Eighty setpoints of one cycle: whoever answers a charger runs after every few of them."""
+    names = [f"cp-{i:03d}" for i in range(80)]
+    turns, seen = 0, list[int]()
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with street(*names) as place:
+
+        async def send(name: str) -> None:
+            outcome = await place.endpoint.set_power(setpoint(5.0, asset=name))
+            assert isinstance(outcome, Rejected)
+            seen.append(turns)
+
+        running = asyncio.create_task(other())
+        await asyncio.gather(*(send(name) for name in names))
+        running.cancel()
+    assert len(seen) == len(names)
+    assert max(seen.count(turn) for turn in seen) <= 8
