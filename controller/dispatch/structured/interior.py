@@ -6,7 +6,7 @@ One iteration:
 2. a first step aims at products 0; how far it gets decides how much centring the second needs, and its
    second-order terms correct the second. Of the way from the first to the second that part is taken with
    which the step becomes longest, for the unknowns and for the multipliers each;
-3. where that step is short, once or twice more with the same factors: products that would stray in a step
+3. where that step is short, up to three times more with the same factors: products that would stray in a step
    longer by half the way are brought back (`boxes`), again by the best part of the change.
 
 Among thousands of cars there is always one whose turn comes next, so steps are short and the path takes many
@@ -45,8 +45,9 @@ TO_BOUNDARY = 0.995
 """The part of the way to the nearest bound that a step takes."""
 GOOD_STEP = 0.5
 """Steps this long need no correction: it would cost more time than the iterations that it saves."""
-CORRECTIONS = 2
-"""Corrections of one step, at most."""
+CORRECTIONS = 3
+"""Corrections of one step, at most. A third one saved a tenth of the iterations of 1000 cars, up to a
+quarter of those of 10,000; a fourth one cost as much as it saved."""
 LONGER = 0.5
 """By how much longer a step the correction aims at."""
 OFF_MAX = 2e-8
