@@ -22,6 +22,7 @@ from pathlib import Path
 import structlog
 
 from controller.bootstrap_charging import load_tokens, run_charging
+from controller.bootstrap_roaming import run_roaming, who_may_charge
 from controller.config import Settings, read_site_file
 from controller.domain.errors import StartUpError
 from controller.domain.ids import AssetId, MemberId
@@ -38,6 +39,7 @@ from controller.runtime.guests import Guests
 from controller.runtime.loops import Loops
 from controller.runtime.ports import Role, TokenRecord
 from controller.runtime.report import controller_report
+from controller.runtime.roaming import Roaming
 from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.service import Service
 from controller.runtime.solver_process import SolverProcess
@@ -178,7 +180,11 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
         )
         tokens, ears = await load_tokens(controller)
-        ocpp = await _ocpp(site, settings, controller, site_path.parent, tokens=tokens, ears=ears)
+        _, roaming = await run_roaming(stack, controller, ears)
+        known = who_may_charge(tokens, roaming)
+        ocpp = await _ocpp(
+            site, settings, controller, site_path.parent, tokens=tokens, known=known, ears=ears
+        )
         guests = await run_charging(stack, controller, ocpp, tokens, ears, site_path.parent)
         drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, ocpp))
         controller.drivers = drivers.steer()
@@ -195,7 +201,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         )
         desk = OcppDesk(ocpp, tuple(site.charge_point_by_id))
         chargers = ChargersDoor(controller, desk, asyncio.get_running_loop())
-        stop_web = await _start_web(service, chargers, tokens, guests, store)
+        stop_web = await _start_web(service, chargers, tokens, guests, roaming, store)
         stack.push_async_callback(asyncio.to_thread, stop_web)
         if report is not None:
             pid_file = report.with_suffix(".pid")
@@ -221,6 +227,7 @@ async def _start_web(
     chargers: ChargersDoor,
     tokens: ChargingTokens,
     guests: Guests | None,
+    roaming: Roaming | None,
     store: SqlStore,
 ) -> Callable[[], None]:
     """Starts the web server on its thread; gives what stops it."""
@@ -235,6 +242,7 @@ async def _start_web(
             chargers=chargers,
             charging_tokens=tokens,
             guests=guests,
+            roaming=roaming,
             console=True,
             storage_secret=secret,
         ),
@@ -271,6 +279,7 @@ async def _ocpp(
     folder: Path,
     *,
     tokens: ChargingTokens,
+    known: Callable[[str], bool],
     ears: Sequence[TelemetrySink],
 ) -> OcppEndpoint:
     """The chargers' endpoint; `folder` is the site file's, `ears` hear all that chargers tell."""
@@ -301,7 +310,7 @@ async def _ocpp(
         host=ocpp.host,
         port=ocpp.port,
         charge_points=site.charge_point_by_id,
-        tokens=tokens.accepts,
+        tokens=known,
         sink=tokens.tap(tell),
         clock=controller.clock,
         call_timeout_s=ocpp.call_timeout_s,

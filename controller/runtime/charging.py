@@ -1,6 +1,6 @@
 """The book of charge sessions: what goes on at the sockets, what it costs, and what is over.
 
-It listens in front of the control loop. Transactions begin, go on and end by what chargers tell; between
+It listens beside the control loop. Transactions begin, go on and end by what chargers tell; between
 their messages the meter's registers bring a session forward. A car that wants no more idles only while our
 own setpoint lets it charge: who waits for us pays nothing for it. Sessions that are new or over are written
 down at once, the others every minute; a restart goes on with those that were open. Where nothing is posted,
@@ -23,7 +23,6 @@ from controller.domain.charge_session import Cdr, ChargeSession, NoCdr, begin_se
 from controller.domain.charge_tariff import ChargeTariff, tariff_at
 from controller.domain.errors import WijkstroomError
 from controller.domain.ids import AssetId
-from controller.domain.ports import TelemetrySink
 from controller.domain.telemetry import (
     MeterReading,
     Reading,
@@ -107,16 +106,6 @@ class Charging:
             for session in await unit.open_charge_sessions():
                 self._open[session.id] = session
                 self._at[session.charge_point] = session.id
-
-    def tap(self, sink: TelemetrySink) -> TelemetrySink:
-        """A sink in front of another one: what chargers tell of transactions stays here, the rest goes on."""
-
-        def take(reading: Reading) -> None:
-            self.hear(reading)
-            if not isinstance(reading, TransactionReading):
-                sink(reading)
-
-        return take
 
     def hear(self, reading: Reading) -> None:
         """Takes a reading."""

@@ -13,7 +13,6 @@ from controller.charging_settings import ChargingSettings
 from controller.domain.charge_session import Cdr, ChargeSession, make_cdr
 from controller.domain.ids import AssetId
 from controller.domain.telemetry import (
-    ConnectorReading,
     MeterReading,
     Reading,
     RegisterReading,
@@ -193,23 +192,6 @@ async def test_only_what_is_posted_is_recorded(store: SqlStore) -> None:
     assert going(early).tariff is None
     assert early.tariff_now() is None
     assert book(store).tariff_now() == TARIFF
-
-
-async def test_the_control_loop_hears_everything_else(store: SqlStore) -> None:
-    """What a transaction costs is no business of the safety loop's."""
-    passed: list[Reading] = []
-
-    def loop(reading: Reading) -> None:
-        passed.append(reading)
-
-    sink = book(store).tap(loop)
-    rest: list[Reading] = [
-        ConnectorReading(charge_point=CP, at=BEGAN, plugged=True),
-        MeterReading(meter=CP, at=BEGAN, import_wh=5),
-    ]
-    for reading in (rest[0], start(), rest[1]):
-        sink(reading)
-    assert passed == rest
 
 
 async def test_leaving_writes_down_what_is_left(store: SqlStore) -> None:
