@@ -24,7 +24,8 @@ from sim.recorder import Recorder
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.series import PriceSeries, Weather
 
-_NICE = 19
+LAST_IN_TURN = 19
+"""The niceness of a process that only gets what everything else leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,15 @@ class BaselineError(Exception):
 class BaselineProcess:
     """Runs a job; `async with` starts the process and makes sure that it ends."""
 
-    def __init__(self, job: BaselineJob) -> None:
-        self._job = job
+    def __init__(self, job: BaselineJob, *, niceness: int = LAST_IN_TURN) -> None:
+        """Takes the job.
+
+        Args:
+            job: What to compute.
+            niceness: Of the process. Beside a controller in real time it must take nothing from anybody;
+                0 where somebody waits for the result, which on a busy machine would come late.
+        """
+        self._job, self._niceness = job, niceness
         self._process: BaseProcess | None = None
         self._reader: asyncio.Task[dict[str, Recorder]] | None = None
         self.node_kw: list[Mapping[str, FloatArray]] = []
@@ -55,7 +63,9 @@ class BaselineProcess:
         """Starts computing."""
         context = multiprocessing.get_context("spawn")
         mine, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_compute, args=(self._job, theirs), daemon=True)
+        self._process = context.Process(
+            target=_compute, args=(self._job, theirs, self._niceness), daemon=True
+        )
         # Pickling the job and starting an interpreter takes a moment.
         await asyncio.to_thread(self._process.start)
         theirs.close()
@@ -94,11 +104,11 @@ class BaselineProcess:
                     return dict(books)
 
 
-def _compute(job: BaselineJob, pipe: Connection) -> None:
+def _compute(job: BaselineJob, pipe: Connection, niceness: int) -> None:
     """The process: advances all baselines quarter-hour by quarter-hour."""
     # Ctrl-C at the terminal reaches the whole group; the simulator ends this process itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
+    os.nice(niceness)
     sources = DaySources(job.scenario, job.weather)
     runs = [
         BaselineRun(name, job.scenario, weather=job.weather, prices=job.prices, sources=sources)

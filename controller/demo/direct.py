@@ -109,7 +109,7 @@ async def _run(
     job = BaselineJob(
         scenario=scenario, weather=simulated.weather, prices=simulated.prices, quarters=quarters
     )
-    async with BaselineProcess(job) as beside:
+    async with BaselineProcess(job, niceness=0) as beside:
         await step(start)
         await run_direct(
             controller,
