@@ -169,7 +169,7 @@ def create_app(
     if console:
         from controller.console.mount import mount_console
 
-        mount_console(app, door, chargers)
+        mount_console(app, door, chargers, charging_tokens)
     _complete_schema(app)
     return app
 

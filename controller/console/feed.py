@@ -10,6 +10,7 @@ from controller.domain.ids import AssetId
 from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.charger_overview import ChargerOverview
 from controller.runtime.chargers_door import ChargersDoor
+from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door, LedgerView, StateView
 from market.ledger import Posting
 
@@ -30,15 +31,23 @@ class Feed:
         door: The running controller.
         clock: The machine clock; injected by tests.
         chargers: The operator's tools for chargers.
+        charging_tokens: Who may charge.
     """
 
     def __init__(
-        self, door: Door, clock: MachineClock | None = None, *, chargers: ChargersDoor | None = None
+        self,
+        door: Door,
+        clock: MachineClock | None = None,
+        *,
+        chargers: ChargersDoor | None = None,
+        charging_tokens: ChargingTokens | None = None,
     ) -> None:
         self.door = door
         """The running controller, for everything else."""
         self.chargers = chargers
         """The operator's tools for chargers; None: there are none."""
+        self.charging_tokens = charging_tokens
+        """Who may charge; None: the cars of the site alone."""
         self._clock = clock or SystemMachineClock()
         self._lock: asyncio.Lock = asyncio.Lock()
         self._state: StateView | None = None

@@ -25,6 +25,7 @@ from controller.console.resident.page import resident_page
 from controller.console.shell import FAVICON, Visit
 from controller.console.welcome import welcome_page
 from controller.runtime.chargers_door import ChargersDoor
+from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door
 from controller.runtime.ports import Role
 
@@ -43,17 +44,23 @@ _CHARGER_BUILDERS: Mapping[str, _Builder] = {
 """The pages of the operator's tools for chargers."""
 
 
-def mount_console(app: FastAPI, door: Door, chargers: ChargersDoor | None = None) -> None:
+def mount_console(
+    app: FastAPI,
+    door: Door,
+    chargers: ChargersDoor | None = None,
+    charging_tokens: ChargingTokens | None = None,
+) -> None:
     """Adds the pages to an application that has a session middleware.
 
     Args:
         app: The application.
         door: The running controller.
         chargers: The operator's tools for chargers; without them their pages are not there.
+        charging_tokens: Who may charge; without them residents have no list of their cards.
     """
     session.install(app, door)
     statements.install(app, door)
-    feed = Feed(door, chargers=chargers)
+    feed = Feed(door, chargers=chargers, charging_tokens=charging_tokens)
     _welcome()
     for path, builder in _BUILDERS.items():
         _page(path, builder, feed)

@@ -1,4 +1,4 @@
-"""A guest with a phone: from the socket's page by the bank's to the receipt, in a real browser."""
+"""Who charges, in a real browser: a guest with a phone, and a member with a card."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from selenium.webdriver.common.by import By
 
 from controller.api.app import create_app
 from controller.api.server import WebServer
+from controller.domain.ids import MemberId
+from controller.runtime.door import Principal
+from controller.runtime.ports import Role
 from tests.support.browsing import PHONE, Browsing
 from tests.support.fake_door import FakeDoor
 from tests.support.guests import POINT, GuestStreet, guest_street
@@ -52,12 +55,29 @@ class _Street:
         self._loop.close()
 
 
+class _Door(FakeDoor):
+    """The fake street's door, opened by a member of the street with the charger."""
+
+    async def authenticate(self, token: str) -> Principal | None:
+        """Everybody is the member."""
+        return Principal(role=Role.RESIDENT, member=MemberId("fleet"), label=token)
+
+
 @pytest.fixture
 def phone(tmp_path: Path) -> Iterator[tuple[Browsing, _Street]]:
     """A phone in front of the street's web server."""
     live = _Street(tmp_path)
-    app = create_app(FakeDoor(), guests=live.street.guests, console=False, storage_secret="secret")  # noqa: S106
-    server = WebServer(app, "127.0.0.1", 0)
+    street = live.street
+    server = WebServer(
+        lambda: create_app(
+            _Door(),
+            guests=street.guests,
+            charging_tokens=street.tokens,
+            storage_secret="secret",  # noqa: S106  # no secret
+        ),
+        "127.0.0.1",
+        0,
+    )
     server.start()
     browser = open_browser(tmp_path / "chromium")
     try:
@@ -129,4 +149,23 @@ def test_a_guest_charges_with_a_phone(phone: tuple[Browsing, _Street]) -> None:
     site.shot("guest-receipt-nl-phone")
     (payment,) = live.street.payments.payments.values()
     assert payment.captured_cents > 100
+    assert site.complaints() == []
+
+
+def test_a_member_registers_a_card_and_blocks_it_when_it_is_lost(phone: tuple[Browsing, _Street]) -> None:
+    """The number is shown nowhere; from the press on the card charges nothing."""
+    site, live = phone
+    site.open("member", "nl", PHONE)
+    site.see("Passen en sleutels")
+    site.find('[aria-label="Nummer van de pas"]').send_keys("04a1b2c3d4")
+    site.find('[aria-label="Jouw naam ervoor"]').send_keys("sleutelbos")
+    site.press_words("Aanmelden")
+    page = site.see("sleutelbos")
+    assert "…C3D4" in page
+    assert "04A1B2C3D4" not in page.upper()
+    assert live.street.tokens.accepts("04A1B2C3D4")
+    site.shot("resident-cards-nl-phone")
+    site.press_words("Blokkeer: hij is kwijt")
+    site.see("geblokkeerd")
+    assert not live.street.tokens.accepts("04A1B2C3D4")
     assert site.complaints() == []

@@ -10,6 +10,7 @@ from controller.console.forms import clock_of, told
 from controller.console.live import Live, text
 from controller.console.operator.panels import strip_tile_html
 from controller.console.resident import panels
+from controller.console.resident.charging import TokensCard
 from controller.console.resident.standing import StandingCard
 from controller.console.resident.statements import months_html
 from controller.console.resident.trading import TradingCards, sharing_card
@@ -102,6 +103,8 @@ class ResidentPage:
         self._words = visit.words
         self._cards: dict[AssetId, AssetCard] = {}
         self._looks = 0
+        self._tokens: TokensCard | None = None
+        """None where nobody registers cards."""
         self._trading: TradingCards | None = None
         """None where nobody orders."""
 
@@ -130,6 +133,9 @@ class ResidentPage:
                         sharing_card(self.visit)
                     can_sell = self._trading is not None
                     self._standing = StandingCard(self.visit, self._member, own, can_sell=can_sell)
+                    if (tokens := self.visit.feed.charging_tokens) is not None:
+                        cars = [view.id for view in own if view.kind == "vehicle"]
+                        self._tokens = TokensCard(self.visit, self._member, cars, tokens)
         await self._look()
         ui.timer(PERIOD_S, self._look)
 
@@ -145,6 +151,8 @@ class ResidentPage:
             if self._trading is not None:
                 await self._trading.look(state.now)
             await self._standing.look()
+            if self._tokens is not None:
+                await self._tokens.look()
         self._looks += 1
 
     def _show_assets(self, views: Sequence[AssetView]) -> None:
