@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.domain.errors import Problem
-from controller.domain.ids import Ean
-from controller.domain.site import Tariff
+from controller.domain.ids import AssetId, Ean
+from controller.domain.site import Site, Tariff
 
 SITE_SUPPLIER = ""
 """The supplier whose margins stand in `[tariff]`."""
@@ -41,6 +41,13 @@ class SupplierSettings:
 def supplier_of(suppliers: Sequence[SupplierSettings]) -> Mapping[Ean, str]:
     """Who supplies each allocation point that is in somebody's list; the others are the site's own."""
     return {point: supplier.id for supplier in suppliers for point in supplier.points}
+
+
+def assets_supplied(site: Site, suppliers: Sequence[SupplierSettings]) -> dict[AssetId, str]:
+    """Who supplies each asset that has an allocation point."""
+    named = supplier_of(suppliers)
+    groups = (site.loads, site.charge_points, site.pv, site.batteries)
+    return {asset.id: named.get(asset.ean, SITE_SUPPLIER) for group in groups for asset in group}
 
 
 def tariffs(suppliers: Sequence[SupplierSettings], own: Tariff) -> dict[str, Tariff]:

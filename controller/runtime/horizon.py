@@ -38,7 +38,9 @@ from controller.domain.v2g import V2gUse, budget_price_eur_per_kwh
 from controller.forecast.departures import chance_gone, finish, sooner
 from controller.runtime.by_phase import phase_input
 from controller.runtime.people import People
-from market.rates import Rate, store_adders
+from controller.sharing_settings import SharingSettings
+from controller.supplier_settings import SITE_SUPPLIER, assets_supplied, tariffs
+from market.rates import store_adders
 
 FINE_H, MIDDLE_H = 8.0, 16.0
 """Until here steps are quarter-hours; until there half hours; hours after that."""
@@ -168,7 +170,7 @@ def build_horizon(
         nodes=_nodes(starts, site, settings, people, facts),
         fixed=loads,
         pv=sun,
-        stores=_with_adders(stores, settings.sharing.rates, now),
+        stores=_with_adders(stores, site, settings.sharing, places, now),
         phases=phase_input(site, settings, loads, sun, facts.sun_low_share, places),
     )
     return Horizon(
@@ -185,18 +187,31 @@ def build_horizon(
 
 
 def _with_adders(
-    stores: Sequence[StoreInput], rates: Sequence[Rate], now: datetime
+    stores: Sequence[StoreInput],
+    site: Site,
+    sharing: SharingSettings,
+    places: Mapping[AssetId, AssetId],
+    now: datetime,
 ) -> tuple[StoreInput, ...]:
-    """The stores with the taxes, tariffs and fees that hold now: each has a connection of its own."""
-    adders = store_adders(rates, "", now)
-    return tuple(
-        replace(
-            store,
-            charge_adder_eur_per_kwh=adders.charge_eur_per_kwh,
-            discharge_adder_eur_per_kwh=adders.discharge_eur_per_kwh,
+    """The stores with what their connections pay beside the site's own price: each has one of its own.
+
+    That is the taxes, tariffs and fees that hold now, and what its supplier asks beyond the site's own.
+    """
+    supplied, margins = assets_supplied(site, sharing.suppliers), tariffs(sharing.suppliers, site.tariff)
+    found = []
+    for store in stores:
+        supplier = supplied.get(places.get(store.id, store.id), SITE_SUPPLIER)
+        own, adders = margins[supplier], store_adders(sharing.rates, supplier, now)
+        dearer = own.import_adder_eur_per_kwh - site.tariff.import_adder_eur_per_kwh
+        better = own.export_adder_eur_per_kwh - site.tariff.export_adder_eur_per_kwh
+        found.append(
+            replace(
+                store,
+                charge_adder_eur_per_kwh=adders.charge_eur_per_kwh + dearer,
+                discharge_adder_eur_per_kwh=adders.discharge_eur_per_kwh - better,
+            )
         )
-        for store in stores
-    )
+    return tuple(found)
 
 
 def _nodes(

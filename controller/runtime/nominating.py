@@ -20,7 +20,7 @@ from controller.runtime.expected import forecast_energy, planned_energy
 from controller.runtime.offload import Offload
 from controller.runtime.plan import ActivePlan
 from controller.runtime.ports import Nomination, NominationKind
-from controller.supplier_settings import SITE_SUPPLIER, SupplierSettings, supplier_of
+from controller.supplier_settings import assets_supplied
 
 DAY_AHEAD_AT_H = 13
 """The local hour from which the next day is nominated."""
@@ -91,13 +91,6 @@ def _nominations(
     now: datetime,
 ) -> list[Nomination]:
     return [made for start in starts for made in nominations(plan, site, supplier_of, start, kind, now)]
-
-
-def assets_supplied(site: Site, suppliers: Sequence[SupplierSettings]) -> dict[AssetId, str]:
-    """Who supplies each asset that has an allocation point."""
-    named = supplier_of(suppliers)
-    groups = (site.loads, site.charge_points, site.pv, site.batteries)
-    return {asset.id: named.get(asset.ean, SITE_SUPPLIER) for group in groups for asset in group}
 
 
 def nominations(

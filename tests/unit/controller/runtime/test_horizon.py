@@ -17,6 +17,7 @@ from controller.domain.v2g import V2gBudget, V2gUse
 from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People
 from controller.sharing_settings import SharingSettings
+from controller.supplier_settings import SupplierSettings
 from market.rates import Rate, RateKind
 from tests.support.neighbourhood import START, site, vehicle
 
@@ -54,7 +55,7 @@ def horizon(
     people: People,
     now: datetime = START,
     planning: PlanningSettings | None = None,
-    rates: tuple[Rate, ...] = (),
+    sharing: SharingSettings | None = None,
 ) -> Horizon:
     """A horizon with nothing but cars."""
     boundaries = step_boundaries(now, 36.0)
@@ -67,7 +68,7 @@ def horizon(
         import_price_eur_per_kwh=np.full(steps, 0.2),
         export_price_eur_per_kwh=np.full(steps, 0.1),
     )
-    settings = Settings(planning=planning or PlanningSettings(), sharing=SharingSettings(rates=rates))
+    settings = Settings(planning=planning or PlanningSettings(), sharing=sharing or SharingSettings())
     return build_horizon(now, boundaries, site(), settings, people, facts)
 
 
@@ -339,8 +340,32 @@ def test_a_plan_counts_with_the_rates_that_bills_are_made_of() -> None:
         Rate(kind=RateKind.VAT, value=210_000, from_utc=began, source="law"),
     )
     for now, charged in ((START, 0.1815), (raised, 0.2057)):
-        stores = horizon([car()], People(), now, rates=rates).inputs.stores
+        stores = horizon([car()], People(), now, sharing=SharingSettings(rates=rates)).inputs.stores
         assert len(stores) == 2
         for store in stores:
             assert store.charge_adder_eur_per_kwh == pytest.approx(charged)
             assert store.discharge_adder_eur_per_kwh == pytest.approx(-0.121)
+
+
+def test_a_store_pays_what_its_own_supplier_asks() -> None:
+    """The car's charge point is the north's: 3 cents dearer, paid 2 cents less, and a tariff of its own."""
+    tariff, point = site().tariff, site().charge_point_by_id[AssetId("cp-1")]
+    north = SupplierSettings(
+        id="north",
+        import_adder_eur_per_kwh=tariff.import_adder_eur_per_kwh + 0.03,
+        export_adder_eur_per_kwh=tariff.export_adder_eur_per_kwh - 0.02,
+        points=(point.ean,),
+        source="its letter",
+    )
+    network = Rate(
+        kind=RateKind.NETWORK, value=10_000, from_utc=START - HOUR, supplier="north", source="its letter"
+    )
+    sharing = SharingSettings(rates=(network,), suppliers=(north,))
+    for place in (AssetId("cp-1"), None):
+        stores = {
+            one.id: one for one in horizon([car(charge_point=place)], People(), sharing=sharing).inputs.stores
+        }
+        battery, own = stores[site().batteries[0].id], stores[AssetId("car-1")]
+        assert (battery.charge_adder_eur_per_kwh, battery.discharge_adder_eur_per_kwh) == (0.0, 0.0)
+        assert own.charge_adder_eur_per_kwh == pytest.approx(0.04)
+        assert own.discharge_adder_eur_per_kwh == pytest.approx(0.02)
