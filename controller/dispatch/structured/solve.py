@@ -16,8 +16,9 @@ chains, one per store, and a few node prices per step. The parts:
 * `stages`: wishes before cost; `directions`: no store charges and discharges at once; `rotation`: minimum
   powers, by cars that take turns.
 
-Work per iteration is linear in the stores, iterations hardly grow with them. What comes out is put
-together and figured by the same code as every other plan (`assemble`), and checked by it.
+Work per iteration is linear in the stores; from 1000 to 10,000 of them iterations grow by about half, since
+among more there is sooner one that stops a step. What comes out is put together and figured by the same code
+as every other plan (`assemble`), and checked by it.
 """
 
 from __future__ import annotations

@@ -101,4 +101,6 @@ ALONE = Team(1)
 
 def threads_here() -> int:
     """How many threads this process may run beside each other, as many as there are parts at most."""
-    return min(PARTS, len(os.sched_getaffinity(0)))
+    # Only Linux tells which processors a process is held to.
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(PARTS, processors or 1)
