@@ -198,10 +198,11 @@ def _with_adders(
     That is the taxes, tariffs and fees that hold now, and what its supplier asks beyond the site's own.
     """
     supplied, margins = assets_supplied(site, sharing.suppliers), tariffs(sharing.suppliers, site.tariff)
+    adders_of = {name: store_adders(sharing.rates, name, now) for name in margins}
     found = []
     for store in stores:
         supplier = supplied.get(places.get(store.id, store.id), SITE_SUPPLIER)
-        own, adders = margins[supplier], store_adders(sharing.rates, supplier, now)
+        own, adders = margins[supplier], adders_of[supplier]
         dearer = own.import_adder_eur_per_kwh - site.tariff.import_adder_eur_per_kwh
         better = own.export_adder_eur_per_kwh - site.tariff.export_adder_eur_per_kwh
         found.append(
