@@ -140,7 +140,7 @@ def _phase_breaches(inputs: DispatchInputs, powers: Powers) -> Iterator[Breach]:
     """Phases over their rating, but for what nobody steers."""
     rows = phase_rows(inputs)
     if rows is not None:
-        names = [f"{node} L{phase + 1}" for node, phase in zip(rows.node, rows.phase.tolist(), strict=True)]
+        names = [rows.name(row) for row in range(len(rows.node))]
         yield from _breaches("phase_limit", names, rows.load_kw(powers) - rows.limit_kw, rows.limit_kw)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from controller.dispatch.evaluate import Figures, Powers, base_power_kw, shortfalls_kwh
 from controller.dispatch.inputs import DispatchInputs, NodeInput, StoreInput
+from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import Shortfall, ShortfallKind, Side, Violation
 from controller.domain.units import FloatArray
 
@@ -59,12 +60,19 @@ def why_short(inputs: DispatchInputs, powers: Powers, figures: Figures, place: i
         if (store.trips_kwh[:step] > 0.0).any():
             return "charger at full power while plugged in; the trips take more than fits"
         return "charger at full power for the whole stay"
+    steps = earlier[room]
     held = Counter(
-        node.id
-        for t in earlier[room].tolist()
+        str(node.id)
+        for t in steps.tolist()
         for node in path_of(inputs, store)
         if _binds(inputs, figures, node, t)
     )
+    rows = phase_rows(inputs)
+    if rows is not None:
+        full = rows.full(powers, BINDING_KW)
+        for row in rows.of_charging(place).tolist():
+            held[rows.name(row)] += int(np.count_nonzero(full[row, steps]))
+        held = +held
     if held:
         return f"{held.most_common(1)[0][0]} import limit"
     if store.charge_kw_min > 0.0:

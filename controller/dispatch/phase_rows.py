@@ -64,6 +64,19 @@ class PhaseRows:
         sun = np.where(self.whole_sun, self.sun @ self.available_kw, self.sun @ powers.pv_kw)
         return np.asarray(self.fixed_kw + steered + sun)
 
+    def full(self, powers: Powers, within_kw: float) -> BoolArray:
+        """Where an import row is at its limit, shape (R, T)."""
+        at = self.load_kw(powers) >= self.limit_kw - within_kw
+        return np.asarray(at & (self.sign[:, None] > 0.0))
+
+    def of_charging(self, store: int) -> IntArray:
+        """The rows that a store's charging loads."""
+        return np.asarray(self.charge[:, [store]].tocoo().coords[0], dtype=np.int64)
+
+    def name(self, row: int) -> str:
+        """The node and its phase."""
+        return f"{self.node[row]} L{int(self.phase[row]) + 1}"
+
     def chosen(self, rows: BoolArray) -> PhaseRows:
         """Some of the rows."""
         at = np.flatnonzero(rows)

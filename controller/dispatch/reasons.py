@@ -14,15 +14,19 @@ such prices, and only says what the store itself shows.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from controller.dispatch.assemble import powers_of
 from controller.dispatch.explain import BINDING_KW, path_of
 from controller.dispatch.inputs import DispatchInputs, NodeInput, StoreInput
+from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import NODE_PRICE_LIMIT_EUR_PER_KWH as PRICE_LIMIT
 from controller.dispatch.result import DispatchResult
-from controller.domain.ids import AssetId
+from controller.domain.ids import AssetId, NodeId
 from controller.domain.plan_reasons import PlanReason, PlanReasonCode
-from controller.domain.units import FloatArray
+from controller.domain.units import BoolArray, FloatArray
 
 SAME_EUR_PER_KWH = 2e-3
 """Prices within this are the same: a fifth of a cent, well above what a solver's duals are off by."""
@@ -49,6 +53,7 @@ class _StoreView:
     def __init__(self, inputs: DispatchInputs, result: DispatchResult, store: StoreInput) -> None:
         self.inputs, self.result, self.store = inputs, result, store
         self.path = path_of(inputs, store)
+        self.phases = self._phases()
         self.by_rules = result.status == "fallback"
         self.charge = result.charge_kw[store.id]
         self.discharge = result.discharge_kw[store.id]
@@ -188,12 +193,27 @@ class _StoreView:
         return None
 
     def _binding(self, step: int) -> list[NodeInput]:
-        """The nodes above it that are at their import limit, the nearest first."""
-        return [
-            node
-            for node in self.path
-            if self.result.node_power_kw[node.id][step] >= node.import_limit_kw[step] - BINDING_KW
-        ]
+        """The nodes above it that are at their import limit, or a phase of theirs is; the nearest first."""
+        found = []
+        for node in self.path:
+            if self.result.node_power_kw[node.id][step] >= node.import_limit_kw[step] - BINDING_KW:
+                found.append(node)
+            found += [phase for phase, full in self.phases.get(node.id, ()) if full[step]]
+        return found
+
+    def _phases(self) -> dict[NodeId, list[tuple[NodeInput, BoolArray]]]:
+        """Of each node the phases that its charging loads, as nodes, and in which steps they are full."""
+        rows = phase_rows(self.inputs)
+        if rows is None:
+            return {}
+        full = rows.full(powers_of(self.inputs, self.result), BINDING_KW)
+        place = next(i for i, store in enumerate(self.inputs.stores) if store.id == self.store.id)
+        found: dict[NodeId, list[tuple[NodeInput, BoolArray]]] = {}
+        for row in rows.of_charging(place).tolist():
+            node = self.inputs.nodes[self.inputs.node_index[rows.node[row]]]
+            phase = replace(node, id=NodeId(rows.name(row)), import_limit_kw=rows.limit_kw[row])
+            found.setdefault(node.id, []).append((phase, full[row]))
+        return found
 
     def _needed_throughout(self, step: int) -> float | None:
         """The wish [kWh] of the next departure, where only full power in every step left brings it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ from controller.dispatch.check import check
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs, Stay
 from controller.dispatch.phase_rows import without_even_rows
+from controller.dispatch.reasons import plan_reasons
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve, solve_exact, solve_quick
 from controller.dispatch.warm import WarmStart
 from controller.domain.assets import Phases
+from controller.domain.ids import AssetId
+from controller.domain.plan_reasons import PlanReasonCode
 from tests.support.dispatch import load, node, problem, roof, store
 from tests.support.phases import ON_L1, ON_ONE, phase_kw, with_phases
 
@@ -119,6 +123,23 @@ def test_what_is_shared_out_keeps_phases_and_wishes(monkeypatch: pytest.MonkeyPa
     assert plan.totals_kwh.departure == pytest.approx(0.0, abs=1e-5)
     assert plan.lower_bound_eur <= exact.cost_eur + 1e-6
     assert plan.cost_eur <= exact.cost_eur + 0.01 * abs(exact.cost_eur)
+
+
+def test_the_reason_names_the_phase() -> None:
+    """A car that would charge more in the cheapest hour hears which phase is full, and at how much.
+
+    Where it cannot get what it asked for, the words say so as well.
+    """
+    inputs = one_sided()
+    plan = solve(inputs)
+    reasons = [plan_reasons(inputs, plan, AssetId(f"car-{i}"))[STEPS - 1] for i in range(3)]
+    held = [reason for reason in reasons if reason.code is PlanReasonCode.NODE_LIMIT]
+    assert held
+    assert {(reason.node, reason.limit_kw) for reason in held} == {("f L1", RATING_KW)}
+    wish = (Stay(from_step=0, to_step=STEPS, departure_min_kwh=60.0),)
+    hurried = replace(inputs, stores=tuple(replace(car, stays=wish) for car in inputs.stores))
+    short = solve(hurried).shortfalls
+    assert {item.because for item in short if item.asset != "three"} == {"f L1 import limit"}
 
 
 @pytest.mark.parametrize(("share", "most_kw"), [(ON_ONE, 4.0), (ON_L1, 4.0), (EVENLY, 12.0)])
