@@ -29,6 +29,8 @@ from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door
 from controller.runtime.ports import Role
 
+_BUILD_S = 15.0
+"""How long a page may take to be made [s]: on a busy machine the library's own 3 s end in an error."""
 type _Builder = tuple[set[Role], Callable[[Visit], Awaitable[None]]]
 """Who may see a page, and what makes it."""
 _BUILDERS: Mapping[str, _Builder] = {
@@ -90,7 +92,7 @@ def _page(path: str, builder: _Builder, feed: Feed) -> None:
     """Registers one role's page: others are led to theirs, strangers to the welcome page."""
     roles, build = builder
 
-    @ui.page(path)
+    @ui.page(path, response_timeout=_BUILD_S)
     async def page(request: Request) -> Response | None:
         words = session.words_of(request)
         who = await session.principal_of(request, feed.door)

@@ -96,8 +96,44 @@ DETAILS = (
     mark("must be after {earlier}"),
     mark("must be a list"),
     mark("is nested too deeply"),
+    mark("{action} can do harm: send it again with confirm = true"),
+    mark("it starts anew after each step: send it again with confirm = true"),
+    mark("{version} has no request {action} for us to send"),
+    mark("{version} has no request {action}"),
+    mark("{charger} has told of no transaction {transaction}"),
+    mark("{charger} did not take it: {why}"),
+    mark("there is no charger {charger}"),
+    mark("there is no charge point {charger}"),
+    mark("no chargers can be reached from here"),
+    mark("{charger} is not connected"),
+    mark("no answer to {action} came in time"),
+    mark("no charger called {identity} is waiting"),
+    mark("no charger called {identity} was refused"),
+    mark("{identity} is the name of another charge point"),
+    mark("{count} requests wait for the charger already"),
+    mark("the connection has ended"),
+    mark("the charger still owes an answer to an earlier request"),
+    mark("the connection went before the answer came"),
+    mark("{charger} uses security profile {profile} already"),
+    mark("no encrypted connections are taken here: {setting} opens them"),
+    mark(
+        "the root of our certificate is not known, which a charger needs to believe us: "
+        "put it at the end of {setting}"
+    ),
+    mark("we sign no certificates for chargers: {setting} is needed"),
+    mark("a car charges at {charger}, which would have to start anew"),
+    mark("it did not take a password: {why}"),
+    mark("it took everything and did not start anew: {why}"),
+    mark("it came back with security profile {now}: its way of profile {wanted} did not lead here"),
+    mark("the connection went {moment}"),
+    mark("it did not take {what}: {why}"),
+    mark("it took no certificate of its own; its notices may say why"),
+    mark("it has not come back for {seconds} s; it is let in with profile {profile} or higher"),
+    mark("is in the list more than once"),
+    mark("is there more than once"),
+    mark("no answer about {what}"),
 )
-"""The forms of the sentences that residents and guests may meet."""
+"""The forms of the sentences that residents, guests and operators may meet."""
 _FIGURE = re.compile(r"\\\{(\w+)\\\}")
 """A figure's place in a form that was escaped."""
 _PLACED = re.compile(r"(?P<place>[\w.\[\]]+): (?P<rule>.+?)(?: \((?P<way_out>.+)\))?", re.DOTALL)

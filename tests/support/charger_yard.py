@@ -29,6 +29,7 @@ from controller.runtime.service import Service
 from controller.runtime.trading import Trading
 from drivers.ocpp.desk import OcppDesk
 from drivers.ocpp.endpoint import OcppEndpoint
+from drivers.ocpp.message_log import MessageLog
 from sim.chargers.client import SimulatedCharger
 from tests.support.neighbourhood import START, charge_point, site
 from tests.support.ocpp import FakeSocket
@@ -88,6 +89,7 @@ class Yard:
                 clock=clock,
                 passwords={str(point.id): f"password of {point.id}" for point in points},
                 floor=controller.guard.floor.hours,
+                log=MessageLog(self._folder / "messages"),
                 boot_grace_s=0.1,
             )
             async with self.endpoint:
@@ -135,11 +137,11 @@ class Yard:
         await charger.run()
 
     async def _cycles(self, controller: Controller, clock: VirtualDomainClock) -> None:
-        """Ten seconds a tick: the chargers look at their sockets, and a safety cycle is sent."""
+        """Two seconds a tick: the chargers look at their sockets, and a safety cycle is sent."""
         for point in controller.site.charge_points[len(VERSIONS) :]:
             controller.receive(LinkReading(asset=point.id, at=clock.now(), up=False, why="never came"))
         while True:
-            clock.advance_to(clock.now() + timedelta(seconds=10))
+            clock.advance_to(clock.now() + timedelta(seconds=2))
             for charger in list(self._chargers.values()):
                 charger.tick(clock.now())
             cycle = controller.safety_cycle(clock.now())

@@ -13,6 +13,7 @@ from controller.domain.ids import AssetId
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import Principal
 from controller.texts import Translator
+from controller.texts.details import in_words
 
 HIGHEST_PROFILE = 3
 _INTERFACES = tuple(f"{kind}{number}" for kind in ("Wired", "Wireless") for number in range(4))
@@ -34,7 +35,7 @@ def raised_html(raised: SecurityRaise, words: Translator) -> str:
     steps = "".join(f'<li lang="en">{text(step)}</li>' for step in raised.steps)
     if raised.stopped:
         line = words.say("It stopped at security profile {profile}.", profile=raised.reached)
-        head = f'<p class="w-warn">{text(line)} <span lang="en">{text(raised.stopped)}</span></p>'
+        head = f'<p class="w-warn">{text(line)} {text(in_words(raised.stopped, words))}</p>'
     else:
         line = words.say(
             "It is at security profile {profile} and does not come lower.", profile=raised.reached
@@ -72,7 +73,7 @@ class AccessForm:
         say = self._words.say
         self._now = Live()
         with ui.element("div") as self._all:
-            with ui.element("div").classes("w-form") as self._raising:
+            with ui.element("div").classes("w-form w-form-one") as self._raising:
                 self._profile = ui.select({}, label=say("Raise it to security profile"))
                 self._interface = ui.select(
                     list(_INTERFACES), value=_INTERFACES[0], label=say("Network interface (2.x)")
@@ -137,7 +138,7 @@ class AccessForm:
         try:
             await meant()
         except (NotFoundError, ConflictError) as error:
-            self._told.show(f'<p class="w-warn">{text(error)}</p>')
+            self._told.show(f'<p class="w-warn">{text(in_words(str(error), self._words))}</p>')
         await self._done()
 
     async def _raise(self) -> None:

@@ -15,6 +15,7 @@ from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import AssetId
 from controller.runtime.chargers_door import ChargersDoor
 from controller.texts import Translator
+from controller.texts.details import in_words
 
 
 def waiting_html(waiting: Mapping[str, int], words: Translator) -> str:
@@ -167,7 +168,7 @@ class AdmissionsPage:
         try:
             password = await self._door.admit(self._identity, charger, self._visit.who)
         except (NotFoundError, ConflictError) as error:
-            self._say_wrong(str(error))
+            self._say_wrong(in_words(str(error), self._words))
             return
         self._admit.close()
         self._show_password(charger, password)

@@ -15,6 +15,7 @@ from controller.console.operator.pager import Pager
 from controller.console.shell import PERIOD_S, Visit, card, frame
 from controller.domain.errors import NotFoundError
 from controller.runtime.door import StateView
+from controller.texts.details import in_words
 
 _SLOW_LOOKS = 5
 """The chart, the ledger and the events change by the quarter-hour: every so many looks are enough."""
@@ -186,7 +187,7 @@ class OperatorPage:
         try:
             await self._show_chart()
         except NotFoundError as error:
-            ui.notify(str(error), type="warning")
+            ui.notify(in_words(str(error), self._words), type="warning")
 
     async def _filter_words(self, event: ValueChangeEventArguments[str | None]) -> None:
         self._choice = Choice(words=event.value or "", state=self._choice.state)

@@ -18,6 +18,7 @@ from controller.domain.ids import AssetId
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import Principal
 from controller.texts import Translator
+from controller.texts.details import in_words
 
 
 class RequestForm:
@@ -106,7 +107,7 @@ class RequestForm:
         try:
             form = await self._door.request_form(self._charger, event.value)
         except NotFoundError as error:
-            self._say_wrong(str(error))
+            self._say_wrong(in_words(str(error), self._words))
             return
         self._fields.show(fields_html(form.fields, self._words))
         self._payload.set_value(requests.written(form.template if given is None else given))
@@ -166,7 +167,7 @@ class RequestForm:
             self._wrong.show(problems_html(error.problems, self._words))
         except (NotFoundError, ConflictError) as error:
             self._answer.show("")
-            self._say_wrong(str(error))
+            self._say_wrong(in_words(str(error), self._words))
         else:
             self._show_answer(reply)
         finally:

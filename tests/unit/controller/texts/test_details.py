@@ -11,13 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import controller
+import drivers
 import market
 from controller.domain.errors import Problem
 from controller.texts import Language, translator
 from controller.texts.details import DETAILS, in_words, problem_in_words
 
 _NL, _EN = translator(Language.DUTCH), translator(Language.ENGLISH)
-_ROOTS = {"controller": next(iter(controller.__path__)), "market": next(iter(market.__path__))}
+_ROOTS = {
+    "controller": next(iter(controller.__path__)),
+    "drivers": next(iter(drivers.__path__)),
+    "market": next(iter(market.__path__)),
+}
 _HEARD = (
     "controller/runtime/books.py",
     "controller/runtime/charging_tokens.py",
@@ -30,10 +35,15 @@ _HEARD = (
     "controller/api/resident/market.py",
     "controller/api/resident/rights.py",
     "controller/api/resident/routes.py",
+    "controller/api/chargers/routes.py",
+    "drivers/ocpp/desk.py",
+    "drivers/ocpp/gate.py",
+    "drivers/ocpp/link.py",
+    "drivers/ocpp/raising.py",
     "market/orders.py",
 )
-"""Where the sentences are written that residents and guests may meet."""
-_SPOKEN = {"NotFoundError", "ConflictError", "ForbiddenError", "HTTPException", "Problem"}
+"""Where the sentences are written that residents, guests and operators of chargers may meet."""
+_SPOKEN = {"NotFoundError", "ConflictError", "ForbiddenError", "HTTPException", "Problem", "LinkLostError"}
 _NAMES = {"rule", "sentence", "way_out", "detail"}
 
 
@@ -64,7 +74,7 @@ def _texts(node: ast.AST) -> Iterator[ast.AST]:
 
 
 @pytest.mark.parametrize("place", _HEARD)
-def test_every_sentence_that_residents_and_guests_meet_has_a_dutch_one(place: str) -> None:
+def test_every_sentence_that_people_meet_has_a_dutch_one(place: str) -> None:
     """Read from the code that raises it: a new one without a translation fails here."""
     package, _, rest = place.partition("/")
     tree = ast.parse((Path(_ROOTS[package]) / rest).read_text(encoding="utf-8"))
