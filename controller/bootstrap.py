@@ -22,7 +22,7 @@ from pathlib import Path
 import structlog
 
 from controller.bootstrap_charging import load_tokens, run_charging
-from controller.bootstrap_roaming import run_roaming, who_may_charge
+from controller.bootstrap_roaming import run_displays, run_roaming, who_may_charge
 from controller.config import Settings, read_site_file
 from controller.domain.errors import StartUpError
 from controller.domain.ids import AssetId, MemberId
@@ -180,11 +180,12 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
         )
         tokens, ears = await load_tokens(controller)
-        _, roaming = await run_roaming(stack, controller, ears)
+        charging, roaming = await run_roaming(stack, controller, ears)
         known = who_may_charge(tokens, roaming)
         ocpp = await _ocpp(
             site, settings, controller, site_path.parent, tokens=tokens, known=known, ears=ears
         )
+        await run_displays(stack, controller, ocpp, charging, ears)
         guests = await run_charging(stack, controller, ocpp, tokens, ears, site_path.parent)
         drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, ocpp))
         controller.drivers = drivers.steer()

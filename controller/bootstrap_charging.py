@@ -57,7 +57,7 @@ async def run_charging(
     lists = LocalLists(ocpp, lambda: tokens.book)
     tokens.changed = lists.changed
     ears.append(lists.hear)
-    await stack.enter_async_context(_kept_running(controller, "local lists", lists.run))
+    await stack.enter_async_context(kept_running(controller, "local lists", lists.run))
     settings = controller.settings.guests
     if not settings.provider_url:
         return None
@@ -76,7 +76,7 @@ async def run_charging(
     )
     await guests.load()
     ears.append(guests.hear)
-    await stack.enter_async_context(_kept_running(controller, "guests", guests.run))
+    await stack.enter_async_context(kept_running(controller, "guests", guests.run))
     return guests
 
 
@@ -96,7 +96,7 @@ def _first_line(path: Path) -> str:
 
 
 @asynccontextmanager
-async def _kept_running(
+async def kept_running(
     controller: Controller, name: str, work: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[None]:
     """Runs endless work while the block lasts; a bug in it is told and does not end the controller."""

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
+from controller.bootstrap_charging import kept_running
+from controller.domain.charge_tariff import ChargeTariff
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
 from controller.runtime.charging import Charging
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
 from controller.runtime.roaming import Roaming
+from controller.texts import Language, translator
+from controller.texts.tariffs import posted_text
+from drivers.ocpp.costs import Displays
+from drivers.ocpp.endpoint import OcppEndpoint
+
+
+async def run_displays(
+    stack: AsyncExitStack,
+    controller: Controller,
+    ocpp: OcppEndpoint,
+    charging: Charging,
+    ears: list[TelemetrySink],
+) -> None:
+    """Has chargers show what is posted and what a session costs; where nothing is posted there is nothing."""
+    if not controller.settings.charging.tariffs:
+        return
+    displays = Displays(ocpp, clock=controller.clock, tariff=charging.tariff_now, describe=_in_words)
+    charging.listeners.append(displays.show)
+    ears.append(displays.hear)
+    await stack.enter_async_context(kept_running(controller, "displays", displays.run))
+
+
+def _in_words(tariff: ChargeTariff) -> Mapping[str, str]:
+    return {language.value: posted_text(tariff, translator(language)) for language in Language}
 
 
 def who_may_charge(tokens: ChargingTokens, roaming: Roaming | None) -> Callable[[str], bool]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from controller.domain.time import utc_text
 from controller.domain.units import NOMINAL_VOLTAGE_V
 from drivers.ocpp.frames import Payload
-from sim.chargers import rules
+from sim.chargers import display, rules
 from sim.chargers.answers import (
     ACCEPTED,
     REJECTED,
@@ -161,6 +161,7 @@ def _variables(charger: ChargerCore) -> Mapping[tuple[str, str], str]:
         ("V2XChargingCtrlr", "Enabled"): str(charger.point.discharge_kw_max > 0).lower(),
         ("EVSE", "Power"): f"{charger.point.charge_kw_max * 1000:.0f}",
         _OFFLINE_UNKNOWN: str(charger.local.unknown_offline).lower(),
+        **display.VARIABLES,
         _PRIORITY: ",".join(str(slot) for slot in charger.access.priority),
         _PROFILE: str(charger.access.profile),
     }
@@ -278,9 +279,14 @@ _COMMON: Mapping[str, Handler] = {
     "TriggerMessage": _trigger,
     "UnlockConnector": _unlock,
 }
-HANDLERS_201: Mapping[str, Handler] = {**_COMMON, "GetCompositeSchedule": _composite_201}
+HANDLERS_201: Mapping[str, Handler] = {
+    **_COMMON,
+    **display.HANDLERS_201,
+    "GetCompositeSchedule": _composite_201,
+}
 HANDLERS_21: Mapping[str, Handler] = {
     **_COMMON,
+    **display.HANDLERS_21,
     "GetCompositeSchedule": _composite_21,
     "UpdateDynamicSchedule": _update_schedule,
     "UsePriorityCharging": _use_priority,

@@ -28,6 +28,7 @@ from sim.chargers.access import Access
 from sim.chargers.answers import PULL, pull, take_pulled
 from sim.chargers.composite import Decision, Hardware, Situation, compose, surviving
 from sim.chargers.dialect import ChargerPhysics, Dialect, Facts, Message, Registers, Sample
+from sim.chargers.display import Display
 from sim.chargers.faults import Fault, Faults, clock_text
 from sim.chargers.local import LocalAuthorisation
 from sim.chargers.outbox import Outbox
@@ -94,6 +95,7 @@ class ChargerCore:
         self.dialect = dialect(clock_text(faults))
         self.outbox = Outbox(self.dialect, twice=Fault.DUPLICATES in faults)
         self.local = LocalAuthorisation()
+        self.display = Display()
         self.pulls = Pulls()
         self.access = Access(point.id) if access is None else access
         self.profiles: Profiles = ()

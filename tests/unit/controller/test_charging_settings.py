@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from controller.charging_settings import ChargingSettings, charging_problems
 from controller.config import Settings, read_site_file, site_file_text
 from controller.domain.errors import InputProblemsError
+from controller.toml_file import unknown_names
 from tests.support.charging import OPERATOR, POSTED, TARIFF
 from tests.support.neighbourhood import site
 
@@ -76,3 +79,13 @@ def test_a_text_that_would_be_cut_is_refused() -> None:
         "settings.charging.tariffs[0].text_nl",
         "settings.charging.tariffs[0].text_en",
     ]
+
+
+def test_the_example_in_the_documentation_is_a_site_files() -> None:
+    """Every name in it is known, and it says what the tests' own tariff says."""
+    text = (Path(__file__).parents[3] / "deploy" / "formats" / "roaming.md").read_text(encoding="utf-8")
+    table = tomllib.loads(text.split("```toml")[1].split("```")[0])["settings"]["charging"]
+    assert not list(unknown_names(table, ChargingSettings))
+    read = TypeAdapter(ChargingSettings).validate_python(table)
+    assert read == replace(OPERATOR, public_url="https://wijk.example")
+    assert not list(charging_problems(read))
