@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from functools import partial
 
@@ -13,6 +13,7 @@ from controller.domain.time import QUARTER, quarters_of_local_day
 from controller.runtime.on_loop import OnLoop
 from controller.runtime.ports import UnitOfWork
 from controller.runtime.statement_door import StatementView
+from controller.supplier_settings import SITE_SUPPLIER, assets_supplied, tariffs
 from market.ledger import member_account
 from market.rates import Rate
 from market.statements import Statement, make_statement
@@ -50,25 +51,37 @@ class Statements(OnLoop):
             last,
             await unit.closed_days(first, last, member=member),
             await unit.postings_between(start, after, account=member_account(member)),
-            self._rates(start, after),
+            self._rates(start, after, self._suppliers(member)),
         )
 
-    def _rates(self, start: datetime, after: datetime) -> list[Rate]:
-        """The rates that held in some of the time."""
+    def _rates(self, start: datetime, after: datetime, suppliers: Collection[str]) -> list[Rate]:
+        """The rates that held in some of the time, for everybody or for customers of some suppliers."""
         return [
             rate
             for rate in self.controller.settings.sharing.rates
-            if rate.from_utc < after and (rate.to_utc is None or rate.to_utc > start)
+            if rate.from_utc < after
+            and (rate.to_utc is None or rate.to_utc > start)
+            and (not rate.supplier or rate.supplier in suppliers)
         ]
+
+    def _suppliers(self, member: MemberId) -> list[str]:
+        """Who supplies a member's allocation points; whoever has none is the site's own supplier's."""
+        site = self.controller.site
+        supplied = assets_supplied(site, self.controller.settings.sharing.suppliers)
+        groups = (site.loads, site.charge_points, site.pv, site.batteries)
+        own = {supplied[asset.id] for group in groups for asset in group if asset.member == member}
+        return sorted(own or {SITE_SUPPLIER})
 
     def _view(self, made: Statement) -> StatementView:
         site = self.controller.site
         names = {member.id: member.name for member in site.members}
+        margins = tariffs(self.controller.settings.sharing.suppliers, site.tariff)
+        sources = [margins[supplier].source for supplier in self._suppliers(made.member)]
         return StatementView(
             site=site.name,
             member_name=names.get(made.member, made.member),
             made_at=self.controller.clock.now(),
-            tariff_source=site.tariff.source,
+            tariff_source="; ".join(filter(None, sources)),
             statement=made,
         )
 

@@ -123,6 +123,10 @@ async def test_customers_share_with_those_of_their_own_supplier(
         assert told == {account: 96 * amount for account, amount in expected.items()}
         north = await service.imbalance(day=DAY, supplier="north")
         own = await service.imbalance(day=DAY, supplier="")
+        bills = [await service.statement(member=one.member, first=DAY, last=DAY) for one in (SCHOOL, HOME)]
+    # Each reads where the prices of its own supplier are written, and its rates alone.
+    assert [bill.tariff_source for bill in bills] == ["its letter", site().tariff.source]
+    assert [len(bill.statement.rates) for bill in bills] == [len(sharing.rates), 0]
     assert north[5].supplied is not None
     assert (north[5].supplied.import_wh, north[5].supplied.export_wh) == (400, 0)
     assert north[5].supplied.import_microeur_per_kwh == 150_000
