@@ -1,0 +1,226 @@
+"""What readings make of guests' sessions, where a charger tells less than one would like."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from controller.charging_settings import ChargingSettings
+from controller.domain.guests import GuestSession, Stage
+from controller.domain.ids import AssetId
+from controller.domain.payments import (
+    Captured,
+    MustPay,
+    ProviderSilentError,
+    Reservation,
+    Reserved,
+)
+from controller.domain.telemetry import (
+    ConnectorReading,
+    LinkReading,
+    MeterReading,
+    RegisterReading,
+    TransactionPhase,
+    TransactionReading,
+)
+from controller.domain.time import SystemMachineClock, VirtualDomainClock
+from controller.runtime.charging_tokens import ChargingTokens
+from controller.runtime.guest_sessions import UNNAMED_MAX
+from controller.runtime.guests import Guests
+from tests.support.charging import TARIFF
+from tests.support.neighbourhood import START
+from tests.support.running import AUCTION, make_controller
+from tests.support.storage import opened
+
+POINT = AssetId("cp-1")
+MINUTE = timedelta(minutes=1)
+
+
+class _Provider:
+    """Reserves and captures at once; `silent` makes the next call fail."""
+
+    silent = False
+
+    async def reserve(self, *, key: str, amount_cents: int, text: str, return_url: str) -> Reservation:
+        """At once."""
+        del key, amount_cents, text, return_url
+        return Reserved(payment="pay-1")
+
+    async def look_up(self, payment: str) -> Reservation:
+        """Nobody has to agree here."""
+        return MustPay(payment=payment, checkout_url="")
+
+    async def capture(self, payment: str, *, key: str, amount_cents: int) -> Captured:
+        """At once."""
+        del payment, key, amount_cents
+        if self.silent:
+            raise ProviderSilentError("no answer")
+        return Captured()
+
+    async def release(self, payment: str, *, key: str) -> None:
+        """At once."""
+
+
+class _Chargers:
+    """Chargers that take everything and note it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def start(self, charge_point: AssetId, token: str) -> str:
+        """Notes it."""
+        del token
+        self.asked.append(f"start {charge_point}")
+        return ""
+
+    async def stop(self, charge_point: AssetId, transaction: str) -> str:
+        """Notes it."""
+        self.asked.append(f"stop {charge_point} {transaction}")
+        return ""
+
+
+class _Desk:
+    """Guests that are brought forward by hand."""
+
+    def __init__(self, guests: Guests, clock: VirtualDomainClock, chargers: _Chargers) -> None:
+        self.guests, self.clock, self.chargers = guests, clock, chargers
+
+    async def forward(self) -> None:
+        """Each session as far as it goes without waiting."""
+        for _ in range(6):
+            for key in list(self.guests._open):
+                await self.guests._advance(key)
+
+    def session(self) -> GuestSession:
+        """The only open one."""
+        (session,) = self.guests._open.values()
+        return session
+
+    def connector(self, transaction: str | None, token: str | None = None, *, plugged: bool = True) -> None:
+        """The charger tells of its connector."""
+        self.guests.hear(
+            ConnectorReading(
+                charge_point=POINT, at=self.clock.now(), plugged=plugged, token=token, transaction=transaction
+            )
+        )
+
+    def meter(self, import_wh: int) -> None:
+        """The charger tells its register."""
+        self.guests.hear(MeterReading(meter=POINT, at=self.clock.now(), import_wh=import_wh))
+
+
+@asynccontextmanager
+async def _desk(folder: Path) -> AsyncIterator[_Desk]:
+    clock = VirtualDomainClock(START)
+    settings = replace(AUCTION, charging=ChargingSettings(tariffs=(TARIFF,)))
+    async with opened(folder / "test.sqlite3") as store:
+        controller = make_controller(store, clock, settings=settings)
+        controller.receive(LinkReading(asset=POINT, at=START, up=True))
+        controller.hear()
+        loop, chargers = asyncio.get_running_loop(), _Chargers()
+        tokens = ChargingTokens(controller, loop)
+        await tokens.load()
+        guests = Guests(
+            controller,
+            loop,
+            settings=settings.guests,
+            tokens=tokens,
+            chargers=chargers,
+            provider=_Provider(),
+            machine_clock=SystemMachineClock(),
+        )
+        desk = _Desk(guests, clock, chargers)
+        await guests.open(POINT, 2500, page_url="http://x/{secret}")
+        await desk.forward()
+        assert desk.session().stage is Stage.STARTING
+        yield desk
+
+
+async def test_a_charger_is_asked_to_start_once(tmp_path: Path) -> None:
+    """Asked again it would refuse, because it charges already."""
+    async with _desk(tmp_path) as desk:
+        await desk.forward()
+        assert desk.chargers.asked == [f"start {POINT}"]
+
+
+async def test_a_transaction_without_a_name_is_the_guests_who_is_waited_for(tmp_path: Path) -> None:
+    """After a restart OCPP 1.6 tells the number alone; another person's is not the guest's."""
+    async with _desk(tmp_path) as desk:
+        desk.connector("9", token="SOMEBODY-ELSE")  # noqa: S106  # no secret
+        assert desk.session().stage is Stage.STARTING
+        desk.connector("10")
+        assert desk.session().stage is Stage.CHARGING
+        assert desk.session().transaction == "10"
+
+
+async def test_a_start_without_a_register_counts_from_the_newest_before_it(tmp_path: Path) -> None:
+    """Nothing flows between two transactions."""
+    async with _desk(tmp_path) as desk:
+        desk.meter(5000)
+        desk.clock.advance_to(START + MINUTE)
+        desk.connector("10", token=desk.session().token)
+        desk.clock.advance_to(START + 30 * MINUTE)
+        desk.meter(9000)
+        charge = desk.session().charge
+        assert charge is not None
+        assert charge.energy_wh == 4000
+
+
+async def test_a_charger_that_does_not_name_the_transaction_has_ended_it_after_a_while(
+    tmp_path: Path,
+) -> None:
+    """It restarted and forgot; what it had charged until then is paid."""
+    async with _desk(tmp_path) as desk:
+        desk.meter(0)
+        desk.connector("10", token=desk.session().token)
+        desk.clock.advance_to(START + 30 * MINUTE)
+        desk.meter(5000)
+        desk.connector(None)
+        await desk.forward()
+        assert desk.session().stage is Stage.CHARGING
+        desk.clock.advance_to(desk.clock.now() + UNNAMED_MAX)
+        key = desk.session().id
+        await desk.forward()
+        assert key not in desk.guests._open
+        async with desk.guests.controller.store.unit() as unit:
+            balances = await unit.balances()
+        assert balances["payments"] == 303 * 10_000_000
+
+
+async def test_an_end_that_is_told_late_carries_its_own_registers(tmp_path: Path) -> None:
+    """The charger was off line when the car left: the meter of then counts, not of now."""
+    async with _desk(tmp_path) as desk:
+        desk.meter(0)
+        token = desk.session().token
+        desk.connector("10", token=token)
+        desk.clock.advance_to(START + 60 * MINUTE)
+        end = START + 30 * MINUTE
+        desk.guests._provider.silent = True  # type: ignore[attr-defined]  # the fake one
+        desk.guests.hear(
+            TransactionReading(
+                charge_point=POINT,
+                at=end,
+                transaction="10",
+                phase=TransactionPhase.ENDED,
+                token=token,
+                registers=(RegisterReading(at=end, import_wh=3000),),
+            )
+        )
+        await desk.forward()
+        ended = desk.session()
+        assert ended.stage is Stage.CAPTURING
+        assert ended.charge is not None
+        assert (ended.charge.energy_wh, ended.charge.ended_at) == (3000, end)
+
+
+async def test_a_car_that_leaves_ends_the_session(tmp_path: Path) -> None:
+    """Unplugged, or somebody else's transaction: the guest is gone."""
+    async with _desk(tmp_path) as desk:
+        desk.connector("10", token=desk.session().token)
+        desk.connector(None, plugged=False)
+        # Without a meter nobody can say what was charged: nothing is paid.
+        assert desk.session().stage is Stage.RELEASING
