@@ -2,8 +2,10 @@
 
 Stores do not see each other and unknowns hardly do, so every loop over them is done in parts. Where the parts
 are cut depends on the problem alone and what they sum up is added in their order: the result is the same to
-the bit whether parts run beside each other or one after the other. Compiled loops and numpy's own let go of
-Python's lock.
+the bit whoever did which part, and when. Compiled loops and numpy's own let go of Python's lock.
+
+A busy machine may let a thread wait for milliseconds, longer than a loop takes. So nobody waits for a second
+thread to begin: each takes the next part that is left, and one that comes too late finds none.
 
 The threads inherit the priority of the process: a running controller's solver stays below its safety loop.
 """
@@ -11,10 +13,12 @@ The threads inherit the priority of the process: a running controller's solver s
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -23,10 +27,12 @@ import numpy as np
 from controller.domain.units import IntArray
 
 WORTH_IT = 150_000
-"""Chain steps (2000 cars over a day) from which on loops are done in parts. Handing a part over took up to a
-millisecond on a busy machine, a loop over 1000 cars takes one or two: there two threads were no faster."""
-PARTS = 2
+"""Chain steps (2000 cars over a day) from which on loops are done in parts. A loop over 1000 cars takes a
+millisecond or two; on a busy machine a second thread cost up to a seventh there."""
+PARTS = 4
 """Parts of a loop."""
+THREADS = 2
+"""Threads, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +76,34 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=threads - 1) if threads > 1 else None
+        self._helpers = threads - 1
 
     def each[Work, Done](self, work: Callable[[Work], Done], parts: tuple[Work, ...]) -> list[Done]:
         """What the work makes of each part, in their order."""
         if self._pool is None or len(parts) == 1:
             return [work(part) for part in parts]
-        others = [self._pool.submit(work, part) for part in parts[1:]]
+        left, lock = deque(range(len(parts))), Lock()
+        done: dict[int, Done] = {}
+
+        def take_parts() -> None:
+            while True:
+                with lock:
+                    if not left:
+                        return
+                    place = left.popleft()
+                done[place] = work(parts[place])
+
+        helpers = [self._pool.submit(take_parts) for _ in range(self._helpers)]
         try:
-            mine = work(parts[0])
+            take_parts()
         finally:
-            # Nobody writes into the arrays any more when this returns, whatever happened.
-            theirs = [other.result() for other in others]
-        return [mine, *theirs]
+            with lock:
+                left.clear()
+            # One that never came is not waited for, one that is at a part is: nobody writes after this.
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
+        return [done[place] for place in range(len(parts))]
 
     def __enter__(self) -> Self:
         """The team."""
@@ -100,7 +122,7 @@ ALONE = Team(1)
 
 
 def threads_here() -> int:
-    """How many threads this process may run beside each other, as many as there are parts at most."""
+    """How many threads this process may run beside each other, `THREADS` at most."""
     # Only Linux tells which processors a process is held to.
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(PARTS, processors or 1)
+    return min(THREADS, processors or 1)

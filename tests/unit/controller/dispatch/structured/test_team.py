@@ -16,20 +16,20 @@ from tests.support.dispatch_problems import one_step_later, street
 
 
 def test_parts_follow_on_each_other_and_share_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every store, chain step and unknown is in one part; none has more than half and one store's steps."""
+    """Every store, chain step and unknown is in one part; parts differ by one store's steps at most."""
     monkeypatch.setattr(team, "WORTH_IT", 1)
     lengths = np.random.default_rng(1).integers(0, 97, 60)
     first = np.concatenate([[0], np.cumsum(lengths)])
     steps = int(first[-1])
-    one, two = parts_of(first, 3 * steps + 500)
-    assert (one.stores.start, one.stores.stop, two.stores.stop) == (0, two.stores.start, 60)
-    assert (one.steps.stop, two.steps.stop) == (two.steps.start, steps)
-    assert (one.unknowns, two.unknowns) == (
-        slice(0, 3 * one.steps.stop),
-        slice(3 * one.steps.stop, 3 * steps + 500),
-    )
-    assert first[one.edges][-1] == first[two.edges][0] == one.steps.stop
-    assert abs(2 * one.steps.stop - steps) <= 2 * 96
+    parts = parts_of(first, 3 * steps + 500)
+    assert len(parts) == team.PARTS
+    for name, size in (("stores", 60), ("steps", steps), ("unknowns", 3 * steps + 500)):
+        cuts = [getattr(part, name) for part in parts]
+        assert np.concatenate([np.arange(size)[cut] for cut in cuts]).tolist() == list(range(size))
+    for part in parts:
+        assert (first[part.edges][0], first[part.edges][-1]) == (part.steps.start, part.steps.stop)
+        assert part.unknowns.start == 3 * part.steps.start
+        assert abs(team.PARTS * (part.steps.stop - part.steps.start) - steps) <= team.PARTS * 96
 
 
 def test_few_steps_are_one_part() -> None:
@@ -46,15 +46,32 @@ def test_two_threads_work_at_the_same_time() -> None:
         return 10 * part
 
     with Team(2) as pair:
-        assert pair.each(work, (1, 2)) == [10, 20]
+        assert pair.each(work, (1, 2, 3, 4)) == [10, 20, 30, 40]
 
 
-def test_an_error_in_a_part_comes_out_when_all_are_done() -> None:
-    """In the first part as in the second; the other one has finished by then."""
+def test_nobody_waits_for_a_thread_that_comes_too_late() -> None:
+    """While the only helper is held up elsewhere, one thread does all parts."""
+    held = threading.Event()
+    with Team(2) as pair:
+        assert pair._pool is not None
+        pair._pool.submit(held.wait, 5.0)
+        try:
+            assert pair.each(lambda part: (part, threading.get_ident()), (1, 2, 3)) == [
+                (part, threading.get_ident()) for part in (1, 2, 3)
+            ]
+            assert not held.is_set()
+        finally:
+            held.set()
+
+
+def test_an_error_in_a_part_comes_out_when_nobody_works_any_more() -> None:
+    """Whoever had that part: by then the other one has finished its own, and no further part is begun."""
+    meeting = threading.Barrier(2, timeout=5.0)
     for failing in (1, 2):
         done: list[int] = []
 
         def work(part: int, failing: int = failing, done: list[int] = done) -> None:
+            meeting.wait()
             if part == failing:
                 raise ArithmeticError
             done.append(part)
