@@ -24,8 +24,10 @@ from starlette.responses import Response
 from controller.api import wire
 from controller.api.ocpi import objects
 from controller.api.ocpi.models import CredentialsIn
+from controller.api.rate import RateLimiter
 from controller.charging_settings import ChargingSettings
 from controller.domain.charge_session import Cdr, make_cdr
+from controller.domain.time import SystemMachineClock
 from controller.runtime.roaming import Party, Roaming
 from controller.runtime.session_ports import SessionQuery
 
@@ -34,6 +36,7 @@ MODULES = ("locations", "sessions", "cdrs", "tariffs")
 LIMIT_MAX = 100
 """Objects on a page."""
 _SUCCESS, _CLIENT_ERROR, _INVALID, _UNKNOWN_LOCATION, _SERVER_ERROR = 1000, 2000, 2001, 2003, 3000
+_MACHINE_CLOCK = SystemMachineClock()
 _VERSIONS = f"{PREFIX}/versions"
 _BASE = f"{PREFIX}/{objects.VERSION}"
 
@@ -41,8 +44,8 @@ _BASE = f"{PREFIX}/{objects.VERSION}"
 class OcpiError(HTTPException):
     """An error with OCPI's own status code."""
 
-    def __init__(self, http_status: int, code: int, why: str) -> None:
-        super().__init__(http_status, why)
+    def __init__(self, http_status: int, code: int, why: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(http_status, why, headers)
         self.code = code
 
 
@@ -79,7 +82,7 @@ def caller_of(request: Request, roaming: TheRoaming) -> Party:
     """Who is asking, by its credentials token.
 
     Raises:
-        OcpiError: 401 for any token that is not ours.
+        OcpiError: 401 for any token that is not ours; 429 for who asks too often.
     """
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     try:
@@ -90,6 +93,11 @@ def caller_of(request: Request, roaming: TheRoaming) -> Party:
     party = roaming.party_of(token) if scheme.lower() == "token" and token else None
     if party is None:
         raise OcpiError(401, _CLIENT_ERROR, "the credentials token is missing or not known")
+    wait_s = request.app.state.limiter.take(party.key, _MACHINE_CLOCK.monotonic_s())
+    if wait_s:
+        raise OcpiError(
+            429, _CLIENT_ERROR, "too many requests: pull less often", {"Retry-After": str(wait_s)}
+        )
     return party
 
 
@@ -148,6 +156,7 @@ def create_ocpi(roaming: Roaming) -> FastAPI:
         title="Wijkstroom OCPI", version=objects.VERSION, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.state.roaming = roaming
+    app.state.limiter = RateLimiter()
     app.add_exception_handler(StarletteHTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(Exception, _on_bug)

@@ -13,9 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter
+from starlette.routing import Mount
 
 from controller.api.app import create_app
+from controller.api.rate import RateLimiter
 from controller.config import Settings
 from controller.domain.charge_session import ChargeSession
 from controller.domain.ids import AssetId
@@ -44,6 +47,8 @@ class Provider:
     client: httpx.AsyncClient
     roaming: Roaming
     token: str
+    ocpi: FastAPI
+    """The application below `/ocpi`."""
 
     async def raw(
         self, method: str, path: str, body: object = None, token: str | None = None
@@ -77,7 +82,9 @@ async def provider(folder: Path, *, registered: bool = True) -> AsyncIterator[Pr
         app = create_app(FakeDoor(), roaming=roaming, console=False, storage_secret="of the tests")  # noqa: S106
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport) as client:
-            found = Provider(client, roaming, token)
+            (below,) = [each.app for each in app.routes if isinstance(each, Mount) and each.path == "/ocpi"]
+            assert isinstance(below, FastAPI)
+            found = Provider(client, roaming, token, below)
             if registered:
                 answer = await found.raw("POST", "2.2.1/credentials", CREDENTIALS)
                 found.token = answer.json()["data"]["token"]
@@ -311,6 +318,19 @@ async def test_pages_link_to_the_next_with_their_filters(tmp_path: Path) -> None
         assert await tnm.get("2.2.1/cdrs?date_from=2024-05-15T13:00:00.001") == []
         assert await tnm.get("2.2.1/locations?date_to=2024-01-01T00:00:00Z") == []
         assert await tnm.get("2.2.1/tariffs?offset=2") == []
+
+
+async def test_who_pulls_without_end_is_told_to_wait(tmp_path: Path) -> None:
+    """Each provider by itself."""
+    async with provider(tmp_path) as tnm:
+        tnm.ocpi.state.limiter = RateLimiter(burst=3, per_s=0.001)
+        statuses = [(await tnm.raw("GET", "versions")).status_code for _ in range(4)]
+        assert statuses == [200, 200, 200, 429]
+        answer = await tnm.raw("GET", "versions")
+        assert int(answer.headers["Retry-After"]) >= 1
+        ocpi.Envelope.model_validate(answer.json())
+        other = await tnm.roaming.invite(country_code="DE", party_id="ABC", name="Abc", who="operator")
+        assert (await tnm.raw("GET", "versions", token=other)).status_code == 200
 
 
 @pytest.mark.parametrize(
