@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from controller.dispatch.by_phase import EVENLY, PHASES
 from controller.dispatch.evaluate import Powers, standby_kw
@@ -99,6 +98,9 @@ def phase_rows(inputs: DispatchInputs) -> PhaseRows | None:
     phases = inputs.phases
     if phases is None or not phases.import_limit_kw:
         return None
+    # Whoever only checks plans without phases does not load it.
+    from scipy import sparse
+
     under = _under(inputs)
     limited = [inputs.node_index[node] for node in phases.import_limit_kw if node in inputs.node_index]
     nodes = [inputs.nodes[place].id for place in limited]
