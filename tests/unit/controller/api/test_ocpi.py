@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter
 from starlette.routing import Mount
@@ -164,17 +163,15 @@ async def test_a_token_can_be_renewed_and_given_up(tmp_path: Path) -> None:
         assert not tnm.roaming.accepts(CARD)
 
 
-@pytest.mark.parametrize(
-    "header",
-    [None, "Token", "Token !!", "Token bWFkZS11cA==", "Bearer bWFkZS11cA==", "Token /w=="],
-)
-async def test_a_made_up_token_is_401_in_the_envelope(tmp_path: Path, header: str | None) -> None:
+async def test_a_made_up_token_is_401_in_the_envelope(tmp_path: Path) -> None:
     """Whatever is wrong with it."""
+    wrong = ("", "Token", "Token !!", "Token bWFkZS11cA==", "Bearer bWFkZS11cA==", "Token /w==")
     async with provider(tmp_path) as tnm:
-        headers = {} if header is None else {"Authorization": header}
-        answer = await tnm.client.get("http://test/ocpi/versions", headers=headers)
-        assert answer.status_code == 401
-        assert ocpi.Envelope.model_validate(answer.json()).status_code == 2000
+        for header in wrong:
+            headers = {"Authorization": header} if header else {}
+            answer = await tnm.client.get("http://test/ocpi/versions", headers=headers)
+            assert (header, answer.status_code) == (header, 401)
+            assert ocpi.Envelope.model_validate(answer.json()).status_code == 2000
 
 
 async def test_a_token_is_read_as_the_standard_has_it(tmp_path: Path) -> None:
@@ -333,28 +330,26 @@ async def test_who_pulls_without_end_is_told_to_wait(tmp_path: Path) -> None:
         assert (await tnm.raw("GET", "versions", token=other)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=x", "offset=-1", "offset=99999999999", "date_to=yesterday"]
-)
-async def test_a_parameter_that_cannot_be_read_is_2001(tmp_path: Path, query: str) -> None:
+async def test_a_parameter_that_cannot_be_read_is_2001(tmp_path: Path) -> None:
     """It has reached OCPI, so HTTP says 200."""
     async with provider(tmp_path) as tnm:
-        answer = await tnm.raw("GET", f"2.2.1/cdrs?{query}")
-        assert (answer.status_code, answer.json()["status_code"]) == (200, 2001)
+        for query in ("limit=0", "limit=x", "offset=-1", "offset=99999999999", "date_to=yesterday"):
+            answer = await tnm.raw("GET", f"2.2.1/cdrs?{query}")
+            assert (query, answer.status_code, answer.json()["status_code"]) == (query, 200, 2001)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [("GET", "2.2.1/tokens", 404), ("POST", "2.2.1/cdrs", 405), ("PUT", "2.2.1/locations/site", 405)],
-)
-async def test_what_we_do_not_offer_is_said_in_the_envelope(
-    tmp_path: Path, method: str, path: str, status: int
-) -> None:
+async def test_what_we_do_not_offer_is_said_in_the_envelope(tmp_path: Path) -> None:
     """Nothing can be written but the credentials."""
+    unknown = [
+        ("GET", "2.2.1/tokens", 404),
+        ("POST", "2.2.1/cdrs", 405),
+        ("PUT", "2.2.1/locations/site", 405),
+    ]
     async with provider(tmp_path) as tnm:
-        answer = await tnm.raw(method, path, {})
-        assert answer.status_code == status
-        ocpi.Envelope.model_validate(answer.json())
+        for method, path, status in unknown:
+            answer = await tnm.raw(method, path, {})
+            assert (path, answer.status_code) == (path, status)
+            ocpi.Envelope.model_validate(answer.json())
 
 
 async def test_operators_invite_providers_and_tell_their_customers(tmp_path: Path) -> None:
