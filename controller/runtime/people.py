@@ -70,15 +70,20 @@ class People:
 
         A booking that is under way belongs to a car that is late in leaving, if it is plugged in at all.
         """
-        found = [
-            Departure(vehicle=vehicle.id, at_utc=b.from_utc, energy_kwh=booking_energy_kwh(b, vehicle))
-            for b in self.bookings_of(vehicle.id)
-            if b.to_utc > now
-        ]
+        found = [_departure(b, vehicle) for b in self.bookings_of(vehicle.id) if b.to_utc > now]
         wish = self.wishes.get(vehicle.id)
         if wish is not None and wish.departure is not None and wish.departure.at_utc > now:
             found.append(wish.departure)
         return sorted(found, key=lambda departure: departure.at_utc)
+
+    def next_departure(self, vehicle: Vehicle, now: datetime) -> Departure | None:
+        """The soonest of `departures_of`, which every safety cycle asks for every car."""
+        booked = next((b for b in self.bookings_of(vehicle.id) if b.to_utc > now), None)
+        wish = self.wishes.get(vehicle.id)
+        asked = wish.departure if wish is not None else None
+        if asked is not None and asked.at_utc > now and (booked is None or asked.at_utc < booked.from_utc):
+            return asked
+        return None if booked is None else _departure(booked, vehicle)
 
     def drop_past(self, now: datetime) -> None:
         """Forgets bookings and limits that are over (the store keeps them)."""
@@ -123,6 +128,11 @@ class People:
         if any(above in self.lockouts for above in network.paths[node_id]):
             return ReasonCode.DISCHARGE_LOCKOUT
         return None
+
+
+def _departure(booking: Booking, vehicle: Vehicle) -> Departure:
+    energy_kwh = booking_energy_kwh(booking, vehicle)
+    return Departure(vehicle=vehicle.id, at_utc=booking.from_utc, energy_kwh=energy_kwh)
 
 
 def booking_energy_kwh(booking: Booking, vehicle: Vehicle) -> float:

@@ -295,7 +295,7 @@ class Steering:
         wishes = people.wishes.get(point.id)
         if vehicle is not None:
             energy = self._energy_in_kwh(vehicle, reading, now)
-            departure = next(iter(people.departures_of(vehicle, now)), None)
+            departure = people.next_departure(vehicle, now)
             wishes = people.wishes.get(vehicle.id, wishes)
         return CarContext(
             point=point,

@@ -59,6 +59,10 @@ def test_departures_come_soonest_first_and_past_wishes_are_over() -> None:
     assert times == [-0.5 * HOUR, 2 * HOUR, 3 * HOUR]
     later = [d.at_utc - START for d in people.departures_of(vehicle(1), START + 2 * HOUR)]
     assert later == [3 * HOUR]
+    for hours in (0.0, 1.5, 2.0, 4.0):
+        at = START + hours * HOUR
+        soonest = next(iter(people.departures_of(vehicle(1), at)), None)
+        assert people.next_departure(vehicle(1), at) == soonest
 
 
 def test_the_tightest_limit_wins_in_each_direction_with_its_own_reason() -> None:
