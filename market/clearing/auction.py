@@ -75,13 +75,13 @@ def auction(
     filled = quantity_wh * ((is_buy == above) & ~at_crossing).view(np.int8)
     sure_bought = _sum_where(filled, is_buy)
     sure_sold = int(filled.sum()) - sure_bought
-    bought = _Margin.of(np.flatnonzero(at_crossing & is_buy), quantity_wh, sure_bought)
-    sold = _Margin.of(np.flatnonzero(at_crossing & ~is_buy), quantity_wh, sure_sold)
+    bought = _Margin.of(at_crossing & is_buy, quantity_wh, sure_bought)
+    sold = _Margin.of(at_crossing & ~is_buy, quantity_wh, sure_sold)
     volume = min(sure_bought + bought.whole_wh, sure_sold + sold.whole_wh)
     if volume == 0:
         return _nothing(len(price))
     for margin in (bought, sold):
-        margin.share(volume, filled, tie_order)
+        margin.share(volume, quantity_wh, filled, tie_order)
     from_below = sold.touched(volume) or bought.short(volume)
     from_above = bought.touched(volume) or sold.short(volume)
     return Auction(
@@ -131,18 +131,16 @@ def _crossing(price: IntArray, quantity_wh: IntArray, asked_wh: int) -> int:
 class _Margin:
     """One side's orders that stand exactly at the crossing price."""
 
-    members: IntArray
-    quantity_wh: IntArray
-    """What each of them asked for or offered, shape (M,)."""
+    members: BoolArray
+    """Which orders these are, shape (N,)."""
     whole_wh: int
-    """The same together."""
+    """What they asked for or offered together."""
     sure_wh: int
     """What their side has filled before them, at better prices."""
 
     @classmethod
-    def of(cls, members: IntArray, quantity_wh: IntArray, sure_wh: int) -> _Margin:
-        own = quantity_wh[members]
-        return cls(members, own, int(own.sum()), sure_wh)
+    def of(cls, members: BoolArray, quantity_wh: IntArray, sure_wh: int) -> _Margin:
+        return cls(members, _sum_where(quantity_wh, members), sure_wh)
 
     def touched(self, volume_wh: int) -> bool:
         """Whether any of them is filled: then the price cannot be on their bad side."""
@@ -152,11 +150,14 @@ class _Margin:
         """Whether they are not filled in full: then the price cannot be on their good side."""
         return volume_wh < self.sure_wh + self.whole_wh
 
-    def share(self, volume_wh: int, filled_wh: IntArray, tie_order: TieOrder) -> None:
-        """Writes what each of them gets into `filled_wh`."""
-        if self.touched(volume_wh):
-            ordered = in_group(self.members, tie_order)
-            filled_wh[self.members] = pro_rata(volume_wh - self.sure_wh, self.quantity_wh, ordered)
+    def share(self, volume_wh: int, quantity_wh: IntArray, filled_wh: IntArray, tie_order: TieOrder) -> None:
+        """Writes what each of them gets into `filled_wh`, where they have nothing yet."""
+        if not self.short(volume_wh):
+            filled_wh += quantity_wh * self.members.view(np.int8)
+        elif self.touched(volume_wh):
+            members = np.flatnonzero(self.members)
+            ordered = in_group(members, tie_order)
+            filled_wh[members] = pro_rata(volume_wh - self.sure_wh, quantity_wh[members], ordered)
 
 
 def _sum_where(quantity_wh: IntArray, chosen: BoolArray) -> int:
