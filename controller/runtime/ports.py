@@ -93,6 +93,7 @@ class OrderRecord:
     lapsed_because: RefusalCode | None = None
     """Why it will never be cleared, where that is so and its member did not cancel it."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearingRecord:
     """What everybody may know of a cleared quarter-hour."""
