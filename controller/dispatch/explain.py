@@ -12,9 +12,9 @@ import numpy as np
 
 from controller.dispatch.evaluate import Figures, Powers, base_power_kw, shortfalls_kwh
 from controller.dispatch.inputs import DispatchInputs, NodeInput, StoreInput
-from controller.dispatch.phase_rows import phase_rows
+from controller.dispatch.phase_rows import PhaseRows, phase_rows
 from controller.dispatch.result import Shortfall, ShortfallKind, Side, Violation
-from controller.domain.units import FloatArray
+from controller.domain.units import BoolArray, FloatArray
 
 TELL_KWH = 1e-6
 """Shortfalls above this are told [kWh]: the precision of the totals in formats.md."""
@@ -32,6 +32,8 @@ def shortfalls(inputs: DispatchInputs, powers: Powers, figures: Figures) -> tupl
         ("final", last),
         ("minimum", minimum),
     ]
+    rows = phase_rows(inputs)
+    full = None if rows is None else (rows, rows.full(powers, BINDING_KW))
     found = []
     for kind, missing in kinds:
         for place in np.flatnonzero(missing.max(axis=1, initial=0.0) > TELL_KWH).tolist():
@@ -42,14 +44,21 @@ def shortfalls(inputs: DispatchInputs, powers: Powers, figures: Figures) -> tupl
                     kind=kind,
                     step=step,
                     missing_kwh=float(missing[place, step]),
-                    because=why_short(inputs, powers, figures, place, step),
+                    because=_why_short(inputs, powers, figures, full, place, step),
                 )
             )
     return tuple(found)
 
 
-def why_short(inputs: DispatchInputs, powers: Powers, figures: Figures, place: int, step: int) -> str:
-    """Why a store has not more energy at the start of `step`."""
+def _why_short(
+    inputs: DispatchInputs,
+    powers: Powers,
+    figures: Figures,
+    phases: tuple[PhaseRows, BoolArray] | None,
+    place: int,
+    step: int,
+) -> str:
+    """Why a store has not more energy at the start of `step`; `phases`: the rows, and where they are full."""
     store = inputs.stores[place]
     earlier = np.flatnonzero(store.plugged[:step])
     if not earlier.size:
@@ -67,9 +76,8 @@ def why_short(inputs: DispatchInputs, powers: Powers, figures: Figures, place: i
         for node in path_of(inputs, store)
         if _binds(inputs, figures, node, t)
     )
-    rows = phase_rows(inputs)
-    if rows is not None:
-        full = rows.full(powers, BINDING_KW)
+    if phases is not None:
+        rows, full = phases
         for row in rows.of_charging(place).tolist():
             held[rows.name(row)] += int(np.count_nonzero(full[row, steps]))
         held = +held
