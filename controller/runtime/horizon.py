@@ -35,7 +35,7 @@ from controller.domain.site import Site
 from controller.domain.time import QUARTER, quarter_start
 from controller.domain.units import FloatArray
 from controller.domain.v2g import V2gUse, budget_price_eur_per_kwh
-from controller.forecast.departures import chance_gone, finish, sooner
+from controller.forecast.departures import chance_gone, ready_steps
 from controller.runtime.by_phase import phase_input
 from controller.runtime.people import People
 from controller.sharing_settings import SharingSettings
@@ -137,8 +137,10 @@ def build_horizon(
 ) -> Horizon:
     """The dispatch problem as seen at `now`; `facts` have one value per step of `boundaries`."""
     starts = boundaries[:-1]
-    step_h = np.array([(b - a).total_seconds() / 3600.0 for a, b in zip(starts, boundaries[1:], strict=True)])
-    ready_by = _ready_by(now, boundaries, people, facts)
+    step_h = _hours(boundaries)
+    base, unsure = _sums_below(site, starts, facts)
+    nodes = _nodes(starts, site, settings, people, base, unsure)
+    ready_by = _ready_by(boundaries, site, people, facts, nodes, base)
     stores = [
         store
         for car in facts.cars
@@ -167,7 +169,7 @@ def build_horizon(
         step_h=step_h,
         import_price_eur_per_kwh=np.maximum(facts.import_price_eur_per_kwh, facts.export_price_eur_per_kwh),
         export_price_eur_per_kwh=facts.export_price_eur_per_kwh,
-        nodes=_nodes(starts, site, settings, people, facts),
+        nodes=nodes,
         fixed=loads,
         pv=sun,
         stores=_with_adders(stores, site, settings.sharing, places, now),
@@ -216,7 +218,12 @@ def _with_adders(
 
 
 def _nodes(
-    starts: Sequence[datetime], site: Site, settings: Settings, people: People, facts: HorizonFacts
+    starts: Sequence[datetime],
+    site: Site,
+    settings: Settings,
+    people: People,
+    base: Mapping[NodeId, FloatArray],
+    unsure: Mapping[NodeId, FloatArray],
 ) -> tuple[NodeInput, ...]:
     """The nodes with what the plan may use of their limits.
 
@@ -224,7 +231,6 @@ def _nodes(
     the import limit. That margin never asks for more than the limit itself does: what is there without
     any store at the expected sun stays allowed.
     """
-    base, unsure = _sums_below(site, starts, facts)
     keep = 1.0 - settings.planning.margin_fraction
     imposed: dict[NodeId, bool] = defaultdict(bool)
     for limit in people.limits.values():
@@ -263,6 +269,11 @@ def _sums_below(
     return base, unsure
 
 
+def _hours(boundaries: Sequence[datetime]) -> FloatArray:
+    """How long each step is [h], shape (T,)."""
+    return np.array([(b - a).total_seconds() / 3600.0 for a, b in itertools.pairwise(boundaries)])
+
+
 def _floor_step(boundaries: Sequence[datetime], at: datetime) -> int:
     """The last boundary at or before `at`."""
     return max(bisect_right(boundaries, at) - 1, 0)
@@ -274,32 +285,52 @@ def _ceil_step(boundaries: Sequence[datetime], at: datetime) -> int:
 
 
 def _ready_by(
-    now: datetime, boundaries: tuple[datetime, ...], people: People, facts: HorizonFacts
+    boundaries: tuple[datetime, ...],
+    site: Site,
+    people: People,
+    facts: HorizonFacts,
+    nodes: Sequence[NodeInput],
+    base: Mapping[NodeId, FloatArray],
 ) -> dict[AssetId, datetime]:
     """When plugged-in cars are to have what their next departure needs, by price and their own past.
 
-    A car alone, as if it had the cables for itself: the plan is asked for it and gives what there is.
+    Cars take their turns within what the network leaves to them. Only those are named that their past makes
+    ready earlier than prices alone would.
     """
-    step_h = np.array([(b - a).total_seconds() / 3600.0 for a, b in itertools.pairwise(boundaries)])
+    now, step_h = boundaries[0], _hours(boundaries)
     ends_h = np.cumsum(step_h)
-    found = {}
+    wishes = []
     for car in facts.cars:
         asked = people.departures_of(car.vehicle, now)
-        if car.leaves_h is None or car.charge_point is None or car.energy_kwh is None or not asked:
+        if car.charge_point is None or car.energy_kwh is None or not asked or car.paused:
             continue
-        steps = int(np.searchsorted(ends_h, (asked[0].at_utc - now).total_seconds() / 3600.0, side="right"))
-        need_kwh = asked[0].energy_kwh - car.energy_kwh
-        if steps == 0 or need_kwh <= 0.0 or car.paused:
-            continue
-        most_kwh = car.vehicle.efficiency_charge * car.charge_kw_max * step_h[:steps]
-        price = sooner(facts.import_price_eur_per_kwh[:steps], step_h[:steps])
-        hurried, at_ease = (
-            finish(most_kwh=most_kwh, need_kwh=need_kwh, gone=gone, price_eur_per_kwh=price).step
-            for gone in (chance_gone(car.leaves_h, ends_h[:steps]), np.zeros(steps))
+        need_kwh = (asked[0].energy_kwh - car.energy_kwh) / car.vehicle.efficiency_charge
+        if need_kwh > 0.0:
+            here = ends_h <= (asked[0].at_utc - now).total_seconds() / 3600.0
+            wishes.append((car, need_kwh, car.charge_kw_max * np.where(here, step_h, 0.0)))
+    if not any(car.leaves_h is not None for car, _, _ in wishes):
+        return {}
+    at = {node.id: row for row, node in enumerate(nodes)}
+    gone = [
+        np.zeros(step_h.size) if c.leaves_h is None else chance_gone(c.leaves_h, ends_h) for c, _, _ in wishes
+    ]
+    hurried, at_ease = (
+        ready_steps(
+            most_kwh=np.array([most for _, _, most in wishes]),
+            need_kwh=np.array([need for _, need, _ in wishes]),
+            gone=chances,
+            price_eur_per_kwh=facts.import_price_eur_per_kwh,
+            step_h=step_h,
+            room_kwh=np.array([(node.import_limit_kw - base[node.id]) * step_h for node in nodes]),
+            above=[np.array([at[n] for n in site.network.paths[car.node]]) for car, _, _ in wishes],
         )
-        if hurried < at_ease:
-            found[car.vehicle.id] = boundaries[hurried + 1]
-    return found
+        for chances in (np.array(gone), np.zeros((len(wishes), step_h.size)))
+    )
+    return {
+        car.vehicle.id: boundaries[first + 1]
+        for (car, _, _), first, last in zip(wishes, hurried.tolist(), at_ease.tolist(), strict=True)
+        if first < last and car.leaves_h is not None
+    }
 
 
 def _car_store(

@@ -6,7 +6,7 @@ with Dutch prices of the same days of the week in 2024. Four ways in one run:
 * first come, first served: full power on arrival as far as there is room, in order of arrival;
 * stated: the production solver plans with what drivers said, and believes it;
 * known: the same solver and steps, but it knows when each car that is there really leaves and what it takes;
-* learned: only what drivers said, with the levels of `controller.forecast.departures`, learned from the
+* learned: only what drivers said, with the steps of `controller.forecast.departures`, learned from the
   sessions that are over at that moment.
 
 Nobody knows who will arrive. A plan is made when a car arrives, is done, leaves or stays on, and holds
@@ -41,9 +41,8 @@ from controller.forecast.departures import (
     PastStays,
     chance_gone,
     leave_times,
-    safe_levels,
+    ready_steps,
     sooner,
-    waypoints,
 )
 from tests.support.real_drivers import Sessions, read_prices, read_sessions, there
 
@@ -60,8 +59,8 @@ WAYS = ("stated", "known", "learned")
 ROOT = NodeId("site")
 START_UTC = datetime(2024, 5, 1, tzinfo=UTC)
 
-type Wishes = list[tuple[float, float]]
-"""When [h] and how much from now on [kWh] a car should have, ascending."""
+type Wish = tuple[float, float]
+"""When [h] a car should have how much from now on [kWh]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,24 +112,23 @@ class Replay:
         before = np.concatenate([[0.0], np.cumsum(most)[:-1]])
         return np.clip(LIMIT_KW - before, 0.0, most)
 
-    def stated(self, moment: Moment) -> list[Wishes]:
+    def stated(self, moment: Moment) -> list[Wish]:
         """What drivers said; one who is past that, or said nothing, is thought to leave in an hour."""
         s, now = self.sessions, moment.now_h
         leaves = [float(s.arrival_h[i] + s.stated_h[i]) for i in moment.cars]
         needs = self._needs(moment)
         return [
-            [(at if at > now + H else now + 1.0, need)]
-            for at, need in zip(leaves, needs.tolist(), strict=True)
+            (at if at > now + H else now + 1.0, need) for at, need in zip(leaves, needs.tolist(), strict=True)
         ]
 
-    def known(self, moment: Moment) -> list[Wishes]:
+    def known(self, moment: Moment) -> list[Wish]:
         """What really happens."""
         s, cars = self.sessions, moment.cars
         needs = s.energy_kwh[cars] - moment.got_kwh[cars]
-        return [[(at, need)] for at, need in zip(s.departure_h[cars].tolist(), needs.tolist(), strict=True)]
+        return list(zip(s.departure_h[cars].tolist(), needs.tolist(), strict=True))
 
-    def learned(self, moment: Moment) -> list[Wishes]:
-        """Levels that are safe by what is known from sessions that are over."""
+    def learned(self, moment: Moment) -> list[Wish]:
+        """Done by the step that sessions which are over make wise; who cannot be, within the horizon."""
         s, now, cars = self.sessions, moment.now_h, moment.cars
         over = s.departure_h <= now
         past = PastStays(
@@ -149,7 +147,7 @@ class Replay:
             gone[row] = chance_gone(stays, begins + H - came_h)
             most[row] = POINT_KW * np.clip(begins + H - came_h, 0.0, H)
         needs = self._needs(moment)
-        levels = safe_levels(
+        ready = ready_steps(
             most_kwh=most,
             need_kwh=needs,
             gone=gone,
@@ -158,13 +156,8 @@ class Replay:
             room_kwh=np.full((1, FINE), LIMIT_KW * H),
             above=[np.zeros(1, dtype=np.int64)] * cars.size,
         )
-        wishes: list[Wishes] = []
-        for row, need in enumerate(needs.tolist()):
-            points = [(now + H * step, kwh) for step, kwh in waypoints(levels[row])]
-            if levels[row, -1] < need - DONE_KWH:
-                points.append((now + H * FINE + 1.0, need))
-            wishes.append(points)
-        return wishes
+        at_h = now + np.where(ready < FINE, H * (ready + 1), H * FINE + 1.0)
+        return list(zip(at_h.tolist(), needs.tolist(), strict=True))
 
     def _needs(self, moment: Moment) -> FloatArray:
         """What each car still wants [kWh], as far as its driver said; shape (S,)."""
@@ -183,7 +176,7 @@ class Planner:
     """Plans anew when something happened that was not in the plan."""
 
     replay: Replay
-    wishes: Callable[[Moment], list[Wishes]]
+    wishes: Callable[[Moment], list[Wish]]
     plans: int = 0
     _made_at: int = 0
     _until: int = -1
@@ -204,13 +197,11 @@ class Planner:
         wishes = self.wishes(moment)
         now = moment.now_h
         bounds = np.concatenate([H * np.arange(FINE + 1), H * FINE + 1.0 + np.arange(COARSE)]) + now
-        last = max(points[-1][0] for points in wishes)
+        last = max(at for at, _ in wishes)
         bounds = bounds[: int(np.searchsorted(bounds, last - 1e-9)) + 1]
         step_h, steps = np.diff(bounds), bounds.size - 1
         price = sooner(self.replay.price(bounds[:-1]), step_h)
-        stores = tuple(
-            self._store(int(i), points, bounds) for i, points in zip(moment.cars, wishes, strict=True)
-        )
+        stores = tuple(self._store(int(i), wish, bounds) for i, wish in zip(moment.cars, wishes, strict=True))
         limit = np.full(steps, LIMIT_KW)
         node = NodeInput(id=ROOT, parent=None, import_limit_kw=limit, export_limit_kw=limit)
         inputs = DispatchInputs(
@@ -229,19 +220,12 @@ class Planner:
         begun = moment.got_kwh[moment.cars][:, None]
         self._energy_kwh = begun + np.array([plan.energy_kwh[store.id] for store in stores])
 
-    def _store(self, car: int, points: Wishes, bounds: FloatArray) -> StoreInput:
+    def _store(self, car: int, wish: Wish, bounds: FloatArray) -> StoreInput:
         """A one-way car that is empty now and full when it has what it is to get."""
-        steps, need = bounds.size - 1, points[-1][1]
-        arrival, leaves = float(self.replay.sessions.arrival_h[car]), points[-1][0]
+        steps, (leaves, need) = bounds.size - 1, wish
+        arrival = float(self.replay.sessions.arrival_h[car])
         here = np.minimum(bounds[1:], leaves) - np.maximum(bounds[:-1], arrival)
-        stays: list[Stay] = []
-        begin = 0
-        for at, kwh in points:
-            end = min(max(int(np.searchsorted(bounds, at - 1e-9)), 1), steps)
-            if end <= begin:
-                begin = stays.pop().from_step
-            stays.append(Stay(from_step=begin, to_step=end, departure_min_kwh=min(kwh, need)))
-            begin = end
+        end = min(max(int(np.searchsorted(bounds, leaves - 1e-9)), 1), steps)
         return StoreInput(
             id=AssetId(f"car-{car}"),
             node=ROOT,
@@ -254,7 +238,7 @@ class Planner:
             discharge_kw_max=np.zeros(steps),
             efficiency_charge=1.0,
             efficiency_discharge=1.0,
-            stays=tuple(stays),
+            stays=(Stay(from_step=0, to_step=end, departure_min_kwh=need),),
         )
 
 

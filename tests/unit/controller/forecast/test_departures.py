@@ -1,4 +1,4 @@
-"""Departures as they really happen: learned chances, and levels that are safe and fit the network."""
+"""Departures as they really happen: learned chances, and by when cars are to be done that share a network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from controller.forecast.departures import (
     MISSED_EUR,
@@ -14,9 +15,8 @@ from controller.forecast.departures import (
     chance_gone,
     finish,
     leave_times,
-    safe_levels,
+    ready_steps,
     sooner,
-    waypoints,
 )
 
 PAST = PastStays(
@@ -70,8 +70,8 @@ def test_chances_count_the_stays_that_are_over() -> None:
     assert chance_gone(np.zeros(0), np.array([1.0])).tolist() == [0.0]
 
 
-def _alone(gone: list[float], price: list[float]) -> list[float]:
-    levels = safe_levels(
+def _alone(gone: list[float], price: list[float]) -> int:
+    ready = ready_steps(
         most_kwh=np.full((1, 3), 2.0),
         need_kwh=np.array([2.0]),
         gone=np.array([gone]),
@@ -80,13 +80,13 @@ def _alone(gone: list[float], price: list[float]) -> list[float]:
         room_kwh=np.full((1, 3), 9.0),
         above=ONE_NODE,
     )
-    return [float(level) for level in levels[0]]
+    return int(ready[0])
 
 
 def test_a_car_waits_for_a_low_price_only_if_it_will_be_there() -> None:
     """The cheap last step is taken by one that surely stays, and not by one that may well have gone."""
-    assert _alone([0.0, 0.0, 0.0], [0.10, 0.10, 0.02]) == [0.0, 0.0, 2.0]
-    assert _alone([0.0, 0.3, 0.6], [0.10, 0.10, 0.02]) == [2.0, 2.0, 2.0]
+    assert _alone([0.0, 0.0, 0.0], [0.10, 0.10, 0.02]) == 2
+    assert _alone([0.0, 0.3, 0.6], [0.10, 0.10, 0.02]) == 0
 
 
 def test_a_car_that_leaves_late_in_any_case_takes_the_cheapest_way_to_be_done() -> None:
@@ -135,28 +135,31 @@ def test_a_car_that_cannot_be_done_takes_all_it_can() -> None:
 
 
 def test_where_there_is_room_for_one_the_least_need_comes_first() -> None:
-    """Two cars want the first step; the one that is quickly done gets it, the other what is left."""
-    levels = safe_levels(
-        most_kwh=np.full((2, 2), 3.0),
-        need_kwh=np.array([3.0, 1.0]),
-        gone=np.zeros((2, 2)),
+    """Two cars want the first step; the one that is quickly done gets it, the other what is left.
+
+    A third one that needs more than is left then is not done at all.
+    """
+    ready = ready_steps(
+        most_kwh=np.full((3, 2), 3.0),
+        need_kwh=np.array([3.0, 1.0, 3.5]),
+        gone=np.zeros((3, 2)),
         price_eur_per_kwh=np.array([0.1, 0.2]),
         step_h=np.ones(2),
         room_kwh=np.array([[2.0, 2.0]]),
-        above=[np.array([0]), np.array([0])],
+        above=[np.array([0])] * 3,
     )
-    assert levels.tolist() == [[1.0, 3.0], [1.0, 1.0]]
+    assert ready.tolist() == [1, 0, 2]
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 10_000), cars=st.integers(1, 6), steps=st.integers(1, 8))
-def test_levels_fit_the_cars_and_every_node(seed: int, cars: int, steps: int) -> None:
-    """Levels never fall or pass the need, no car takes more than it can, no node carries more than it may."""
+def test_all_can_be_done_by_their_steps_at_once(seed: int, cars: int, steps: int) -> None:
+    """A plan of all who have a step, within each car's power and each node's room, misses nothing."""
     rng = np.random.default_rng(seed)
-    most, need = rng.uniform(0.0, 3.0, (cars, steps)), rng.uniform(0.0, 8.0, cars)
+    most, need = rng.uniform(0.0, 3.0, (cars, steps)), rng.uniform(0.0, 4.0, cars)
     room = rng.uniform(-1.0, 5.0, (3, steps))
     above = [np.array([0, 1 + int(rng.integers(0, 2))]) for _ in range(cars)]
-    levels = safe_levels(
+    ready = ready_steps(
         most_kwh=most,
         need_kwh=need,
         gone=np.sort(rng.random((cars, steps)), axis=1),
@@ -165,19 +168,21 @@ def test_levels_fit_the_cars_and_every_node(seed: int, cars: int, steps: int) ->
         room_kwh=room,
         above=above,
     )
-    taken = np.diff(levels, axis=1, prepend=0.0)
-    assert (taken >= -1e-12).all()
-    assert (taken <= most + 1e-9).all()
-    assert (levels[:, -1] <= need + 1e-9).all()
-    for node in range(3):
-        under = [car for car in range(cars) if node in above[car]]
-        assert (taken[under].sum(axis=0) <= np.maximum(room[node], 0.0) + 1e-9).all()
-
-
-def test_waypoints_are_the_ends_of_the_spells_of_charging() -> None:
-    """Two spells make two waypoints, the last one at the horizon's end."""
-    assert waypoints(np.array([1.0, 2.0, 2.0, 5.0])) == [(2, 2.0), (4, 5.0)]
-    assert waypoints(np.zeros(3)) == []
+    done = np.flatnonzero(ready < steps)
+    usable = np.where(np.arange(steps) <= ready[done, None], most[done], 0.0)
+    # One unknown for each of these cars and each step [kWh]: at least the need, at most every node's room.
+    enough = np.kron(np.eye(done.size), np.ones(steps))
+    loads = [
+        np.kron([float(node in above[car]) for car in done.tolist()], np.eye(steps)) for node in range(3)
+    ]
+    if done.size:
+        answer = linprog(
+            np.zeros(done.size * steps),
+            A_ub=np.vstack([-enough, *loads]),
+            b_ub=np.concatenate([1e-5 - need[done], np.maximum(room, 0.0).ravel()]),
+            bounds=[(0.0, most_kwh) for most_kwh in usable.ravel().tolist()],
+        )
+        assert answer.success, answer.message
 
 
 def test_equal_prices_are_a_little_dearer_later() -> None:
