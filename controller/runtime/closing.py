@@ -30,7 +30,8 @@ from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
 from controller.runtime.metering import DayMeters, read_day, site_points
 from controller.runtime.offload import Offload
-from controller.runtime.ports import NominationKind, RegisterRecord, SuppliedQuarter, UnitOfWork
+from controller.runtime.ports import RegisterRecord, UnitOfWork
+from controller.runtime.supply_ports import NominationKind, SuppliedQuarter
 from controller.supplier_settings import SITE_SUPPLIER, supplier_of, tariffs
 from market.clearing import IntervalResult
 from market.day_closing import ClosedDay, DayInputs, Traded, close_day

@@ -19,7 +19,7 @@ from controller.runtime.core import Controller
 from controller.runtime.expected import forecast_energy, planned_energy
 from controller.runtime.offload import Offload
 from controller.runtime.plan import ActivePlan
-from controller.runtime.ports import Nomination, NominationKind
+from controller.runtime.supply_ports import Nomination, NominationKind
 from controller.supplier_settings import assets_supplied
 
 DAY_AHEAD_AT_H = 13

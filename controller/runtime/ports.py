@@ -19,9 +19,9 @@ from controller.domain.instructions import Instruction
 from controller.domain.network import ImposedLimit
 from controller.runtime.charging_ports import ChargingUnit
 from controller.runtime.session_ports import SessionsUnit
+from controller.runtime.supply_ports import SupplyUnit
 from market.clearing import Fill, IntervalResult
 from market.day_closing import DayPoint
-from market.imbalance import ImbalanceCost
 from market.ledger import Posting
 from market.orders import Order, RefusalCode
 from market.seals import LedgerKey, PostingProof, SealedDay
@@ -146,50 +146,7 @@ class SealedChunk:
     """Over its postings."""
 
 
-class NominationKind(StrEnum):
-    """Which announcement to the supplier it is."""
-
-    DAY_AHEAD = "day_ahead"
-    """Of the day before; it stays as it was."""
-    INTRADAY = "intraday"
-    """The newest before the quarter-hour began: what imbalance is held against."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nomination:
-    """What the supplier was told of a quarter-hour."""
-
-    interval_start: datetime
-    kind: NominationKind
-    made_at: datetime
-    import_wh: int
-    """What the points that take energy will take together."""
-    export_wh: int
-    """What those that feed in will feed in, a magnitude."""
-    net_wh: Mapping[MemberId, int]
-    """By member, positive = taken; not told to anybody outside."""
-    supplier: str = ""
-    """Whose customers they are; empty: the site's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuppliedQuarter:
-    """What all points took and fed in, as far as is known."""
-
-    interval_start: datetime
-    import_wh: int
-    export_wh: int
-    complete: bool
-    """Whether it was all metered: nothing estimated, no point unknown."""
-    import_microeur_per_kwh: int
-    """What the supplier asked when the day was first closed; a day closed again keeps it."""
-    export_microeur_per_kwh: int
-    """What it paid."""
-    supplier: str = ""
-    """Whose customers' points; empty: the site's own."""
-
-
-class UnitOfWork(ChargingUnit, SessionsUnit, Protocol):
+class UnitOfWork(ChargingUnit, SessionsUnit, SupplyUnit, Protocol):
     """One transaction.
 
     Adding the same id with the same content again does nothing; with other content it raises `ConflictError`.
@@ -359,38 +316,6 @@ class UnitOfWork(ChargingUnit, SessionsUnit, Protocol):
 
     async def unfinished_days(self, *, since: date) -> Sequence[date]:
         """The closed days from `since` on that have estimates or miss a meter, by day."""
-        ...
-
-    async def put_nominations(self, nominations: Iterable[Nomination]) -> None:
-        """Keeps nominations; of one kind the newer one replaces the older."""
-        ...
-
-    async def nominations(
-        self, first: datetime, after: datetime, kind: NominationKind, *, supplier: str = ""
-    ) -> Sequence[Nomination]:
-        """A supplier's nominations of the quarter-hours from `first` to before `after`, in order."""
-        ...
-
-    async def put_supplied(self, quarters: Iterable[SuppliedQuarter]) -> None:
-        """Keeps what was taken and fed in; known better, it replaces the old."""
-        ...
-
-    async def supplied(
-        self, first: datetime, after: datetime, *, supplier: str = ""
-    ) -> Sequence[SuppliedQuarter]:
-        """A supplier's quarter-hours of closed days from `first` to before `after`, in order."""
-        ...
-
-    async def put_imbalance_costs(
-        self, costs: Mapping[datetime, ImbalanceCost], *, supplier: str = ""
-    ) -> None:
-        """Keeps what imbalance cost a supplier, by quarter-hour; a correction replaces the old."""
-        ...
-
-    async def imbalance_costs(
-        self, first: datetime, after: datetime, *, supplier: str = ""
-    ) -> Mapping[datetime, ImbalanceCost]:
-        """What imbalance cost a supplier in the quarter-hours from `first` to before `after`."""
         ...
 
     async def balances_between(self, first: datetime, after: datetime) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
-from controller.runtime.ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from market.benefit import Benefit
 from market.imbalance import ImbalanceCost
 

@@ -10,8 +10,9 @@ from controller.domain.errors import ConflictError
 from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day, utc_text
 from controller.domain.units import NANOEUR_PER_EUR
 from controller.runtime.on_loop import OnLoop
-from controller.runtime.ports import EventRecord, Nomination, NominationKind, UnitOfWork
+from controller.runtime.ports import EventRecord, UnitOfWork
 from controller.runtime.supplier_door import ImbalanceView
+from controller.runtime.supply_ports import Nomination, NominationKind
 from controller.runtime.trading import Trading
 from market.benefit import Benefit, benefits
 from market.day_closing import DayPoint

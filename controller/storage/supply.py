@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, select
 
 from controller.domain.ids import MemberId
-from controller.runtime.ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.storage import rows, tables
 from market.imbalance import ImbalanceCost
 

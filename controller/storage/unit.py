@@ -22,15 +22,13 @@ from controller.runtime.ports import (
     DayRecord,
     EventRecord,
     Lockout,
-    Nomination,
-    NominationKind,
     OrderRecord,
     RegisterRecord,
     SealedChunk,
-    SuppliedQuarter,
     TokenRecord,
 )
 from controller.runtime.session_ports import SessionQuery, SessionRecord
+from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.storage import charging, days, grid, ledger, people, seals, sessions, supply, trading
 from controller.storage.database import Transaction
 from market.clearing import IntervalResult

@@ -8,8 +8,8 @@ from datetime import date, datetime
 from controller.domain.errors import ConflictError
 from controller.domain.ids import MemberId
 from controller.domain.time import QUARTER, quarter_start
-from controller.runtime.ports import Nomination, NominationKind, SuppliedQuarter
 from controller.runtime.supplier_door import ImbalanceView
+from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from market.benefit import Benefit
 from market.imbalance import ImbalanceCost
 from tests.support.fake_views import RESIDENT, START

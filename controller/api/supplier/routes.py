@@ -20,8 +20,9 @@ from controller.api.supplier.models import ImbalanceCostIn, ImbalanceOut, Nomina
 from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.time import quarter_start, utc_text
 from controller.runtime.door import Principal
-from controller.runtime.ports import NominationKind, Role
+from controller.runtime.ports import Role
 from controller.runtime.supplier_door import ImbalanceView
+from controller.runtime.supply_ports import NominationKind
 from controller.supplier_settings import SITE_SUPPLIER
 from market.imbalance import ImbalanceCost
 

@@ -20,14 +20,10 @@ from controller.forecast.prices import PriceBook
 from controller.runtime.closing import DAY_WAIT
 from controller.runtime.core import Controller
 from controller.runtime.offload import run_inline
-from controller.runtime.ports import (
-    EventRecord,
-    Nomination,
-    NominationKind,
-    SuppliedQuarter,
-)
+from controller.runtime.ports import EventRecord
 from controller.runtime.service import Service
 from controller.runtime.statements import Statements
+from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.runtime.trading import METERS_WAIT, Trading
 from controller.sharing_settings import MarketMode, SharingSettings
 from market.day_closing import DayPoint

@@ -9,7 +9,7 @@ from controller.domain.time import QUARTER, VirtualDomainClock
 from controller.runtime.core import Controller
 from controller.runtime.nominating import INTRADAY_QUARTERS, Nominating
 from controller.runtime.offload import run_inline
-from controller.runtime.ports import Nomination, NominationKind
+from controller.runtime.supply_ports import Nomination, NominationKind
 from controller.storage import SqlStore
 from tests.support.running import make_controller
 from tests.support.storage import opened

@@ -20,8 +20,9 @@ from controller.runtime.closing import DAY_WAIT
 from controller.runtime.core import Controller
 from controller.runtime.nominating import INTRADAY_QUARTERS, Nominating
 from controller.runtime.offload import run_inline
-from controller.runtime.ports import Nomination, NominationKind, Role
+from controller.runtime.ports import Role
 from controller.runtime.service import Service
+from controller.runtime.supply_ports import Nomination, NominationKind
 from controller.runtime.trading import Trading
 from controller.sharing_settings import SharingSettings
 from controller.supplier_settings import SupplierSettings, supplier_problems

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.domain.ids import MemberId
-from controller.runtime.ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.storage import SqlStore
 from market.imbalance import ImbalanceCost
 from market.ledger import PostingReason, posting, reverse
