@@ -19,8 +19,9 @@ from controller.domain.v2g import V2gUse
 from controller.forecast.loads import NodeLoadHistory
 from controller.forecast.prices import PriceBook
 from controller.forecast.sun import clear_sky_fraction, clearness_ahead, low_share
+from controller.runtime.car_store import CarNow
 from controller.runtime.discharged import Tally
-from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
+from controller.runtime.horizon import Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People, booking_energy_kwh
 from controller.runtime.stays import StayBook
 from controller.runtime.steering import Steering

@@ -1,4 +1,4 @@
-"""What is kept for suppliers: energy announced and supplied, imbalance costs; a part of `ports.UnitOfWork`."""
+"""What is kept for suppliers: energy announced and supplied, imbalance costs; part of `ports.UnitOfWork`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from controller.domain.assets import Departure, Phases, Wishes
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import Limit, LimitKind, Node, NodeKind
 from controller.domain.site import Site
-from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
+from controller.runtime.car_store import CarNow
+from controller.runtime.horizon import Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People
 from tests.support.neighbourhood import START, site, vehicle
 from tests.support.phases import phase_kw

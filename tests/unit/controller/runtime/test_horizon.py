@@ -14,7 +14,8 @@ from controller.domain.assets import Booking, Departure, Wishes
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import ImposedLimit
 from controller.domain.v2g import V2gBudget, V2gUse
-from controller.runtime.horizon import CarNow, Horizon, HorizonFacts, build_horizon, step_boundaries
+from controller.runtime.car_store import CarNow
+from controller.runtime.horizon import Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People
 from controller.sharing_settings import SharingSettings
 from controller.supplier_settings import SupplierSettings
