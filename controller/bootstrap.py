@@ -180,7 +180,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
         )
         tokens, ears = await load_tokens(controller)
-        charging, roaming = await run_roaming(stack, controller, ears)
+        charging, roaming = await run_roaming(stack, controller, tokens, ears)
         known = who_may_charge(tokens, roaming)
         ocpp = await _ocpp(
             site, settings, controller, site_path.parent, tokens=tokens, known=known, ears=ears

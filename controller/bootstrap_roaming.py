@@ -42,7 +42,10 @@ def _in_words(tariff: ChargeTariff) -> Mapping[str, str]:
 
 
 def who_may_charge(tokens: ChargingTokens, roaming: Roaming | None) -> Callable[[str], bool]:
-    """Whether a token may charge: a member's, a guest's, or that of a provider's customer."""
+    """Whether a token may charge: a member's, a guest's, or that of a provider's customer.
+
+    Of the site's own tokens the book has the last word: one that is blocked is blocked.
+    """
     if roaming is None:
         return tokens.accepts
     return lambda token: tokens.accepts(token) or roaming.accepts(token)
@@ -57,13 +60,14 @@ def lets_charge(controller: Controller, charge_point: AssetId) -> bool:
 
 
 async def run_roaming(
-    stack: AsyncExitStack, controller: Controller, ears: list[TelemetrySink]
+    stack: AsyncExitStack, controller: Controller, tokens: ChargingTokens, ears: list[TelemetrySink]
 ) -> tuple[Charging, Roaming | None]:
     """Has sessions recorded, and read by providers where the site has a party id.
 
     Args:
         stack: What runs here ends with it.
         controller: The running controller.
+        tokens: Those of the site's own, which are no provider's.
         ears: Who hears what chargers tell; the book of sessions is added.
     """
     charging = Charging(
@@ -76,6 +80,7 @@ async def run_roaming(
     ears.append(charging.hear)
     if not controller.settings.charging.roams:
         return charging, None
-    roaming = Roaming(controller, asyncio.get_running_loop())
+    roaming = Roaming(controller, asyncio.get_running_loop(), is_own=tokens.owns)
     await roaming.load()
+    tokens.is_strangers = roaming.accepts
     return charging, roaming

@@ -141,6 +141,11 @@ class TokenBook:
             return known.blocked_at is None
         return key in self._cars or key in self._guests
 
+    def owns(self, token: str) -> bool:
+        """Whether a token is a member's or a car's of the site, also a blocked one."""
+        key = normal(token)
+        return key in self._by_token or key in self._cars
+
     def stands_for(self, token: str) -> str:
         """The car's own identification where a token is bound to a car, else the token itself."""
         key = normal(token)

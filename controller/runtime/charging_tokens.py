@@ -58,6 +58,8 @@ class ChargingTokens(OnLoop):
         """Replaced as a whole."""
         self.changed: Callable[[], None] = lambda: None
         """Called on the control loop when the chargers' lists are new."""
+        self.is_strangers: Callable[[str], bool] = lambda _: False
+        """Whether a token is that of an e-mobility provider's customer."""
 
     async def load(self) -> None:
         """Reads the tokens; where the site's cars are others than before, all lists are new."""
@@ -75,6 +77,10 @@ class ChargingTokens(OnLoop):
     def accepts(self, token: str) -> bool:
         """Whether a token may charge."""
         return self.book.accepts(token)
+
+    def owns(self, token: str) -> bool:
+        """Whether a token is a member's or a car's here, also a blocked one."""
+        return self.book.owns(token)
 
     def tap(self, sink: TelemetrySink) -> TelemetrySink:
         """A sink in front of another one, for which a member's card counts as the car that it stands for."""
@@ -112,7 +118,8 @@ class ChargingTokens(OnLoop):
         def made() -> ChargingToken:
             known = next((one for one in self.book.registered if normal(one.token) == token), None)
             own = sum(one.member == member for one in self.book.registered)
-            if known is not None and (known.member != member or known.blocked_at is not None):
+            taken = self.is_strangers(token) if known is None else known.member != member
+            if taken or (known is not None and known.blocked_at is not None):
                 raise ConflictError("this token cannot be registered: it is in use already, or was blocked")
             if known is None and own >= TOKENS_MAX:
                 raise ConflictError(

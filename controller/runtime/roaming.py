@@ -3,14 +3,14 @@
 An operator invites a provider and gives it a first token; with that it registers and gets the one that
 counts. Of both only the hash is kept. A provider sees the sessions of its own customers and of nobody else:
 those that were started by a token that it has told the operator of, with the contract behind it. Nothing of
-a resident ever goes out this way.
+a resident ever goes out this way: a token of the site's own is nobody's customer's, whoever told it first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -80,8 +80,18 @@ _PARTIES: TypeAdapter[list[Party]] = TypeAdapter(list[Party])
 class Roaming(OnLoop):
     """What other parties can see and do; any thread may call what is `async`."""
 
-    def __init__(self, controller: Controller, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_own: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Needs the running controller, its loop, and whether a token is a member's or a car's here."""
         super().__init__(controller, loop)
+        self._is_own = is_own
+        self._turn = asyncio.Lock()
+        """One change after the other: each begins with what the one before has kept."""
         self._parties: Mapping[str, Party] = {}
         self._by_hash: Mapping[str, Party] = {}
         self._tokens: frozenset[str] = frozenset()
@@ -97,7 +107,7 @@ class Roaming(OnLoop):
 
     def accepts(self, token: str) -> bool:
         """Whether a token is that of some provider's customer."""
-        return normal(token) in self._tokens
+        return normal(token) in self._tokens and not self._is_own(token)
 
     def party_of(self, token: str) -> Party | None:
         """The party that holds a token of ours."""
@@ -114,16 +124,30 @@ class Roaming(OnLoop):
             ConflictError: If it is registered already.
         """
         party = Party(country_code=country_code, party_id=party_id, name=name, token_hash="")
-        known = self._parties.get(party.key)
-        if known is not None and known.registered:
-            raise ConflictError(f"{party.key} is registered: remove it first")
-        contracts = {} if known is None else known.contracts
-        return await self._with_token(replace(party, contracts=contracts), who, "invited a provider")
+
+        def invited() -> Party:
+            known = self._parties.get(party.key)
+            if known is not None and known.registered:
+                raise ConflictError(f"{party.key} is registered: remove it first")
+            return party if known is None else replace(party, contracts=known.contracts)
+
+        return await self._with_token(invited, who, "invited a provider", party.key)
 
     async def register(self, party: Party, *, name: str) -> str:
-        """A provider came with its first token, or wants another one; gives the one that counts now."""
-        fresh = replace(self._known(party.key), registered=True, name=name)
-        return await self._with_token(fresh, f"ocpi:{party.key}", "registered as a provider")
+        """A provider came with its first token, or wants another one; gives the one that counts now.
+
+        Raises:
+            NotFoundError: If it was removed meanwhile.
+            ConflictError: If the token with which it came has ended meanwhile.
+        """
+
+        def registered() -> Party:
+            known = self._known(party.key)
+            if known.token_hash != party.token_hash:
+                raise ConflictError(f"the token of {party.key} has ended")
+            return replace(known, registered=True, name=name)
+
+        return await self._with_token(registered, f"ocpi:{party.key}", "registered as a provider", party.key)
 
     async def remove(self, key: str, who: str) -> None:
         """Ends a provider's access; its customers may no longer charge by their tokens.
@@ -131,31 +155,40 @@ class Roaming(OnLoop):
         Raises:
             NotFoundError: If there is none of that name.
         """
-        self._known(key)
-        rest = {name: party for name, party in self._parties.items() if name != key}
-        await self._keep(rest, who, "removed a provider", key)
+
+        def rest() -> Mapping[str, Party]:
+            self._known(key)
+            return {name: party for name, party in self._parties.items() if name != key}
+
+        await self._change(rest, who, "removed a provider", key)
 
     async def put_contracts(self, key: str, contracts: Mapping[str, str], who: str) -> None:
         """Takes over which tokens are a provider's customers', each with its contract.
 
         Raises:
             NotFoundError: If there is none of that name.
-            ConflictError: If a token is another provider's.
+            ConflictError: If a token is another provider's, or a member's or a car's here.
         """
-        party = self._known(key)
         mine = {normal(token): contract for token, contract in contracts.items()}
-        others = (other for other in self._parties.values() if other.key != key)
-        taken = {token for other in others for token in other.contracts} & set(mine)
-        if taken:
-            raise ConflictError(f"{len(taken)} of the tokens belong to another provider")
-        changed = {**self._parties, key: replace(party, contracts=mine)}
-        await self._keep(changed, who, f"told {len(mine)} tokens of a provider", key)
+
+        def told() -> Mapping[str, Party]:
+            party = self._known(key)
+            others = (other for other in self._parties.values() if other.key != key)
+            taken = {token for other in others for token in other.contracts} & set(mine)
+            if taken:
+                raise ConflictError(f"{len(taken)} of the tokens belong to another provider")
+            if own := sum(map(self._is_own, mine)):
+                raise ConflictError(f"{own} of the tokens belong to members or cars of this site")
+            return {**self._parties, key: replace(party, contracts=mine)}
+
+        await self._change(told, who, f"told {len(mine)} tokens of a provider", key)
 
     async def sessions(self, party: Party, query: SessionQuery, *, offset: int, limit: int) -> Page:
         """Sessions of a provider's customers."""
-        own = replace(query, tokens=tuple(party.contracts))
 
         async def run() -> Page:
+            # A car or a card of the site's own may have come after the provider told its customers.
+            own = replace(query, tokens=[token for token in party.contracts if not self._is_own(token)])
             async with self.controller.store.unit() as unit:
                 return Page(
                     records=await unit.charge_sessions(own, offset=offset, limit=limit),
@@ -187,21 +220,27 @@ class Roaming(OnLoop):
             raise NotFoundError(f"there is no provider {key}")
         return party
 
-    async def _with_token(self, party: Party, who: str, what: str) -> str:
+    async def _with_token(self, made: Callable[[], Party], who: str, what: str, key: str) -> str:
         token = secrets.token_urlsafe(32)
-        changed = {**self._parties, party.key: replace(party, token_hash=token_hash(token))}
-        await self._keep(changed, who, what, party.key)
+
+        def changed() -> Mapping[str, Party]:
+            return {**self._parties, key: replace(made(), token_hash=token_hash(token))}
+
+        await self._change(changed, who, what, key)
         return token
 
-    async def _keep(self, parties: Mapping[str, Party], who: str, what: str, key: str) -> None:
-        text = _PARTIES.dump_json([parties[name] for name in sorted(parties)]).decode()
-        event = EventRecord(at=self.controller.clock.now(), who=who, what=what, subject=key)
+    async def _change(self, made: Callable[[], Mapping[str, Party]], who: str, what: str, key: str) -> None:
+        """Keeps what `made` makes of the parties as they are when its turn comes."""
 
         async def run() -> None:
-            async with self.controller.store.unit() as unit:
-                await unit.put_value(PARTIES_KEY, text)
-                await unit.add_event(event)
-            self._take(parties)
+            async with self._turn:
+                parties = made()
+                text = _PARTIES.dump_json([parties[name] for name in sorted(parties)]).decode()
+                event = EventRecord(at=self.controller.clock.now(), who=who, what=what, subject=key)
+                async with self.controller.store.unit() as unit:
+                    await unit.put_value(PARTIES_KEY, text)
+                    await unit.add_event(event)
+                self._take(parties)
 
         await self._on_loop(run())
 

@@ -9,7 +9,6 @@ the provider's own token and endpoints are neither asked for nor kept.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from controller.api.ocpi.models import CredentialsIn
 from controller.api.rate import RateLimiter
 from controller.charging_settings import ChargingSettings
 from controller.domain.charge_session import Cdr, make_cdr
+from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.time import SystemMachineClock
 from controller.runtime.roaming import Party, Roaming
 from controller.runtime.session_ports import SessionQuery
@@ -36,6 +36,7 @@ MODULES = ("locations", "sessions", "cdrs", "tariffs")
 LIMIT_MAX = 100
 """Objects on a page."""
 _SUCCESS, _CLIENT_ERROR, _INVALID, _UNKNOWN_LOCATION, _SERVER_ERROR = 1000, 2000, 2001, 2003, 3000
+_DIGITS_MAX = 10
 _MACHINE_CLOCK = SystemMachineClock()
 _VERSIONS = f"{PREFIX}/versions"
 _BASE = f"{PREFIX}/{objects.VERSION}"
@@ -88,7 +89,8 @@ def caller_of(request: Request, roaming: TheRoaming) -> Party:
     try:
         # The standard's own example has a line feed behind the token.
         token = base64.b64decode(encoded, validate=True).decode().strip()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # No Base64, no UTF-8, or not even ASCII.
         token = ""
     party = roaming.party_of(token) if scheme.lower() == "token" and token else None
     if party is None:
@@ -106,7 +108,7 @@ Caller = Annotated[Party, Depends(caller_of)]
 
 
 def registered(party: Caller) -> Party:
-    """Who has registered: the first token opens nothing else ."""
+    """Who has registered: the first token opens nothing else."""
     if not party.registered:
         raise OcpiError(401, _CLIENT_ERROR, "register first: this token is for the credentials module only")
     return party
@@ -135,7 +137,9 @@ def paging_of(request: Request) -> Paging:
 
     def count(name: str, usual: int, least: int) -> int:
         text = query.get(name, str(usual))
-        if not (text.isascii() and text.isdigit() and least <= int(text) < 2**31):
+        # 31 bits have ten digits; Python refuses to read thousands of them.
+        readable = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+        if not (readable and least <= int(text) < 2**31):
             raise OcpiError(200, _INVALID, f"{name} must be a whole number of at least {least}")
         return int(text)
 
@@ -288,7 +292,11 @@ async def _register(roaming: Roaming, party: Party, body: CredentialsIn) -> str:
     )
     if role is None:
         raise OcpiError(200, _INVALID, f"roles must have {party.key}, which was invited")
-    return await roaming.register(party, name=role.business_details.name)
+    try:
+        return await roaming.register(party, name=role.business_details.name)
+    except (ConflictError, NotFoundError) as error:
+        # Another request was faster: removed it, or has used the same token.
+        raise OcpiError(401, _CLIENT_ERROR, str(error)) from error
 
 
 def _credentials(request: Request, roaming: Roaming, token: str) -> Response:
@@ -359,7 +367,7 @@ def _reply(
     why: str = "",
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """The envelope ."""
+    """The envelope."""
     body: wire.Json = {"status_code": code, "timestamp": objects.instant(roaming.controller.clock.now())}
     if data is not None:
         body["data"] = data

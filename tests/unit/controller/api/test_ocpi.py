@@ -12,19 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter
 from starlette.routing import Mount
 
 from controller.api.app import create_app
 from controller.api.rate import RateLimiter
+from controller.bootstrap_roaming import who_may_charge
 from controller.config import Settings
 from controller.domain.charge_session import ChargeSession
+from controller.domain.charging_tokens import ChargingToken, TokenKind, handle_of
+from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId
 from controller.domain.telemetry import ConnectorReading, LinkReading, SignedReading
 from controller.domain.time import VirtualDomainClock
+from controller.runtime.charging_tokens import ChargingTokens, NewToken
+from controller.runtime.door import Principal
+from controller.runtime.ports import Role
 from controller.runtime.roaming import Roaming
-from controller.runtime.session_ports import SessionRecord
+from controller.runtime.session_ports import SessionQuery, SessionRecord
 from tests.support import ocpi
 from tests.support.charging import BEGAN, CARD, OPERATOR, TARIFF, finished
 from tests.support.fake_door import FakeDoor
@@ -165,10 +172,10 @@ async def test_a_token_can_be_renewed_and_given_up(tmp_path: Path) -> None:
 
 async def test_a_made_up_token_is_401_in_the_envelope(tmp_path: Path) -> None:
     """Whatever is wrong with it."""
-    wrong = ("", "Token", "Token !!", "Token bWFkZS11cA==", "Bearer bWFkZS11cA==", "Token /w==")
+    wrong = ("", "Token", "Token !!", "Token bWFkZS11cA==", "Bearer bWFkZS11cA==", "Token /w==", "Token é")
     async with provider(tmp_path) as tnm:
         for header in wrong:
-            headers = {"Authorization": header} if header else {}
+            headers = [(b"Authorization", header.encode("latin-1"))] if header else []
             answer = await tnm.client.get("http://test/ocpi/versions", headers=headers)
             assert (header, answer.status_code) == (header, 401)
             assert ocpi.Envelope.model_validate(answer.json()).status_code == 2000
@@ -261,6 +268,65 @@ async def test_a_provider_sees_its_customers_sessions_and_nobody_elses(tmp_path:
         assert (missing.status_code, missing.json()["status_code"]) == (200, 2001)
 
 
+async def test_a_token_of_the_sites_own_is_no_providers_whoever_told_it_first(tmp_path: Path) -> None:
+    """A resident's sessions stay here, and a lost card that its owner blocked does not charge as a guest."""
+    async with provider(tmp_path) as tnm:
+        controller, loop = tnm.roaming.controller, asyncio.get_running_loop()
+        tokens = ChargingTokens(controller, loop)
+        roaming = Roaming(controller, loop, is_own=tokens.owns)
+        tokens.is_strangers = roaming.accepts
+        await roaming.load()
+        await roaming.put_contracts("NL*TNM", {CARD: CONTRACT, OTHER_CARD: CONTRACT}, "operator")
+        may_charge = who_may_charge(tokens, roaming)
+        member = controller.site.members[0].id
+        who = Principal(role=Role.RESIDENT, member=member, label="owner")
+        with pytest.raises(ConflictError):
+            await tokens.register(NewToken(token=CARD, kind=TokenKind.CARD, label="mine"), member, who)
+        await keep(tnm, finished(), replace(finished(transaction="own"), token=OTHER_CARD))
+        (party,) = roaming.parties()
+        assert (await roaming.sessions(party, SessionQuery(), offset=0, limit=9)).total == 2
+        # Registered in an earlier run, when the site did not roam.
+        lost = ChargingToken(
+            token=OTHER_CARD,
+            handle=handle_of(OTHER_CARD),
+            member=member,
+            kind=TokenKind.CARD,
+            label="ring",
+            vehicle=None,
+            created_at=NOW,
+        )
+        tokens.book = replace(tokens.book, registered=(lost,))
+        assert may_charge(OTHER_CARD)
+        await tokens.set_blocked(lost.handle, blocked=True, member=None, who=who)
+        assert (may_charge(CARD), may_charge(OTHER_CARD)) == (True, False)
+        assert (await roaming.sessions(party, SessionQuery(), offset=0, limit=9)).total == 1
+        with pytest.raises(ConflictError):
+            await roaming.put_contracts("NL*TNM", {OTHER_CARD: CONTRACT}, "operator")
+
+
+async def test_what_two_operators_change_at_once_is_both_kept(tmp_path: Path) -> None:
+    """Nobody's providers are lost, no token gets two of them, and a first token registers once."""
+    async with provider(tmp_path) as tnm:
+        tokens = await asyncio.gather(
+            *(
+                tnm.roaming.invite(country_code="DE", party_id=name, name=name, who="operator")
+                for name in ("AAA", "BBB")
+            )
+        )
+        assert {party.key for party in tnm.roaming.parties()} == {"DE*AAA", "DE*BBB", "NL*TNM"}
+        told = [tnm.roaming.put_contracts(key, {OTHER_CARD: "X"}, "operator") for key in ("DE*AAA", "DE*BBB")]
+        ends = await asyncio.gather(*told, return_exceptions=True)
+        assert [type(end) for end in ends] == [type(None), ConflictError]
+        role = CREDENTIALS["roles"][0] | {"country_code": "DE", "party_id": "AAA"}
+        body = CREDENTIALS | {"roles": [role]}
+        answers = await asyncio.gather(
+            *(tnm.raw("POST", "2.2.1/credentials", body, tokens[0]) for _ in range(2))
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 401]
+        good = next(answer for answer in answers if answer.status_code == 200).json()["data"]["token"]
+        assert (await tnm.raw("GET", "2.2.1/locations", token=good)).status_code == 200
+
+
 async def test_a_record_adds_up_to_the_cent(tmp_path: Path) -> None:
     """10 kWh, a session and 15 minutes; the half hour of grace is a period to which no tariff belongs."""
     async with provider(tmp_path) as tnm:
@@ -333,7 +399,8 @@ async def test_who_pulls_without_end_is_told_to_wait(tmp_path: Path) -> None:
 async def test_a_parameter_that_cannot_be_read_is_2001(tmp_path: Path) -> None:
     """It has reached OCPI, so HTTP says 200."""
     async with provider(tmp_path) as tnm:
-        for query in ("limit=0", "limit=x", "offset=-1", "offset=99999999999", "date_to=yesterday"):
+        large = ("offset=99999999999", f"limit={'9' * 5000}")
+        for query in ("limit=0", "limit=x", "offset=-1", *large, "date_to=yesterday"):
             answer = await tnm.raw("GET", f"2.2.1/cdrs?{query}")
             assert (query, answer.status_code, answer.json()["status_code"]) == (query, 200, 2001)
 
