@@ -9,7 +9,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Body, Depends, Query
 from starlette.responses import Response
 
 from controller.api import wire
@@ -31,6 +31,8 @@ Supplier = Annotated[Principal, Depends(_supplier)]
 """The supplier, or its balance responsible party."""
 COSTS_MAX = 35_136
 """At most a leap year of quarter-hours at a time."""
+LocalDay = Annotated[date, Query(ge=date(1970, 1, 1), le=date(9999, 12, 30))]
+"""A day in Amsterdam; a part of the calendar's last one is none in UTC."""
 _TEXT = {"schema": {"type": "string"}}
 
 router = APIRouter(
@@ -54,7 +56,7 @@ class TableFormat(StrEnum):
 async def get_nominations(
     door: TheDoor,
     who: Supplier,
-    day: date,
+    day: LocalDay,
     kind: NominationKind = NominationKind.DAY_AHEAD,
     format: TableFormat = TableFormat.JSON,  # noqa: A002  # the name of the query's field
 ) -> Response:
@@ -82,7 +84,7 @@ async def get_nominations(
 async def get_imbalance(
     door: TheDoor,
     who: Supplier,
-    day: date,
+    day: LocalDay,
     format: TableFormat = TableFormat.JSON,  # noqa: A002  # the name of the query's field
 ) -> Response:
     """A local day by quarter-hour: the last announcement, what the meters say, and what you told it cost."""
@@ -120,6 +122,7 @@ async def put_imbalance_costs(
 ) -> Response:
     """Books it by who caused it, where the day is closed, else when it is; told again it is corrected."""
     starts = [each.interval_start_utc for each in body]
+    places = {start: i for i, start in reversed(list(enumerate(starts)))}
     problems = [
         Problem(place=f"[{i}].interval_start_utc", rule="must be the start of a quarter-hour")
         for i, start in enumerate(starts)
@@ -128,7 +131,7 @@ async def put_imbalance_costs(
     problems += [
         Problem(place=f"[{i}].interval_start_utc", rule=f"{utc_text(start)} is there more than once")
         for i, start in enumerate(starts)
-        if start in starts[:i]
+        if places[start] < i
     ]
     if problems:
         raise InputProblemsError("costs", problems)

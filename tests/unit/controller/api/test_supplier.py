@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from controller.domain.time import QUARTER, utc_text
@@ -78,6 +80,24 @@ async def test_wrong_costs_are_refused_and_nothing_is_kept(
     api = make_api()
     assert await put(api, *costs) == status
     assert api.door.imbalance_costs == {}
+
+
+async def test_a_mistake_in_a_years_costs_is_told_at_once() -> None:
+    """Whoever else asks meanwhile does not wait for it."""
+    year = [COST | {"interval_start_utc": utc_text(QUARTER_HOUR - i * QUARTER)} for i in range(35_135)]
+    api = make_api()
+    begun_s = time.process_time()
+    assert await put(api, *year, COST) == 422
+    assert time.process_time() - begun_s < 4.0
+    assert api.door.imbalance_costs == {}
+
+
+@pytest.mark.parametrize("route", ["nominations", "imbalance"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+async def test_a_day_beyond_the_calendar_is_refused(route: str, day: str) -> None:
+    """Its quarter-hours are no instants."""
+    answer = await make_api().call("GET", f"/api/supplier/{route}?day={day}", "supplier-token")
+    assert answer.status_code == 422
 
 
 async def test_what_the_auction_brings_in_a_year() -> None:
