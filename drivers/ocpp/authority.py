@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -67,13 +67,14 @@ class Authority:
             now: Machine time, UTC: certificates are checked by it.
 
         Raises:
-            SigningError: If the request is no request, its signature is wrong or its key is too weak.
+            SigningError: If the request is no request, its signature is wrong or its key is too weak, or if
+                no certificate can be made: our own has ended, or the identity is too long for one.
         """
         try:
             request = x509.load_pem_x509_csr(request_pem.encode())
             proven = request.is_signature_valid
             key = request.public_key()
-        except (ValueError, InvalidSignature) as error:
+        except (ValueError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise SigningError(f"it cannot be read: {error}") from error
         if not proven:
             raise SigningError("its signature is not by its own key")
@@ -84,8 +85,18 @@ class Authority:
                 pass
             case _:
                 raise SigningError("its key is too weak or of a kind that OCPP does not allow")
+        try:
+            certificate = self._certificate_for(key, identity, now)
+        except ValueError as error:
+            raise SigningError(f"no certificate can be made for it: {error}") from error
+        chain = (certificate, self._certificate)
+        return "".join(each.public_bytes(serialization.Encoding.PEM).decode() for each in chain)
+
+    def _certificate_for(
+        self, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, identity: str, now: datetime
+    ) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity)])
-        certificate = (
+        return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._certificate.subject)
@@ -102,5 +113,3 @@ class Authority:
             )
             .sign(self._key, hashes.SHA256())
         )
-        chain = (certificate, self._certificate)
-        return "".join(each.public_bytes(serialization.Encoding.PEM).decode() for each in chain)

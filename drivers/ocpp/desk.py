@@ -219,17 +219,17 @@ def _frame(text: str) -> tuple[int, str, Any] | None:
 
 
 def _names(value: Any, transaction: str) -> bool:
-    """Whether a transaction's id stands in a message, at any depth."""
-    match value:
-        case dict():
-            return any(
-                (key == "transactionId" and str(part) == transaction) or _names(part, transaction)
-                for key, part in value.items()
-            )
-        case list():
-            return any(_names(part, transaction) for part in value)
-        case _:
-            return False
+    """Whether a transaction's id stands in a message, at any depth: chargers may nest deeper than Python."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as found:
+                if "transactionId" in found and str(found["transactionId"]) == transaction:
+                    return True
+                waiting.extend(found.values())
+            case list() as parts:
+                waiting.extend(parts)
+    return False
 
 
 def _place(steps: Sequence[str | int]) -> str:

@@ -35,7 +35,7 @@ _SECRET_WORDS = ("uthorizationKey", "assword", "rivateKey", "reSharedKey", "vpn"
 _SECRET_VARIABLES = frozenset({"AuthorizationKey", "BasicAuthPassword", "SecurityKey"})
 _SECRET_FIELD = re.compile(r"password|private_?key|pre_?shared_?key", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(\w+://[^/\s\":@]*:)[^@\s\"]+@")
-_TOKEN = re.compile(r'("(?:idTag|parentIdTag|idToken)"\s*:\s*)"((?:[^"\\]|\\.)*)"')
+_TOKEN = re.compile(r'("(?:idTag|parentIdTag|idToken|additionalIdToken)"\s*:\s*)"((?:[^"\\]|\\.)*)"')
 """Who holds somebody's token can charge in their name: its end is enough to know it again."""
 HIDDEN = "***"
 
@@ -45,14 +45,14 @@ type _Entry = tuple[datetime, Direction, str]
 def redacted(text: str) -> str:
     """A frame without its secrets: passwords wherever they stand, tokens but for their end.
 
-    One that names a secret and is no JSON is hidden whole.
+    One that names a secret and is no JSON, or is nested too deeply to be looked through, is hidden whole.
     """
     if "dTag" in text or "dToken" in text:
         text = _TOKEN.sub(lambda found: f'{found[1]}"{masked(found[2])}"', text)
     if any(word in text for word in _SECRET_WORDS):
         try:
             text = orjson.dumps(_hidden(orjson.loads(text))).decode()
-        except orjson.JSONDecodeError:
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
             return HIDDEN
     return _URL_PASSWORD.sub(rf"\1{HIDDEN}@", text) if "@" in text else text
 

@@ -246,6 +246,9 @@ async def test_the_timeline_of_a_transaction_has_its_messages_with_their_answers
         status = {"timestamp": "2024-01-15T16:00:00Z", "evseId": 1, "connectorId": 1}
         status["connectorStatus"] = "Available"
         await exchange(charger, [2, "s", "StatusNotification", status])
+        # Nested deeper than Python goes by itself: it is refused, and nobody stumbles over it later.
+        await charger.send(f'[2,"deep","DataTransfer",{{"a":{"[" * 1000}{"]" * 1000}}}]')
+        assert orjson.loads(await charger.recv())[:2] == [4, "deep"]
         (facts,) = desk.facts()
         assert (facts.identity, facts.security_profile) == (CP, 0)
         assert [one.status for one in facts.station.connectors] == ["Available"]

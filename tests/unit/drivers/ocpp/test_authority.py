@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import base64
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -51,20 +52,41 @@ def forged_request() -> str:
     return forged.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def strange_request() -> str:
+    """A request with a key of a kind that nobody knows."""
+    pem = signing_request(ec.generate_private_key(ec.SECP256R1()), "cp-1")
+    der = x509.load_pem_x509_csr(pem.encode()).public_bytes(serialization.Encoding.DER)
+    # id-ecPublicKey (1.2.840.10045.2.1) becomes the number after the last one that is given out.
+    strange = der.replace(bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d0209"))
+    body = base64.encodebytes(strange).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n"
+
+
 @pytest.mark.parametrize(
     ("request_pem", "why"),
     [
         ("no request", "cannot be read"),
         (weak_request(), "too weak"),
         (forged_request(), "not by its own key"),
+        (strange_request(), "cannot be read"),
     ],
-    ids=["none", "weak", "forged"],
+    ids=["none", "weak", "forged", "strange"],
 )
 def test_what_is_not_signed(tmp_path: Path, request_pem: str, why: str) -> None:
     """Each with its reason."""
     files = TestAuthority(tmp_path)
     with pytest.raises(SigningError, match=why):
         Authority.read(files.certificate_file, files.key_file).sign(request_pem, "cp-1", NOW)
+
+
+def test_what_cannot_be_certified_is_said(tmp_path: Path) -> None:
+    """Our own certificate has ended, or the charger's name is longer than a certificate's may be."""
+    files = TestAuthority(tmp_path)
+    authority = Authority.read(files.certificate_file, files.key_file)
+    request = signing_request(ec.generate_private_key(ec.SECP256R1()), "cp-1")
+    for identity, now in (("cp-1", NOW + timedelta(days=40_000)), ("c" * 65, NOW)):
+        with pytest.raises(SigningError, match="no certificate can be made"):
+            authority.sign(request, identity, now)
 
 
 def test_an_authority_that_is_none_is_told_at_the_start(tmp_path: Path) -> None:

@@ -133,6 +133,20 @@ def _leaves(value: object) -> list[object]:
     return [value]
 
 
+@pytest.mark.parametrize("depth", [300, 1000])
+async def test_a_frame_that_is_nested_too_deeply_is_hidden_and_the_others_are_written(
+    tmp_path: Path, depth: int
+) -> None:
+    """Deeper than JSON is written, and than Python goes: no charger may end the writing for all of them."""
+    log = MessageLog(tmp_path)
+    log.add(CP, START, IN, f'[2,"x","DataTransfer",{{"password":"s3cret","a":{"[" * depth}{"]" * depth}}}]')
+    log.add(OTHER, START, IN, "[2]")
+    await log.flush()
+    for charger, text in ((CP, HIDDEN), (OTHER, "[2]")):
+        (found,) = await log.search(charger, since=START, until=START + DAY, limit=9)
+        assert found.text == text
+
+
 def test_a_password_in_an_address_and_a_broken_frame_are_hidden_too() -> None:
     """An upload to ftp://user:password@host; a frame that breaks off after naming a secret."""
     assert redacted('{"location":"ftp://me:s3cret@host/x"}') == f'{{"location":"ftp://me:{HIDDEN}@host/x"}}'
@@ -148,6 +162,7 @@ def test_a_password_in_an_address_and_a_broken_frame_are_hidden_too() -> None:
         '[2,"1","TransactionEvent",{"idToken":{"idToken": "04A1B2C3D4","type":"ISO14443"}}]',
         '[2,"1","SendLocalList",{"localAuthorizationList":[{"idTag":"04A1B2C3D4"},{"idTag":"04A1B2C3D4"}]}]',
         '[3,"1",{"idTagInfo":{"status":"Accepted","parentIdTag":"04A1B2C3D4"}}]',
+        '[2,"1","Authorize",{"idToken":{"additionalInfo":[{"additionalIdToken":"04A1B2C3D4","type":"x"}]}}]',
     ],
 )
 def test_a_token_shows_its_end_alone(frame: str) -> None:
