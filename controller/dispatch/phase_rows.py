@@ -159,7 +159,9 @@ def without_even_rows(inputs: DispatchInputs) -> tuple[DispatchInputs, PhaseRows
     """The problem with lower kW limits where these say all that rows would, and the rows that are left.
 
     Under a node where everything steered hangs evenly, the fullest phase is over its rating as soon as the
-    node's power passes `sum of the fixed load + 3 (rating - the fullest phase's fixed load)`.
+    node's power passes `sum of the fixed load + 3 (rating - the fullest phase's fixed load)`. Two things no
+    limit of a node can say, and there the row is left: that stores add nothing whatever sun is used (the
+    limit would have them make up for sun that is turned down), and that power must flow the other way.
 
     Returns:
         The problem without its phases, no limit of which is higher than before, and the other rows.
@@ -184,12 +186,14 @@ def without_even_rows(inputs: DispatchInputs) -> tuple[DispatchInputs, PhaseRows
         -1.0: [node.export_limit_kw for node in inputs.nodes],
     }
     left = np.ones(len(rows.node), dtype=np.bool_)
+    moves = rows.whole_sun & (rows.sun @ rows.available_kw != 0.0)
     for row, node in enumerate(rows.node):
         place, sign = inputs.node_index[node], float(rows.sign[row])
         if even[place]:
-            left[row] = False
             most = sign * fixed[place] + PHASES * (rows.limit_kw[row] - rows.fixed_kw[row])
-            limits[sign][place] = np.minimum(limits[sign][place], np.maximum(most, 0.0))
+            same = ~moves[row] & (most >= 0.0)
+            left[row] = not same.all()
+            limits[sign][place] = np.where(same, np.minimum(limits[sign][place], most), limits[sign][place])
     nodes = tuple(
         replace(node, import_limit_kw=limits[1.0][i], export_limit_kw=limits[-1.0][i])
         for i, node in enumerate(inputs.nodes)

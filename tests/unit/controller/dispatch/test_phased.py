@@ -186,6 +186,36 @@ def test_nobody_gives_back_for_homes_that_are_over_on_paper() -> None:
         assert max(plan.discharge_kw[inputs.stores[0].id]) == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("export_kw", [100.0, 5.0])
+def test_stores_neither_use_nor_replace_sun_that_homes_need_on_paper(
+    monkeypatch: pytest.MonkeyPatch, export_kw: float
+) -> None:
+    """Homes of unknown phase, 30 kW on 25, and 60 kW of sun in the second half, of which 5 may come out.
+
+    With all of it 30 kW flow up, and still no car charges on its strength; with 5 kW of it 25 kW flow down,
+    and no car gives back for that. At night no car charges. The last hour's homes are small.
+    """
+    monkeypatch.setattr("controller.dispatch.solve.EXACT_UP_TO", 0)
+    made = problem(
+        4,
+        [node("t", None, 400.0, 4), node("f", "t", 75.0, 4), node("h", "f", 60.0, 4, export_kw=export_kw)],
+        fixed=[load("homes", "f", [30.0, 30.0, 30.0, 3.0], 4)],
+        pv=[roof("sun", "h", [0.0, 60.0, 60.0, 0.0], 4)],
+        stores=[
+            store(f"car-{i}", "f", 4, final_min_kwh=31.0, wear_eur_per_kwh_discharged=0.5) for i in range(40)
+        ],
+        buy=0.3,
+        sell=0.15,
+    )
+    inputs = with_phases(made, {"homes": ON_ONE}, {"f": 25.0})
+    plan, exact = solve_quick(inputs), solve_exact(inputs)
+    assert plan.method == "structured"
+    assert check(inputs, plan) == []
+    assert sum(plan.charge_kw.values()) == pytest.approx([0.0, 0.0, 0.0, 40.0], abs=1e-3)
+    assert sum(plan.discharge_kw.values()) == pytest.approx([0.0] * 4, abs=1e-3)
+    assert plan.lower_bound_eur <= exact.cost_eur + 1e-6
+
+
 def test_sun_on_one_phase_is_turned_down_at_its_rating() -> None:
     """10 kW of sun on L1 of 6 kW, and a car on L2 that cannot help."""
     made = problem(
