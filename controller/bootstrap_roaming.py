@@ -9,9 +9,8 @@ from functools import partial
 
 from controller.bootstrap_charging import kept_running
 from controller.domain.charge_tariff import ChargeTariff
-from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
-from controller.runtime.charging import Charging
+from controller.runtime.charging import Charging, lets_charge
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
 from controller.runtime.roaming import Roaming
@@ -49,14 +48,6 @@ def who_may_charge(tokens: ChargingTokens, roaming: Roaming | None) -> Callable[
     if roaming is None:
         return tokens.accepts
     return lambda token: tokens.accepts(token) or roaming.accepts(token)
-
-
-def lets_charge(controller: Controller, charge_point: AssetId) -> bool:
-    """Whether a charger may charge now by the setpoint that it confirmed."""
-    confirmed = controller.steering.confirmed.get(charge_point)
-    if confirmed is None or confirmed.setpoint.valid_until < controller.clock.now():
-        return False
-    return confirmed.power_kw > 0.0
 
 
 async def run_roaming(

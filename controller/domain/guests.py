@@ -109,8 +109,15 @@ class Metered:
     """The socket's meter was read."""
 
     reading: RegisterReading
-    asks: bool | None = None
-    """Whether the car asks for power; None: nobody can say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The charger told whether the car asks for power."""
+
+    at: datetime
+    asks: bool
+    """True also of a car that waits for us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +144,7 @@ type Event = (
     | StartAnswered
     | Began
     | Metered
+    | Asked
     | Over
     | StopAsked
     | Captured
@@ -246,9 +254,9 @@ def after(session: GuestSession, event: Event, now: datetime) -> GuestSession:
             )
             return replace(session, stage=Stage.CHARGING, charge=charge, heard_at=now)
         case Metered() if session.stage is Stage.CHARGING and session.charge is not None:
-            charge = session.charge.with_registers(event.reading)
-            if event.asks is not None:
-                charge = charge.with_demand(event.reading.at, asks=event.asks)
+            return replace(session, charge=session.charge.with_registers(event.reading), heard_at=now)
+        case Asked() if session.stage is Stage.CHARGING and session.charge is not None:
+            charge = session.charge.with_demand(event.at, asks=event.asks)
             return replace(session, charge=charge, heard_at=now)
         case Over() if session.stage is Stage.CHARGING:
             return _over(session, event.at)
@@ -260,7 +268,7 @@ def after(session: GuestSession, event: Event, now: datetime) -> GuestSession:
             return replace(session, stage=Stage.LOST, why=Why.NOT_CAPTURED, ended_at=now)
         case Released() if session.stage is Stage.RELEASING:
             return replace(session, stage=Stage.RELEASED, ended_at=now)
-        case Began() | Metered() | Over() | Captured() | NotCaptured() | Released():
+        case Began() | Metered() | Asked() | Over() | Captured() | NotCaptured() | Released():
             return session
         case _:
             assert_never(event)
@@ -313,6 +321,9 @@ def _over(session: GuestSession, at: datetime) -> GuestSession:
     if session.charge is None:
         return _release(session, Why.NOTHING)
     record = make_cdr(session.charge.ended(at))
-    due = min(record.cost.total.cents, session.limit_cents) if isinstance(record, Cdr) else 0
+    due = 0
+    # Who got nothing pays nothing, also where each session has a price of its own.
+    if isinstance(record, Cdr) and record.energy_wh > 0:
+        due = min(record.cost.total.cents, session.limit_cents)
     ended = replace(session, charge=record.session, due_cents=due)
     return replace(ended, stage=Stage.CAPTURING) if due > 0 else _release(ended, Why.NOTHING)

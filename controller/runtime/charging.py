@@ -31,6 +31,7 @@ from controller.domain.telemetry import (
     TransactionReading,
 )
 from controller.domain.time import DomainClock
+from controller.runtime.core import Controller
 from controller.runtime.ports import Store
 from controller.runtime.session_ports import SessionRecord
 
@@ -44,6 +45,14 @@ LOST_END = "EndNeverTold"
 """Why a session ended of which another transaction at its socket is all that is known."""
 
 _LOG = structlog.get_logger(__name__)
+
+
+def lets_charge(controller: Controller, charge_point: AssetId) -> bool:
+    """Whether a charger may charge now by the setpoint that it confirmed."""
+    confirmed = controller.steering.confirmed.get(charge_point)
+    if confirmed is None or confirmed.setpoint.valid_until < controller.clock.now():
+        return False
+    return confirmed.power_kw > 0.0
 
 
 class Charging:
@@ -194,15 +203,19 @@ class Charging:
         changed, self._unsaved = self._unsaved, {}
         if not changed:
             return
-        now = self._clock.now()
+        now, kept = self._clock.now(), False
         try:
             async with self._store.unit() as unit:
                 await unit.put_charge_sessions(
                     SessionRecord(session=session, changed_at=now) for session in changed.values()
                 )
+            kept = True
         except WijkstroomError as error:
-            self._unsaved = changed | self._unsaved
             _LOG.warning("sessions not kept", why=str(error))
+        finally:
+            # Also where the writing is broken off because we stop: the last one writes it then.
+            if not kept:
+                self._unsaved = changed | self._unsaved
 
     async def forget(self) -> int:
         """Forgets sessions that are older than they are kept; gives how many."""

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from controller.domain.guests import (
     ADMITTED,
+    Asked,
     Began,
     Event,
     GuestSession,
@@ -31,6 +32,7 @@ from controller.domain.telemetry import (
     TransactionPhase,
     TransactionReading,
 )
+from controller.runtime.charging import lets_charge
 from controller.runtime.charging_ports import GuestRecord
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
@@ -111,7 +113,10 @@ class GuestSessions(OnLoop):
         if reading.transaction != session.transaction:
             return
         for register in reading.registers:
-            self._apply(session.id, Metered(reading=register, asks=reading.asks_power))
+            self._apply(session.id, Metered(reading=register))
+        if reading.asks_power is not None:
+            asks = reading.asks_power or not lets_charge(self.controller, session.charge_point)
+            self._apply(session.id, Asked(at=reading.at, asks=asks))
         if reading.phase is TransactionPhase.ENDED:
             self._apply(session.id, Over(at=reading.at))
 

@@ -16,6 +16,7 @@ from controller.domain.guests import (
     SILENT_MAX,
     START_WITHIN,
     Act,
+    Asked,
     Began,
     Event,
     GuestSession,
@@ -71,7 +72,11 @@ _events = st.one_of(
             at=st.integers(0, 600).map(lambda minute: BEGAN + minute * MINUTE),
             import_wh=st.integers(0, 200_000),
         ),
-        asks=st.sampled_from([None, True, False]),
+    ),
+    st.builds(
+        Asked,
+        at=st.integers(0, 600).map(lambda minute: BEGAN + minute * MINUTE),
+        asks=st.booleans(),
     ),
     st.builds(Over, at=st.integers(0, 600).map(lambda minute: BEGAN + minute * MINUTE)),
 )
@@ -225,6 +230,17 @@ def test_a_refused_start_is_let_go_and_one_without_an_answer_waits_for_the_car()
 def test_a_car_that_is_full_pays_for_keeping_the_socket_after_the_grace() -> None:
     """Half an hour is free; then EUR 0.0605 a minute."""
     began: list[Event] = [RESERVED, Began(transaction="tx-1", at=BEGAN), _meter(0, 0), _meter(60, 10_000)]
-    full = Metered(reading=RegisterReading(at=BEGAN + 60 * MINUTE, import_wh=10_000), asks=False)
+    full = Asked(at=BEGAN + 60 * MINUTE, asks=False)
     session = _run([*began, full, Over(at=BEGAN + 100 * MINUTE)])
     assert session.due_cents == 605
+    again = Asked(at=BEGAN + 99 * MINUTE, asks=True)
+    assert _run([*began, full, again, Over(at=BEGAN + 100 * MINUTE)]).due_cents == 545
+
+
+def test_whoever_got_nothing_pays_nothing() -> None:
+    """Neither the price of a session nor for the time: the page says so."""
+    began: list[Event] = [RESERVED, Began(transaction="tx-1", at=BEGAN), _meter(0, 1000)]
+    full: list[Event] = [Asked(at=BEGAN, asks=False), _meter(90, 1000)]
+    for more in ([], full):
+        ended = _run([*began, *more, Over(at=BEGAN + 100 * MINUTE)])
+        assert (ended.stage, ended.why, ended.due_cents) == (Stage.RELEASING, Why.NOTHING, 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -200,6 +202,35 @@ async def test_leaving_writes_down_what_is_left(store: SqlStore) -> None:
         charging.hear(start())
     async with book(store) as again:
         assert going(again).started_at == BEGAN
+
+
+async def test_a_writing_that_is_broken_off_is_made_good(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stops while a session's end is being written has it written by the last writing."""
+    charging, begun = book(store), asyncio.Event()
+    charging.hear(start())
+    session_id = going(charging).id
+    charging.hear(end(HOUR, 3000))
+
+    @asynccontextmanager
+    async def stuck() -> AsyncIterator[None]:
+        begun.set()
+        await asyncio.Event().wait()
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "unit", stuck)
+        writing = asyncio.create_task(charging.keep())
+        await begun.wait()
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+    await charging.keep()
+    async with store.unit() as unit:
+        record = await unit.charge_session(session_id)
+    assert record is not None
+    assert record.session.ended_at == BEGAN + HOUR
 
 
 async def test_old_sessions_are_forgotten(store: SqlStore) -> None:

@@ -19,6 +19,8 @@ from controller.domain.payments import (
     Reservation,
     Reserved,
 )
+from controller.domain.reasons import Reason, ReasonCode
+from controller.domain.setpoints import Setpoint
 from controller.domain.telemetry import (
     ConnectorReading,
     LinkReading,
@@ -31,6 +33,7 @@ from controller.domain.time import SystemMachineClock, VirtualDomainClock
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.guest_sessions import UNNAMED_MAX
 from controller.runtime.guests import Guests
+from controller.runtime.steering import Confirmed
 from tests.support.charging import TARIFF
 from tests.support.neighbourhood import START
 from tests.support.running import AUCTION, make_controller
@@ -107,6 +110,37 @@ class _Desk:
                 charge_point=POINT, at=self.clock.now(), plugged=plugged, token=token, transaction=transaction
             )
         )
+
+    def asks(self, *, asks: bool) -> None:
+        """The charger tells whether the car asks for power, as a status of OCPP 1.6 does."""
+        self.guests.hear(
+            TransactionReading(
+                charge_point=POINT,
+                at=self.clock.now(),
+                transaction="10",
+                phase=TransactionPhase.UPDATED,
+                asks_power=asks,
+            )
+        )
+
+    def lets(self, power_kw: float) -> None:
+        """The charger has confirmed a power."""
+        now = self.clock.now()
+        setpoint = Setpoint(
+            asset=POINT,
+            power_kw=power_kw,
+            valid_until=now + 60 * MINUTE,
+            safe_kw=0.0,
+            reason=Reason(code=ReasonCode.PLAN),
+        )
+        confirmed = self.guests.controller.steering.confirmed
+        confirmed[POINT] = Confirmed(setpoint=setpoint, power_kw=power_kw, at=now)
+
+    def idle(self) -> timedelta:
+        """How long the car has idled."""
+        charge = self.session().charge
+        assert charge is not None
+        return charge.idle(self.clock.now())
 
     def meter(self, import_wh: int) -> None:
         """The charger tells its register."""
@@ -215,6 +249,24 @@ async def test_an_end_that_is_told_late_carries_its_own_registers(tmp_path: Path
         assert ended.stage is Stage.CAPTURING
         assert ended.charge is not None
         assert (ended.charge.energy_wh, ended.charge.ended_at) == (3000, end)
+
+
+async def test_a_car_idles_from_when_it_asks_for_nothing_and_only_while_it_may_charge(
+    tmp_path: Path,
+) -> None:
+    """Also where the charger tells no register with it; some say it of a car that we paused ourselves."""
+    async with _desk(tmp_path) as desk:
+        desk.connector("10", token=desk.session().token)
+        desk.lets(0.0)
+        desk.asks(asks=False)
+        desk.clock.advance_to(START + 10 * MINUTE)
+        assert desk.idle() == 0 * MINUTE
+        desk.lets(11.0)
+        desk.asks(asks=False)
+        desk.clock.advance_to(START + 30 * MINUTE)
+        assert desk.idle() == 20 * MINUTE
+        desk.asks(asks=True)
+        assert desk.idle() == 0 * MINUTE
 
 
 async def test_a_car_that_leaves_ends_the_session(tmp_path: Path) -> None:
