@@ -32,11 +32,19 @@ class ChargingTokenIn(In):
 class MemberTokenIn(ChargingTokenIn):
     """The same for any member."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"token": "04A1B2C3D4E5F6", "kind": "card", "label": "key ring", "member": "home-7"}]
+        }
+    )
+
     member: str
 
 
 class BlockedIn(In):
     """Whether a token is blocked."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"blocked": True}]})
 
     blocked: bool
 

@@ -55,6 +55,24 @@ class BookingIn(In):
 class BookingsIn(In):
     """Several reservations, kept together or not at all."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "bookings": [
+                        {
+                            "id": "booking-2026-0117",
+                            "vehicle_id": "car-3",
+                            "from_utc": "2026-01-15T07:30:00Z",
+                            "to_utc": "2026-01-15T11:00:00Z",
+                            "energy_kwh": 9.5,
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
     bookings: Annotated[list[BookingIn], Field(min_length=1, max_length=BOOKINGS_MAX)]
     """Each id once."""
 

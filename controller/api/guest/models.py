@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from controller.api.models import In, Out
 from controller.guest_settings import LIMIT_CENTS_MAX
@@ -36,6 +36,8 @@ class GuestPointOut(Out):
 
 class GuestOpenIn(In):
     """A guest begins."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"limit_cents": 2500}]})
 
     limit_cents: Annotated[int, Field(gt=0, le=LIMIT_CENTS_MAX)]
     """One of those that are offered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from controller.api.models import In, Out
 
@@ -38,6 +38,10 @@ class CredentialsIn(BaseModel):
 class PartyIn(In):
     """A provider to invite."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"country_code": "NL", "party_id": "TNM", "name": "The New Motion"}]}
+    )
+
     country_code: Annotated[str, Field(pattern="^[A-Z]{2}$")]
     party_id: Annotated[str, Field(pattern="^[A-Z0-9]{3}$")]
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -64,6 +68,10 @@ class PartyOut(Out):
 
 class ContractIn(In):
     """A customer of a provider."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"token": "04A1B2C3D4E5F6", "contract_id": "NL-TNM-C12345678-X"}]}
+    )
 
     token: Annotated[str, Field(min_length=4, max_length=20)]
     """As a charger reads it."""
