@@ -2,36 +2,43 @@
 
 A charger that connects is asked what it can show. One of OCPP 2.1 that knows tariffs gets the posted one as
 the default of all its EVSEs, in place of any other; of one of 2.0.1 or 2.1 that shows costs the display
-follows the session, at most once a minute. The amounts are ours, with VAT: what is shown is what is paid.
-OCPP 1.6 has no such messages.
+follows the session, at most once a minute. What a session costs in the end stands in the answer to its last
+message. The amounts are ours, with VAT: what is shown is what is paid. OCPP 1.6 has no such messages.
+
+A charger that does not answer is left alone for a while, because a setpoint would have to wait behind each
+question.
 
 Source: OCPP 2.1 Part 2, block I (tariff and cost): SetDefaultTariff, GetTariffs, ClearTariffs, CostUpdated,
-and the component TariffCostCtrlr.
+`totalCost` of TransactionEventResponse, and the component TariffCostCtrlr.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
 import structlog
 
-from controller.domain.charge_session import ChargeSession
+from controller.domain.charge_session import Cdr, ChargeSession, make_cdr
 from controller.domain.charge_tariff import ChargeTariff, without_vat_nanoeur
 from controller.domain.errors import WijkstroomError
 from controller.domain.ids import AssetId
-from controller.domain.telemetry import LinkReading, Reading
+from controller.domain.telemetry import LinkReading, Reading, TransactionPhase, TransactionReading
 from controller.domain.time import DomainClock
 from controller.domain.units import NANOEUR_PER_EUR
-from drivers.ocpp.codec import Answer, Request
+from drivers.ocpp.codec import Answer, Received, Request
 from drivers.ocpp.endpoint import OcppEndpoint
-from drivers.ocpp.frames import Payload
+from drivers.ocpp.frames import Payload, with_field
 from drivers.ocpp.link import Link
 
 SETTLE_S = 90.0
 """After it connected a charger has more urgent things to do, machine time [s]."""
+AGAIN_S = 300.0
+"""A charger that did not answer is asked again after so long, machine time [s]."""
 LOOK_S = 5.0
 """Between two looks at who is to be told, machine time [s]."""
 COST_EVERY = timedelta(minutes=1)
@@ -46,6 +53,7 @@ _PPM_PER_PERCENT = 10_000
 _SECONDS_PER_MINUTE = 60
 _CENTS_PER_EUR = 100
 _ALL_EVSES = 0
+_MARK_LENGTH = 8
 _LOG = structlog.get_logger("drivers.ocpp")
 
 
@@ -70,6 +78,9 @@ def abilities(answer: Answer) -> frozenset[str]:
 def tariff_payload(tariff: ChargeTariff, texts: Mapping[str, str]) -> Payload:
     """A posted tariff as a TariffType: prices without VAT, and the rate of VAT beside them.
 
+    Its id has a piece of the hash of all that is in it behind ours: a charger tells ids alone of what it has,
+    and a price that was changed under the same id must not stay on its display.
+
     Args:
         tariff: What is posted.
         texts: It in words, by language.
@@ -80,7 +91,7 @@ def tariff_payload(tariff: ChargeTariff, texts: Mapping[str, str]) -> Payload:
         return without_vat_nanoeur(microeur * _NANOEUR_PER_MICROEUR, tariff.vat_ppm) / NANOEUR_PER_EUR
 
     found: Payload = {
-        "tariffId": tariff.id,
+        "tariffId": "",
         "currency": "EUR",
         "description": [
             {"format": "UTF8", "language": language, "content": text} for language, text in texts.items()
@@ -94,7 +105,8 @@ def tariff_payload(tariff: ChargeTariff, texts: Mapping[str, str]) -> Payload:
         grace_s = tariff.idle_grace_minutes * _SECONDS_PER_MINUTE
         after = {"priceMinute": bare(tariff.idle_microeur_per_minute), "conditions": {"minIdleTime": grace_s}}
         found["idleTime"] = {"prices": [after], "taxRates": taxes}
-    return found
+    mark = hashlib.sha256(orjson.dumps(found)).hexdigest()[:_MARK_LENGTH]
+    return found | {"tariffId": f"{tariff.id}-{mark}"}
 
 
 def cost_request(transaction: str, cents: int) -> Request:
@@ -141,6 +153,11 @@ class Displays:
         """The tariff that each charger was told."""
         self._sessions: dict[AssetId, ChargeSession] = {}
         self._shown: dict[AssetId, _Shown] = {}
+        self._over: dict[AssetId, tuple[str, int]] = {}
+        """The transaction that ended last at each charger, and what it costs [cents]."""
+        self._said: tuple[ChargeTariff, Payload] | None = None
+        """What is posted, and how it is said."""
+        endpoint.last_word = self.answer
 
     def hear(self, reading: Reading) -> None:
         """Notices chargers that come and go."""
@@ -155,8 +172,28 @@ class Displays:
         """A session began, went on or ended."""
         if session.ended_at is None:
             self._sessions[session.charge_point] = session
-        elif self._sessions.get(session.charge_point, session).id == session.id:
+            return
+        if self._sessions.get(session.charge_point, session).id == session.id:
             self._sessions.pop(session.charge_point, None)
+        cdr = make_cdr(session)
+        if isinstance(cdr, Cdr):
+            self._over[session.charge_point] = session.transaction, cdr.cost.total.cents
+
+    def answer(self, point: AssetId, received: Received) -> str | None:
+        """The answer to a message, once it was heard: at the end of a transaction with what it costs."""
+        if received.reply is None or point not in self._over:
+            return received.reply
+        transaction, cents = self._over[point]
+        session = self._endpoint.session_of(point)
+        if session is None or session.schemas == "v16":
+            return received.reply
+        for reading in received.readings:
+            match reading:
+                case TransactionReading(phase=TransactionPhase.ENDED, transaction=ended) if (
+                    ended == transaction
+                ):
+                    return with_field(received.reply, "totalCost", cents / _CENTS_PER_EUR)
+        return received.reply
 
     async def run(self) -> None:
         """Tells whoever has to be told, until it is cancelled."""
@@ -179,6 +216,8 @@ class Displays:
                     await self._tell(point, link)
                 except (WijkstroomError, TimeoutError) as error:
                     _LOG.info("display_waits", charge_point=point, why=str(error) or "timeout")
+                    if self._endpoint.link_of(point) is link:
+                        self._due[point] = asyncio.get_running_loop().time() + AGAIN_S
 
         async with asyncio.TaskGroup() as tasks:
             for point in [point for point, due in self._due.items() if due <= now]:
@@ -192,26 +231,33 @@ class Displays:
         if not can:
             self._due.pop(point, None)
             return
-        by_21 = TARIFF in can and link.session.schemas == "v21"
-        if by_21 and tariff is not None and self._posted.get(point) != tariff.id:
-            await self._post(point, link, tariff)
-            self._posted[point] = tariff.id
+        if TARIFF in can and link.session.schemas == "v21" and tariff is not None:
+            said = self._in_full(tariff)
+            if self._posted.get(point) != said["tariffId"]:
+                await self._post(point, link, said)
+                self._posted[point] = said["tariffId"]
         if COST in can:
             await self._show_cost(point, link)
 
-    async def _post(self, point: AssetId, link: Link, tariff: ChargeTariff) -> None:
+    def _in_full(self, tariff: ChargeTariff) -> Payload:
+        """A tariff as it is said; made once."""
+        if self._said is None or self._said[0] != tariff:
+            self._said = tariff, tariff_payload(tariff, self._describe(tariff))
+        return self._said[1]
+
+    async def _post(self, point: AssetId, link: Link, tariff: Payload) -> None:
         """Makes the posted tariff the charger's default; one that is there already stays."""
         found = await link.ask(Request(action="GetTariffs", payload={"evseId": _ALL_EVSES}))
-        standing = [
+        standing = {
             each["tariffId"]
             for each in found.payload.get("tariffAssignments", ())
             if each["tariffKind"] == "DefaultTariff"
-        ]
-        if standing == [tariff.id]:
+        }
+        if standing == {tariff["tariffId"]}:
             return
         if standing:
-            await link.ask(Request(action="ClearTariffs", payload={"tariffIds": standing}))
-        payload = {"evseId": _ALL_EVSES, "tariff": tariff_payload(tariff, self._describe(tariff))}
+            await link.ask(Request(action="ClearTariffs", payload={"tariffIds": sorted(standing)}))
+        payload = {"evseId": _ALL_EVSES, "tariff": tariff}
         answer = await link.ask(Request(action="SetDefaultTariff", payload=payload))
         status = answer.error or answer.payload.get("status")
         if status != "Accepted":

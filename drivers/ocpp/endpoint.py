@@ -143,6 +143,8 @@ class OcppEndpoint:
         """Frames in and out since the start."""
         self.malformed = 0
         """Frames that broke the protocol."""
+        self.last_word: Callable[[AssetId, Received], str | None] = lambda _, received: received.reply
+        """What is answered to a message, once everybody has heard what it brought."""
         self.notices: deque[Notice] = deque(maxlen=_KEPT)
         """What chargers did that was not by the book, the newest last."""
 
@@ -414,9 +416,10 @@ class OcppEndpoint:
                 health.heard_at = now
                 # Kept first, confirmed after: what a charger got an answer to, it never sends again.
                 self._take(link, received)
-                if received.reply is not None:
-                    self._sent(point, received.reply)
-                    await connection.send(received.reply)
+                reply = self.last_word(point, received)
+                if reply is not None:
+                    self._sent(point, reply)
+                    await connection.send(reply)
         except ConnectionClosed:
             return
 

@@ -201,6 +201,12 @@ def result_text(message_id: str, payload: Mapping[str, Any]) -> str:
     return orjson.dumps([_CALLRESULT, message_id, payload]).decode()
 
 
+def with_field(text: str, name: str, value: object) -> str:
+    """A CALLRESULT as text with one more field in its payload."""
+    kind, message_id, payload = orjson.loads(text)
+    return orjson.dumps([kind, message_id, {**payload, name: value}]).decode()
+
+
 def error_text(message_id: str, code: str, description: str) -> str:
     """A CALLERROR as text."""
     return orjson.dumps([CALLERROR, message_id, str(code), description[:_MAX_DESCRIPTION], {}]).decode()

@@ -17,7 +17,17 @@ from drivers.ocpp.schemas import PayloadError
 from sim.chargers.client import SimulatedCharger
 from sim.chargers.display import Display
 from tests.support.charging import TARIFF
-from tests.support.ocpp import START, TOKENS, FakeSocket, Street, charge_point, street, until
+from tests.support.ocpp import (
+    START,
+    TOKENS,
+    FakeSocket,
+    Street,
+    charge_point,
+    exchange,
+    raw_charger,
+    street,
+    until,
+)
 
 CP = AssetId("cp-1")
 MINUTE = timedelta(minutes=1)
@@ -80,8 +90,11 @@ async def test_the_posted_tariff_is_the_chargers_own() -> None:
         display: Display = (await _charging(place, "ocpp2.1")).core.display
         await board.tell()
         taxes = [{"type": "VAT", "tax": 21.0}]
+        assert display.tariff is not None
+        named = display.tariff["tariffId"]
+        assert named.startswith("posted-2024-")
         assert display.tariff == {
-            "tariffId": "posted-2024",
+            "tariffId": named,
             "currency": "EUR",
             "description": [
                 {"format": "UTF8", "language": "nl", "content": TEXTS["nl"]},
@@ -108,7 +121,7 @@ async def test_another_tariff_takes_the_place_of_the_first() -> None:
         board.tariff = LATER
         await board.tell()
         assert display.tariff is not None
-        assert display.tariff["tariffId"] == "posted-2025"
+        assert display.tariff["tariffId"].startswith("posted-2025-")
         assert "idleTime" not in display.tariff
 
 
@@ -132,6 +145,56 @@ async def test_the_display_follows_the_session(version: str) -> None:
         place.clock.advance_to(place.clock.now() + MINUTE)
         await board.tell()
         assert display.total_cost == 5.93
+
+
+async def test_a_price_that_changed_under_the_same_name_is_posted_anew() -> None:
+    """The site file was mended and we started anew; a charger tells the names alone of what it has."""
+    async with street(str(CP)) as place:
+        display = (await _charging(place, "ocpp2.1")).core.display
+        await _Board(place).tell()
+        await _Board(place, replace(TARIFF, energy_microeur_per_kwh=363_000)).tell()
+        assert display.tariff is not None
+        assert display.tariff["energy"]["prices"] == [{"priceKwh": 0.3}]
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_the_last_answer_of_a_transaction_has_what_it_cost(version: str) -> None:
+    """Taxes in it; the answers before have none, nor has that of a transaction that nobody can bill."""
+    async with street(str(CP)) as place, raw_charger(place, str(CP), subprotocol=version) as charger:
+        board = _Board(place)
+
+        async def told(transaction: str, kind: str) -> dict[str, object]:
+            event = {
+                "eventType": kind,
+                "timestamp": "2024-01-15T16:00:00Z",
+                "triggerReason": "Authorized",
+                "seqNo": 0,
+                "transactionInfo": {"transactionId": transaction},
+            }
+            answer = await exchange(charger, [2, f"{transaction}{kind}", "TransactionEvent", event])
+            assert answer[0] == 3
+            return dict(answer[2])
+
+        first, last = RegisterReading(at=START, import_wh=0), RegisterReading(at=START, import_wh=11_000)
+        begun = begin_session(charge_point=CP, transaction="A", at=START, tariff=TARIFF)
+        assert await told("A", "Started") == {}
+        board.displays.show(begun.with_registers(first).with_registers(last).ended(START))
+        assert await told("A", "Updated") == {}
+        assert await told("A", "Ended") == {"totalCost": 5.93}
+        await told("B", "Started")
+        board.displays.show(replace(begun, transaction="B").ended(START))
+        assert await told("B", "Ended") == {}
+
+
+async def test_a_charger_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    """Each question to it would keep a setpoint waiting for the whole of its time."""
+    async with street(str(CP), call_timeout_s=0.05, boot_grace_s=9.0) as place, raw_charger(place, str(CP)):
+        board = _Board(place)
+        await until(lambda: place.of(LinkReading))
+        await board.tell()
+        messages = place.endpoint.messages
+        await board.tell()
+        assert place.endpoint.messages == messages
 
 
 async def test_a_charger_without_a_display_is_left_alone() -> None:
@@ -159,7 +222,7 @@ async def test_a_tariff_of_one_transaction_and_its_refusals() -> None:
             answer = await ask("ChangeTransactionTariff", {"transactionId": transaction, "tariff": tariff})
             assert answer.payload["status"] == status
         (found,) = (await ask("GetTariffs", {"evseId": 0})).payload["tariffAssignments"]
-        assert (found["tariffId"], found["tariffKind"]) == ("posted-2025", "DriverTariff")
+        assert (found["tariffId"], found["tariffKind"]) == (tariff["tariffId"], "DriverTariff")
         (cleared,) = (await ask("ClearTariffs", {"tariffIds": ["none"]})).payload["clearTariffsResult"]
         assert cleared == {"tariffId": "none", "status": "NoTariff"}
         with pytest.raises(PayloadError):
