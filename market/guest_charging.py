@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from controller.domain.charge_tariff import without_vat_nanoeur
-from controller.domain.ids import MemberId
 from controller.domain.time import quarter_start
 from controller.domain.units import NANOEUR_PER_CENT
 from market.ledger import (
@@ -19,7 +18,6 @@ from market.ledger import (
     TAX_ACCOUNT,
     Posting,
     PostingReason,
-    member_account,
     posting,
 )
 
@@ -27,7 +25,7 @@ from market.ledger import (
 def guest_postings(
     session_id: str,
     *,
-    member: MemberId,
+    owner: str,
     paid_cents: int,
     fee_cents: int,
     vat_ppm: int,
@@ -38,7 +36,7 @@ def guest_postings(
 
     Args:
         session_id: What they are about.
-        member: Whose socket it was.
+        owner: The account of whose socket it was.
         paid_cents: What was captured, VAT included, above 0.
         fee_cents: What the provider keeps of it.
         vat_ppm: The rate of the VAT in it.
@@ -47,7 +45,6 @@ def guest_postings(
     """
     paid = paid_cents * NANOEUR_PER_CENT
     net = without_vat_nanoeur(paid, vat_ppm)
-    owner = member_account(member)
     moves = [
         (PAYMENTS_ACCOUNT, GUEST_ACCOUNT, paid, PostingReason.GUEST_PAYMENT),
         (GUEST_ACCOUNT, owner, net, PostingReason.GUEST_CHARGING),

@@ -170,7 +170,7 @@ class GuestSession:
     payment: str = ""
     """The provider's name for the reservation."""
     return_url: str = ""
-    """The guest's own page, for the way back from the provider's; empty once that is over."""
+    """The guest's own page, for the way back from the provider's; empty once the provider knows it."""
     checkout_url: str = ""
     """Where the guest has to agree, while PAYING."""
     start_by: datetime | None = None
@@ -282,7 +282,7 @@ def _reservation(session: GuestSession, event: Reserved | MustPay | Declined, no
             declined = replace(session, stage=Stage.DECLINED, why=Why.DECLINED, ended_at=now)
             return _without_links(declined)
         case MustPay(payment=payment, checkout_url=url):
-            asked = replace(session, payment=payment, checkout_url=url, stage=Stage.PAYING)
+            asked = replace(session, payment=payment, checkout_url=url, return_url="", stage=Stage.PAYING)
             return _release(asked, Why.STOPPED) if session.stop_asked else asked
         case Reserved(payment=payment):
             known = _without_links(replace(session, payment=payment))

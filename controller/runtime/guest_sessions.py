@@ -167,16 +167,16 @@ class GuestSessions(OnLoop):
         return [one for one in self._open.values() if one.charge_point == point and one.stage in ADMITTED]
 
     def _held_by_another(self, session: GuestSession) -> bool:
-        return any(one.id != session.id for one in self._at(session.charge_point))
+        """Whether the socket of a session that has not started is somebody else's by now."""
+        point = session.charge_point
+        return self._runs_at(point) or any(one.id != session.id for one in self._at(point))
+
+    def _runs_at(self, point: AssetId) -> bool:
+        connector = self.controller.state.connectors.get(point)
+        return connector is not None and connector.plugged and connector.transaction is not None
 
     def _record(self, session: GuestSession) -> GuestRecord:
-        return GuestRecord(
-            session_id=session.id,
-            secret_hash=self._secret_hashes[session.id],
-            charge_point=session.charge_point,
-            ended_at=session.ended_at,
-            content=SESSION.dump_json(session).decode(),
-        )
+        return record_of(session, self._secret_hashes[session.id])
 
     async def _save(self, key: str) -> None:
         session = self._open[key]
@@ -184,3 +184,14 @@ class GuestSessions(OnLoop):
             await unit.put_guest(self._record(session))
         # What came in between is kept the next time.
         self._steps[key].unsaved = self._open[key] is not session
+
+
+def record_of(session: GuestSession, secret_hash: str) -> GuestRecord:
+    """A session as it is kept."""
+    return GuestRecord(
+        session_id=session.id,
+        secret_hash=secret_hash,
+        charge_point=session.charge_point,
+        ended_at=session.ended_at,
+        content=SESSION.dump_json(session).decode(),
+    )

@@ -49,11 +49,11 @@ from controller.domain.time import MachineClock
 from controller.guest_settings import GuestSettings
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
-from controller.runtime.guest_sessions import SESSION, UNNAMED_MAX, GuestSessions, Step
+from controller.runtime.guest_sessions import SESSION, UNNAMED_MAX, GuestSessions, Step, record_of
 from controller.runtime.ports import EventRecord
 from controller.runtime.tokens import token_hash
 from market.guest_charging import guest_postings
-from market.ledger import Posting
+from market.ledger import COMMUNITY_ACCOUNT, Posting, member_account
 
 LOOK_EVERY_S = 1.0
 """How often sessions are looked at when nothing happens, machine time [s]."""
@@ -141,7 +141,8 @@ class Guests(GuestSessions):
             page_url: The address of the guest's own page, with `{secret}` where the secret belongs.
 
         Returns:
-            The session, and the secret that opens it; the store has its hash alone.
+            The session, and the secret that opens it; the store has its hash, and the way back with it until
+            the provider has answered.
 
         Raises:
             NotFoundError: If there is no such socket, or nothing is posted at it.
@@ -170,10 +171,11 @@ class Guests(GuestSessions):
                 opened_at=self.controller.clock.now(),
                 return_url=page_url.replace("{secret}", secret),
             )
-            self._secret_hashes[session.id] = token_hash(secret)
+            secret_hash = token_hash(secret)
             # Kept before the provider hears of it: what it reserves is never forgotten.
             async with self.controller.store.unit() as unit:
-                await unit.put_guest(self._record(session))
+                await unit.put_guest(record_of(session, secret_hash))
+            self._secret_hashes[session.id] = secret_hash
             self._open[session.id], self._steps[session.id] = session, Step()
             self._wake.set()
             return session, secret
@@ -273,8 +275,9 @@ class Guests(GuestSessions):
         if isinstance(event, Captured | NotCaptured):
             await self._book(key, event)
         elif isinstance(event, Reserved) and self._held_by_another(session):
+            # The charger is not asked: the transaction that it names would count as this guest's.
             self._apply(key, event)
-            self._apply(key, StartAnswered(why_not="somebody else paid first"))
+            self._apply(key, StartAnswered(why_not="somebody else charges there, or paid first"))
         else:
             self._apply(key, event)
         if self._open[key].stage is Stage.PAYING:
@@ -321,9 +324,11 @@ class Guests(GuestSessions):
 
     def _postings(self, paid: GuestSession, now: datetime) -> list[Posting]:
         ended_at = None if paid.charge is None else paid.charge.ended_at
+        point = self.controller.site.charge_point_by_id.get(paid.charge_point)
         return guest_postings(
             paid.id,
-            member=self.controller.site.charge_point_by_id[paid.charge_point].member,
+            # The cooperative's, where the site file has lost the socket since.
+            owner=COMMUNITY_ACCOUNT if point is None else member_account(point.member),
             paid_cents=paid.due_cents,
             fee_cents=paid.fee_cents,
             vat_ppm=paid.tariff.vat_ppm,
@@ -374,12 +379,11 @@ class Guests(GuestSessions):
             raise NotFoundError(f"guests cannot charge at {charge_point!r}")
         state = self.controller.state
         connector, link = state.connectors.get(charge_point), state.links.get(charge_point)
-        running = connector is not None and connector.plugged and connector.transaction is not None
         return GuestPoint(
             point=point,
             tariff=tariff,
             plugged=None if connector is None else connector.plugged,
-            taken=running or bool(self._at(charge_point)),
+            taken=self._runs_at(charge_point) or bool(self._at(charge_point)),
             reachable=link is not None and link.up,
             expected_kw=self._expected_kw(point, now),
         )

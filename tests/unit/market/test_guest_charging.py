@@ -7,7 +7,6 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.ids import MemberId
 from controller.domain.units import NANOEUR_PER_CENT
 from market.guest_charging import guest_postings
 from market.ledger import (
@@ -26,7 +25,7 @@ from tests.support.charging import BEGAN
 def _booked(paid_cents: int, fee_cents: int, vat_ppm: int) -> list[Posting]:
     return guest_postings(
         "s-1",
-        member=MemberId("coop"),
+        owner="member:coop",
         paid_cents=paid_cents,
         fee_cents=fee_cents,
         vat_ppm=vat_ppm,

@@ -200,6 +200,7 @@ def test_without_a_known_meter_nothing_is_paid() -> None:
 def test_what_nobody_finishes_in_time_is_let_go() -> None:
     """On the provider's page, before a car comes, and when a charger is never heard again."""
     paying = _run([MustPay(payment="pay-1", checkout_url="https://bank.example/1")])
+    assert not paying.return_url
     late = passed(paying, BEGAN + PAY_WITHIN)
     assert (late.stage, late.why) == (Stage.RELEASING, Why.NOT_PAID)
     starting = _run([RESERVED, StartAnswered(why_not="")])

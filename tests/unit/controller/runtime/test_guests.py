@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.charging_settings import ChargingSettings
-from controller.domain.guests import GuestSession, Stage
+from controller.domain.guests import GuestSession, Stage, StopAsked, Why
 from controller.domain.ids import AssetId
 from controller.domain.payments import (
     Captured,
@@ -276,3 +276,40 @@ async def test_a_car_that_leaves_ends_the_session(tmp_path: Path) -> None:
         desk.connector(None, plugged=False)
         # Without a meter nobody can say what was charged: nothing is paid.
         assert desk.session().stage is Stage.RELEASING
+
+
+async def test_who_came_first_while_the_guest_paid_keeps_the_socket(tmp_path: Path) -> None:
+    """Also where the charger does not name them, after a restart: the guest must not pay for their car."""
+    async with _desk(tmp_path) as desk:
+        desk.guests._apply(desk.session().id, StopAsked())
+        await desk.forward()
+        assert not desk.guests._open
+        await desk.guests.open(POINT, 2500, page_url="http://x/{secret}")
+        controller, key = desk.guests.controller, desk.session().id
+        nameless = ConnectorReading(charge_point=POINT, at=desk.clock.now(), plugged=True, transaction="7")
+        controller.receive(nameless)
+        controller.hear()
+        await desk.guests._advance(key)
+        desk.guests.hear(nameless)
+        assert (desk.session().stage, desk.session().why) == (Stage.RELEASING, Why.REFUSED)
+        assert desk.chargers.asked == [f"start {POINT}"]
+
+
+async def test_what_is_due_at_a_socket_that_the_site_file_has_lost_is_the_cooperatives(
+    tmp_path: Path,
+) -> None:
+    """Nobody else's session waits for it."""
+    async with _desk(tmp_path) as desk:
+        desk.meter(0)
+        desk.connector("10", token=desk.session().token)
+        desk.clock.advance_to(START + 30 * MINUTE)
+        desk.meter(5000)
+        desk.connector(None, plugged=False)
+        controller = desk.guests.controller
+        left = tuple(point for point in controller.site.charge_points if point.id != POINT)
+        controller.site = replace(controller.site, charge_points=left)
+        await desk.forward()
+        assert not desk.guests._open
+        async with controller.store.unit() as unit:
+            balances = await unit.balances()
+        assert -balances["community"] - balances["tax"] == 3_030_000_000
