@@ -94,7 +94,7 @@ async def test_an_order_is_traded_settled_and_proven_by_its_owner(tmp_path: Path
             path = f"/api/resident/postings/{mine[0]['posting_id']}/proof"
             early = await get("home", path)
             assert early.status_code == 409
-            assert "ask again after" in early.json()["detail"]
+            assert "vraag het opnieuw na 2024-01-16" in early.json()["detail"]
             clock.advance_to(MIDNIGHT + DAY + SEAL_AFTER)
             await trading.sealing.seal_due()
             key = (await get("home", "/api/ledger/head")).json()["public_key"]
