@@ -42,6 +42,8 @@ class OcppDesk:
     def __init__(self, endpoint: OcppEndpoint, charge_points: Sequence[AssetId]) -> None:
         """Needs the endpoint and the charge points in the site's order."""
         self._endpoint, self._points = endpoint, tuple(charge_points)
+        self._climbing: set[AssetId] = set()
+        """Those whose security profile is being raised: two climbs would take each other's steps."""
 
     async def command(
         self, charge_point: AssetId, action: str, payload: Mapping[str, Any], *, confirm: bool
@@ -167,7 +169,13 @@ class OcppDesk:
     ) -> SecurityRaise:
         """Raises a charger's security profile; see `ChargerTools.raise_security`."""
         self._known(charge_point)
-        return await Raising(self._endpoint, charge_point, url=url, interface=interface).to(profile)
+        if charge_point in self._climbing:
+            raise ConflictError(f"{charge_point} is being raised already")
+        self._climbing.add(charge_point)
+        try:
+            return await Raising(self._endpoint, charge_point, url=url, interface=interface).to(profile)
+        finally:
+            self._climbing.discard(charge_point)
 
     async def rotate_password(self, charge_point: AssetId) -> None:
         """Gives a charger a new password; see `ChargerTools.rotate_password`."""

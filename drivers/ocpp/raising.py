@@ -4,7 +4,7 @@ To 1 it needs a password, to 2 the root that our certificate stands on, to 3 a c
 what it has taken is built upon: after each step up it starts anew and has to come back on the new way before
 the next one begins. Where it does not, the gate still lets it in on the way that it used before, and the
 answer says at which step the climb ended. Nothing is tried while a car charges, because the charger is
-started anew.
+started anew; one that comes between two steps ends the climb there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.endpoint import OcppEndpoint
 from drivers.ocpp.gate import PATH, new_password
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
+from drivers.ocpp.schemas import PayloadError
 from drivers.ocpp.v16.security import Words16
 from drivers.ocpp.v21.security import Words2
 from drivers.ocpp.ways import Way
@@ -146,6 +147,7 @@ class Raising:
 
     async def _climb(self, profile: int) -> None:
         link = self._link(f"before profile {profile}")
+        self._needs_no_car(link)
         words = _WORDS[link.session.schemas]
         if profile == 1:
             await self._give_password(link)
@@ -206,6 +208,7 @@ class Raising:
         """Starts it anew, unless it went by itself when it took the profile (whitepaper, A05)."""
         if self._endpoint.link_of(self._point) is not link:
             return
+        self._needs_no_car(link)
         try:
             answer = await link.ask(words.restart())
         except (LinkLostError, NotSentError, TimeoutError):
@@ -241,6 +244,12 @@ class Raising:
             raise _StoppedError(f"the connection went {when}")
         return link
 
+    @staticmethod
+    def _needs_no_car(link: Link) -> None:
+        """The steps take minutes, and 1.6 ends a transaction when it starts anew."""
+        if link.session.open_transaction is not None:
+            raise _StoppedError("a car has begun to charge: try again once it has gone")
+
     async def _take(self, link: Link, words: Words, request: Request, what: str) -> None:
         """Asks for something that has to be taken."""
         answer = await self._ask(link, request, what)
@@ -253,5 +262,5 @@ class Raising:
             return await link.ask(request)
         except TimeoutError as error:
             raise _StoppedError(f"no answer about {what}") from error
-        except (NotSentError, LinkLostError) as error:
+        except (NotSentError, LinkLostError, PayloadError) as error:
             raise _StoppedError(f"{what}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -112,6 +113,41 @@ async def test_a_charger_that_refuses_stops_the_climb_before_it_starts_anew(
         raised = await Raising(place.endpoint, CP).to(2)
         assert raised.stopped.startswith("it did not take the root of our certificate")
         assert (raised.reached, raised.steps, charger.connections) == (1, (), 1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_a_version_has_no_room_for_stops_the_climb(tmp_path: Path, version: str) -> None:
+    """A root that is longer than its field: nothing is sent, and the answer says so."""
+    async with secured(tmp_path) as place:
+        charger = on(place, version)
+        await place.ready(charger)
+        if place.endpoint.tls is None:
+            raise AssertionError
+        place.endpoint.tls = Tls(port=0, context=place.endpoint.tls.context, root_pem="x" * 20_000)
+        raised = await Raising(place.endpoint, CP).to(2)
+        assert raised.stopped.startswith("the root of our certificate: ")
+        assert (raised.reached, raised.steps) == (1, ())
+
+
+async def test_a_car_that_comes_between_two_steps_charges_on(tmp_path: Path) -> None:
+    """1.6 would end its transaction; meanwhile a second climb is refused."""
+    async with secured(tmp_path) as place:
+        socket = FakeSocket()
+        secure_url = f"wss://127.0.0.1:{place.endpoint.tls_port}/ocpp"
+        charger = place.charger(socket, version="ocpp1.6", password=PASSWORD, secure_url=secure_url)
+        await place.ready(charger)
+        desk = OcppDesk(place.endpoint, [CP])
+        climb = asyncio.create_task(desk.raise_security(CP, 3, url="", interface="Wired0"))
+        await asyncio.sleep(0)
+        with pytest.raises(ConflictError, match="is being raised already"):
+            await desk.raise_security(CP, 2, url="", interface="Wired0")
+        await until(lambda: place.endpoint.gate.known(CP).profile == 2)
+        socket.token = "NL-WST-C00000001"  # noqa: S105  # a car's name
+        place.advance(10.0, charger)
+        raised = await climb
+        assert raised.stopped.startswith("a car has begun to charge")
+        assert raised.reached == 2
+        assert charger.core.transaction is not None
 
 
 async def test_a_charger_that_stays_away_is_told_of(tmp_path: Path) -> None:
