@@ -40,6 +40,8 @@ from controller.runtime.on_loop import OnLoop
 
 UNNAMED_MAX = timedelta(minutes=10)
 """A charger that does not name the transaction for so long has ended it."""
+LAST_WORD = timedelta(minutes=2)
+"""So long a charger whose car has left may take to tell the end with its last register."""
 SESSION: TypeAdapter[GuestSession] = TypeAdapter(GuestSession)
 """How a session is written down."""
 
@@ -52,6 +54,8 @@ class Step:
     not_before_s: float = 0.0
     unnamed_since: datetime | None = None
     """Since when a charger with a car on it names no transaction, though one should run."""
+    left_at: datetime | None = None
+    """When the car left, while the charger's last word is waited for."""
     unsaved: bool = False
 
 
@@ -128,9 +132,12 @@ class GuestSessions(OnLoop):
             if transaction is not None and (reading.token or session.token).upper() == session.token:
                 self._began(session, transaction, reading.at)
         elif transaction == session.transaction:
-            step.unnamed_since = None
-        elif not reading.plugged or transaction is not None:
-            self._apply(session.id, Over(at=reading.at))
+            step.unnamed_since = step.left_at = None
+        elif transaction is not None:
+            self._apply(session.id, Over(at=step.left_at or reading.at))
+        elif not reading.plugged:
+            # Some chargers tell that the socket is free before they tell the end with its register.
+            step.left_at = step.left_at or reading.at
         else:
             step.unnamed_since = step.unnamed_since or self.controller.clock.now()
 

@@ -49,7 +49,7 @@ from controller.domain.time import MachineClock
 from controller.guest_settings import GuestSettings
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
-from controller.runtime.guest_sessions import SESSION, UNNAMED_MAX, GuestSessions, Step, record_of
+from controller.runtime.guest_sessions import LAST_WORD, SESSION, UNNAMED_MAX, GuestSessions, Step, record_of
 from controller.runtime.ports import EventRecord
 from controller.runtime.tokens import token_hash
 from market.guest_charging import guest_postings
@@ -253,6 +253,8 @@ class Guests(GuestSessions):
     def _look(self, key: str, step: Step) -> None:
         """Lets time pass for a session."""
         now, session = self.controller.clock.now(), self._open[key]
+        if step.left_at is not None and now >= step.left_at + LAST_WORD:
+            self._apply(key, Over(at=step.left_at))
         if step.unnamed_since is not None and now >= step.unnamed_since + UNNAMED_MAX:
             step.unnamed_since = None
             self._apply(key, Over(at=session.heard_at or now))

@@ -31,7 +31,7 @@ from controller.domain.telemetry import (
 )
 from controller.domain.time import SystemMachineClock, VirtualDomainClock
 from controller.runtime.charging_tokens import ChargingTokens
-from controller.runtime.guest_sessions import UNNAMED_MAX
+from controller.runtime.guest_sessions import LAST_WORD, UNNAMED_MAX
 from controller.runtime.guests import Guests
 from controller.runtime.steering import Confirmed
 from tests.support.charging import TARIFF
@@ -270,12 +270,43 @@ async def test_a_car_idles_from_when_it_asks_for_nothing_and_only_while_it_may_c
 
 
 async def test_a_car_that_leaves_ends_the_session(tmp_path: Path) -> None:
-    """Unplugged, or somebody else's transaction: the guest is gone."""
+    """Unplugged, and the charger says no more; or somebody else's transaction: the guest is gone."""
     async with _desk(tmp_path) as desk:
         desk.connector("10", token=desk.session().token)
         desk.connector(None, plugged=False)
+        key = desk.session().id
+        desk.guests._look(key, desk.guests._steps[key])
+        assert desk.session().stage is Stage.CHARGING
+        desk.clock.advance_to(START + LAST_WORD)
+        desk.guests._look(key, desk.guests._steps[key])
         # Without a meter nobody can say what was charged: nothing is paid.
         assert desk.session().stage is Stage.RELEASING
+
+
+async def test_a_socket_that_is_told_free_before_the_end_keeps_its_last_register(tmp_path: Path) -> None:
+    """The two messages come in either order; what was charged since the last sample is paid."""
+    async with _desk(tmp_path) as desk:
+        desk.meter(0)
+        desk.connector("10", token=desk.session().token)
+        desk.clock.advance_to(START + 30 * MINUTE)
+        desk.meter(5000)
+        end = START + 31 * MINUTE
+        desk.clock.advance_to(end)
+        desk.connector(None, plugged=False)
+        await desk.forward()
+        desk.guests._provider.silent = True  # type: ignore[attr-defined]  # the fake one
+        desk.guests.hear(
+            TransactionReading(
+                charge_point=POINT,
+                at=end,
+                transaction="10",
+                phase=TransactionPhase.ENDED,
+                registers=(RegisterReading(at=end, import_wh=5180),),
+            )
+        )
+        charge = desk.session().charge
+        assert charge is not None
+        assert (desk.session().stage, charge.energy_wh, charge.ended_at) == (Stage.CAPTURING, 5180, end)
 
 
 async def test_who_came_first_while_the_guest_paid_keeps_the_socket(tmp_path: Path) -> None:
@@ -304,7 +335,7 @@ async def test_what_is_due_at_a_socket_that_the_site_file_has_lost_is_the_cooper
         desk.connector("10", token=desk.session().token)
         desk.clock.advance_to(START + 30 * MINUTE)
         desk.meter(5000)
-        desk.connector(None, plugged=False)
+        desk.connector("11")
         controller = desk.guests.controller
         left = tuple(point for point in controller.site.charge_points if point.id != POINT)
         controller.site = replace(controller.site, charge_points=left)
