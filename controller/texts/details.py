@@ -129,11 +129,22 @@ DETAILS = (
     mark("it did not take {what}: {why}"),
     mark("it took no certificate of its own; its notices may say why"),
     mark("it has not come back for {seconds} s; it is let in with profile {profile} or higher"),
+    mark("{charger} is being raised already"),
+    mark("a car has begun to charge: try again once it has gone"),
+    mark("{party} is registered: remove it first"),
+    mark("there is no provider {party}"),
+    mark("{count} of the tokens belong to another provider"),
+    mark("{count} of the tokens belong to members or cars of this site"),
+    mark("the token of {party} has ended"),
+    mark("this site does not roam: {setting} is missing"),
     mark("is in the list more than once"),
     mark("is there more than once"),
     mark("no answer about {what}"),
 )
 """The forms of the sentences that residents, guests and operators may meet."""
+LENGTH_MAX = 500
+"""Longer sentences stay as they are: somebody has put a text of their own into one, and forms with several
+figures would look at it for seconds."""
 _FIGURE = re.compile(r"\\\{(\w+)\\\}")
 """A figure's place in a form that was escaped."""
 _PLACED = re.compile(r"(?P<place>[\w.\[\]]+): (?P<rule>.+?)(?: \((?P<way_out>.+)\))?", re.DOTALL)
@@ -152,6 +163,8 @@ def _forms() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 def in_words(sentence: str, words: Translator) -> str:
     """A sentence of an error in the reader's language; a problem on one line keeps its place."""
+    if len(sentence) > LENGTH_MAX:
+        return sentence
     known = _known(sentence, words)
     if known is not None:
         return known
@@ -170,6 +183,8 @@ def problem_in_words(problem: Problem, words: Translator) -> Problem:
 
 def _known(sentence: str, words: Translator) -> str | None:
     """A sentence of a known form in the reader's language; None: no form fits it."""
+    if len(sentence) > LENGTH_MAX:
+        return None
     for form, pattern in _forms():
         found = pattern.fullmatch(sentence)
         if found is not None:

@@ -52,7 +52,7 @@ def _cells(message: LoggedMessage, asked: Mapping[str, str], words: Translator) 
     frame = _frame(message.text)
     title = words.say("not readable") if frame is None else _title(frame, asked, words)
     gist = "" if frame is None else " · ".join(_gist(frame))
-    whole = message.text if frame is None else json.dumps(frame, indent=2, ensure_ascii=False)
+    whole = message.text if frame is None else _written(frame)
     local = message.at.astimezone(AMSTERDAM)
     shown = f"<b>{text(title)}</b> <small>{text(gist)}</small>"
     return [
@@ -64,7 +64,15 @@ def _cells(message: LoggedMessage, asked: Mapping[str, str], words: Translator) 
 
 def json_html(value: object) -> str:
     """A value as indented JSON."""
-    return f"<pre>{text(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
+    return f"<pre>{text(_written(value))}</pre>"
+
+
+def _written(value: object) -> str:
+    """A value as indented JSON; one that is nested deeper than Python writes, as a word."""
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except RecursionError:
+        return "[…]"
 
 
 def _actions(messages: Sequence[LoggedMessage]) -> dict[str, str]:
@@ -81,7 +89,7 @@ def _frame(written: str) -> list[Any] | None:
     """A frame as JSON; None where it is none."""
     try:
         frame = json.loads(written)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return frame if isinstance(frame, list) and len(frame) > 1 else None
 

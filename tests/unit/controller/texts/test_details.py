@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ _HEARD = (
     "controller/runtime/checks.py",
     "controller/runtime/desk.py",
     "controller/runtime/guests.py",
+    "controller/runtime/roaming.py",
     "controller/runtime/service.py",
     "controller/runtime/statements.py",
     "controller/api/security.py",
@@ -36,6 +38,7 @@ _HEARD = (
     "controller/api/resident/rights.py",
     "controller/api/resident/routes.py",
     "controller/api/chargers/routes.py",
+    "controller/api/ocpi/operator.py",
     "drivers/ocpp/desk.py",
     "drivers/ocpp/gate.py",
     "drivers/ocpp/link.py",
@@ -90,6 +93,17 @@ def test_the_figures_of_a_sentence_are_kept() -> None:
     told = in_words("the order can cost 12 nano-euro, the credit left is -3", _NL)
     assert told == "de order kan 12 nano-euro kosten, het resterende krediet is -3"
     assert in_words("must be one of 1000, {2}", _NL) == "moet een van deze zijn: 1000, {2}"
+
+
+@pytest.mark.parametrize("part", [" has no request ", " (", ": ", " to "])
+def test_a_strangers_long_text_takes_no_time(part: str) -> None:
+    """It stands in the address of a page that anybody may ask for: the control loop would wait."""
+    sentence = f"a: guests cannot charge at {part * (60_000 // len(part))}!"
+    begun_s = monotonic()
+    assert in_words(sentence, _NL) == sentence
+    assert problem_in_words(Problem(place="a", rule=sentence), _NL).rule == sentence
+    # Seconds before; looking at its length takes none.
+    assert monotonic() - begun_s < 0.5
 
 
 def test_a_problem_keeps_its_place_in_both_its_forms() -> None:

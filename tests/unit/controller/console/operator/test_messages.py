@@ -53,6 +53,15 @@ def test_an_answer_names_what_it_answers_and_a_line_what_it_says() -> None:
     assert "naar het laadpunt" in messages_html([said(Direction.TO_CHARGER, [2, "a", "Reset", {}])], _NL)
 
 
+@pytest.mark.parametrize("depth", [400, 1000, 50_000])
+def test_a_frame_that_is_nested_too_deeply_is_one_line_of_the_log(depth: int) -> None:
+    """The others are shown as ever."""
+    deep = said(Direction.FROM_CHARGER, f'[2,"deep","Nested",{{"a":{"[" * depth}{"]" * depth}}}]')
+    html = well_formed(messages_html([deep, said(Direction.TO_CHARGER, [2, "b", "Reset", {}])], _EN))
+    assert "Reset" in html
+    assert html.count("<details") == 2
+
+
 @pytest.mark.parametrize(
     "frame",
     ["", "null", "[]", "[2]", "[2,3]", "{}", "[9,1,2]", '[3,"x"]', "[2,null,{}]", '[4,"x"]', '"<script>"'],
