@@ -235,7 +235,7 @@ def _announce(options: DemoOptions, ready: dict[str, Any]) -> None:
     for role, token in tokens.items():
         if role != Role.SUPPLIER:  # it has no page, only its API
             OUT.print(f"  as {role:9} {url}/?token={token}")
-    OUT.print(f"  as a guest  {url}/guest/{ready['guest_point']}")
+    OUT.print(f"  as {'a guest':9} {url}/guest/{ready['guest_point']}")
     OUT.print(f"Chargers connect to {ready['ocpp_url']}/ID")
     OUT.print(f"Restart the controller with: {ready['restart_command']}")
     OUT.print(

@@ -194,7 +194,7 @@ class Charging:
     def _log_end(session: ChargeSession) -> None:
         match make_cdr(session):
             case Cdr(cost=cost, energy_wh=energy_wh):
-                _LOG.info("charged", session=session.id, energy_wh=energy_wh, cents=cost.total.cents)
+                _LOG.debug("charged", session=session.id, energy_wh=energy_wh, cents=cost.total.cents)
             case NoCdr(why=why):
                 _LOG.warning("a session cannot be billed", session=session.id, why=why)
 
