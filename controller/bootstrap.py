@@ -90,6 +90,18 @@ class Drivers:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chargers:
+    """What chargers speak with, and who may use them."""
+
+    ocpp: OcppEndpoint
+    tokens: ChargingTokens
+    guests: Guests | None
+    """None: no payment provider."""
+    roaming: Roaming | None
+    """None: no party id."""
+
+
 def price_book(settings: Settings, folder: Path) -> PriceBook:
     """The day-ahead prices that a site file names; `folder` is the site file's."""
     if not settings.prices.file:
@@ -179,15 +191,8 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
         safety = await stack.enter_async_context(
             SafetyProcess(controller, clock=followed.announced if followed is not None else None)
         )
-        tokens, ears = await load_tokens(controller)
-        charging, roaming = await run_roaming(stack, controller, tokens, ears)
-        known = who_may_charge(tokens, roaming)
-        ocpp = await _ocpp(
-            site, settings, controller, site_path.parent, tokens=tokens, known=known, ears=ears
-        )
-        await run_displays(stack, controller, ocpp, charging, ears)
-        guests = await run_charging(stack, controller, ocpp, tokens, ears, site_path.parent)
-        drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, ocpp))
+        chargers = await _chargers(stack, controller, site_path.parent)
+        drivers = await stack.enter_async_context(_drivers(site, settings, controller, clock, chargers.ocpp))
         controller.drivers = drivers.steer()
         trading = Trading(controller, offload=asyncio.to_thread)
         await trading.load()
@@ -200,9 +205,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             speed=speed,
             messages=drivers.messages,
         )
-        desk = OcppDesk(ocpp, tuple(site.charge_point_by_id))
-        chargers = ChargersDoor(controller, desk, asyncio.get_running_loop())
-        stop_web = await _start_web(service, chargers, tokens, guests, roaming, store)
+        stop_web = await _start_web(service, chargers, store)
         stack.push_async_callback(asyncio.to_thread, stop_web)
         if report is not None:
             pid_file = report.with_suffix(".pid")
@@ -218,32 +221,39 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
                 await asyncio.to_thread(report.write_text, figures, encoding="utf-8")
 
 
+async def _chargers(stack: AsyncExitStack, controller: Controller, folder: Path) -> Chargers:
+    """The chargers' endpoint and what hears it: tokens, sessions with their cost, guests, providers."""
+    tokens, ears = await load_tokens(controller)
+    charging, roaming = await run_roaming(stack, controller, tokens, ears)
+    known = who_may_charge(tokens, roaming)
+    ocpp = await _ocpp(controller, folder, tokens=tokens, known=known, ears=ears)
+    await run_displays(stack, controller, ocpp, charging, ears)
+    guests = await run_charging(stack, controller, ocpp, tokens, ears, folder)
+    return Chargers(ocpp=ocpp, tokens=tokens, guests=guests, roaming=roaming)
+
+
 def _warn_of_crowded_nodes(controller: Controller) -> None:
     for node, over_kw in controller.guard.floor.crowded.items():
         _LOG.warning("no profile keeps this node if many ignore theirs", node=node, over_kw=round(over_kw, 1))
 
 
-async def _start_web(
-    service: Service,
-    chargers: ChargersDoor,
-    tokens: ChargingTokens,
-    guests: Guests | None,
-    roaming: Roaming | None,
-    store: SqlStore,
-) -> Callable[[], None]:
+async def _start_web(service: Service, chargers: Chargers, store: SqlStore) -> Callable[[], None]:
     """Starts the web server on its thread; gives what stops it."""
     from controller.api.app import create_app
     from controller.api.server import WebServer
 
     secret = await _storage_secret(store)
-    web = service.controller.settings.web
+    controller = service.controller
+    web = controller.settings.web
+    desk = OcppDesk(chargers.ocpp, tuple(controller.site.charge_point_by_id))
+    door = ChargersDoor(controller, desk, asyncio.get_running_loop())
     server = WebServer(
         lambda: create_app(
             service,
-            chargers=chargers,
-            charging_tokens=tokens,
-            guests=guests,
-            roaming=roaming,
+            chargers=door,
+            charging_tokens=chargers.tokens,
+            guests=chargers.guests,
+            roaming=chargers.roaming,
             console=True,
             storage_secret=secret,
         ),
@@ -274,8 +284,6 @@ async def _clock(settings: Settings) -> tuple[DomainClock, float]:
 
 
 async def _ocpp(
-    site: Site,
-    settings: Settings,
     controller: Controller,
     folder: Path,
     *,
@@ -289,6 +297,7 @@ async def _ocpp(
         for ear in ears:
             ear(reading)
 
+    site, settings = controller.site, controller.settings
     ocpp = settings.ocpp
     async with controller.store.unit() as unit:
         remembered = await unit.value(GATE_KEY)
