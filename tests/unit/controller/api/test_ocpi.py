@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
 from starlette.routing import Mount
 
@@ -179,6 +181,21 @@ async def test_a_made_up_token_is_401_in_the_envelope(tmp_path: Path) -> None:
             answer = await tnm.client.get("http://test/ocpi/versions", headers=headers)
             assert (header, answer.status_code) == (header, 401)
             assert ocpi.Envelope.model_validate(answer.json()).status_code == 2000
+
+
+async def test_no_route_forgets_to_ask_who_is_there(tmp_path: Path) -> None:
+    """Without a token none opens; with the first one the way to the registration does, and no facts."""
+    to_the_registration = {"/versions", "/2.2.1", "/2.2.1/credentials"}
+    async with provider(tmp_path, registered=False) as tnm:
+        routes = [route for route in tnm.ocpi.routes if isinstance(route, APIRoute)]
+        assert {route.path for route in routes} > to_the_registration
+        for route in routes:
+            path = re.sub(r"\{\w+\}", "site", route.path)
+            for method in route.methods or ():
+                bare = await tnm.client.request(method, f"http://test/ocpi{path}")
+                assert (method, path, bare.status_code) == (method, path, 401)
+                if path not in to_the_registration:
+                    assert (await tnm.raw(method, path.lstrip("/"))).status_code == 401
 
 
 async def test_a_token_is_read_as_the_standard_has_it(tmp_path: Path) -> None:
