@@ -82,6 +82,10 @@ class PostingReason(StrEnum):
     """Takes another posting back; `ref` is that posting's id."""
 
 
+NO_ENERGY_BILL = frozenset({PostingReason.GUEST_CHARGING, PostingReason.PAYMENT_FEE})
+"""What guests paid at a member's sockets, and what that cost, is no part of the member's own energy."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posting:
     """One movement of money."""

@@ -18,7 +18,7 @@ from enum import StrEnum
 from controller.domain.ids import MemberId
 from controller.domain.units import NANOEUR_PER_CENT, cents_of
 from market.day_closing import DayPoint
-from market.ledger import Posting, PostingReason, member_account, standing
+from market.ledger import NO_ENERGY_BILL, Posting, PostingReason, member_account, standing
 from market.rates import Rate
 
 
@@ -66,8 +66,6 @@ _KINDS = {
     PostingReason.FEED_IN_FEE: LineKind.FEED_IN_FEE,
     PostingReason.VAT: LineKind.VAT,
 }
-_NO_ENERGY_BILL = frozenset({PostingReason.GUEST_CHARGING, PostingReason.PAYMENT_FEE})
-"""What guests paid at a member's sockets, and what that cost, is no part of the member's own energy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +216,7 @@ def _amounts(postings: Iterable[Posting], account: str) -> dict[LineKind, int]:
     """What stands, by kind of line [nano-euro]; positive: paid."""
     amounts: dict[LineKind, int] = {}
     for entry in standing(postings):
-        if entry.reason in _NO_ENERGY_BILL:
+        if entry.reason in NO_ENERGY_BILL:
             continue
         paid = entry.amount_nanoeur if entry.debit_account == account else -entry.amount_nanoeur
         if entry.reason is PostingReason.TRADE:

@@ -22,7 +22,7 @@ from controller.runtime.session_ports import SessionsUnit
 from controller.runtime.supply_ports import SupplyUnit
 from market.clearing import Fill, IntervalResult
 from market.day_closing import DayPoint
-from market.ledger import Posting
+from market.ledger import Posting, PostingReason
 from market.orders import Order, RefusalCode
 from market.seals import LedgerKey, PostingProof, SealedDay
 
@@ -318,8 +318,13 @@ class UnitOfWork(ChargingUnit, SessionsUnit, SupplyUnit, Protocol):
         """The closed days from `since` on that have estimates or miss a meter, by day."""
         ...
 
-    async def balances_between(self, first: datetime, after: datetime) -> Mapping[str, int]:
-        """What each account paid for the quarter-hours from `first` to before `after` [nano-euro]."""
+    async def balances_between(
+        self, first: datetime, after: datetime, *, but: Collection[PostingReason] = ()
+    ) -> Mapping[str, int]:
+        """What each account paid for the quarter-hours from `first` to before `after` [nano-euro].
+
+        Postings for one of the reasons in `but` are left out.
+        """
         ...
 
     async def postings_between(

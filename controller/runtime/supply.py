@@ -17,6 +17,7 @@ from controller.runtime.trading import Trading
 from market.benefit import Benefit, benefits
 from market.day_closing import DayPoint
 from market.imbalance import ImbalanceCost
+from market.ledger import NO_ENERGY_BILL
 
 
 class Supply(OnLoop):
@@ -88,9 +89,9 @@ class Supply(OnLoop):
 
 
 async def _day(unit: UnitOfWork, *, day: date) -> tuple[Sequence[DayPoint], Mapping[str, int]]:
-    """A closed day's points and what each account paid for it."""
+    """A closed day's points and what each account paid for its energy: of guests it says nothing."""
     points = await unit.closed_days(day, day)
-    return points, await unit.balances_between(*_bounds(day)) if points else {}
+    return points, await unit.balances_between(*_bounds(day), but=NO_ENERGY_BILL) if points else {}
 
 
 def _bounds(day: date) -> tuple[datetime, datetime]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 
@@ -13,7 +13,7 @@ from controller.domain.ids import Ean, MemberId, NodeId
 from controller.runtime.ports import RegisterRecord
 from controller.storage import ledger, rows, tables
 from market.day_closing import DayPoint
-from market.ledger import Posting
+from market.ledger import Posting, PostingReason
 
 
 def put_closed_day(connection: Connection, points: Sequence[DayPoint]) -> None:
@@ -122,10 +122,20 @@ def postings_between(
     return [ledger.numbered(row)[1] for row in connection.execute(query.order_by(table.c.number))]
 
 
-def balances_between(connection: Connection, first: datetime, after: datetime) -> Mapping[str, int]:
-    """What each account paid for the quarter-hours from `first` to before `after`, less what it received."""
+def balances_between(
+    connection: Connection, first: datetime, after: datetime, but: Collection[PostingReason]
+) -> Mapping[str, int]:
+    """What each account paid for the quarter-hours from `first` to before `after`, less what it received.
+
+    Postings for one of the reasons in `but` are left out.
+    """
     table = tables.postings
-    about = (table.c.interval_start >= first, table.c.interval_start < after)
+    left_out = [reason.value for reason in but]
+    about = (
+        table.c.interval_start >= first,
+        table.c.interval_start < after,
+        table.c.reason.not_in(left_out),
+    )
     totals: Counter[str] = Counter()
     for side, sign in ((table.c.debit_account, 1), (table.c.credit_account, -1)):
         for account, amount in ledger.sums(connection, side, *about):

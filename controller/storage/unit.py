@@ -34,7 +34,7 @@ from controller.storage.database import Transaction
 from market.clearing import IntervalResult
 from market.day_closing import DayPoint
 from market.imbalance import ImbalanceCost
-from market.ledger import Posting
+from market.ledger import Posting, PostingReason
 from market.orders import Order, RefusalCode
 from market.seals import PostingProof, SealedDay
 
@@ -245,9 +245,11 @@ class SqlUnit:
         """What imbalance cost a supplier in the quarter-hours from `first` to before `after`."""
         return await self._transaction.run(supply.imbalance_costs, first, after, supplier)
 
-    async def balances_between(self, first: datetime, after: datetime) -> Mapping[str, int]:
+    async def balances_between(
+        self, first: datetime, after: datetime, *, but: Collection[PostingReason] = ()
+    ) -> Mapping[str, int]:
         """What each account paid for the quarter-hours from `first` to before `after` [nano-euro]."""
-        return await self._transaction.run(days.balances_between, first, after)
+        return await self._transaction.run(days.balances_between, first, after, but)
 
     async def postings_between(
         self, first: datetime, after: datetime, *, account: str | None = None

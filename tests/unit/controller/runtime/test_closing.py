@@ -27,6 +27,7 @@ from controller.runtime.supply_ports import Nomination, NominationKind, Supplied
 from controller.runtime.trading import METERS_WAIT, Trading
 from controller.sharing_settings import MarketMode, SharingSettings
 from market.day_closing import DayPoint
+from market.guest_charging import guest_postings
 from market.imbalance import ImbalanceCost
 from market.ledger import PostingReason, assert_balanced, balances
 from market.orders import Order, Side
@@ -365,7 +366,8 @@ async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None
     """A day of which only the quarter-hour before the market began is settled: 200 Wh at 0.12, 300 at 0.09.
 
     The roof's 300 Wh go half to the home, half to the school; a shared kWh costs 0.105 instead of 0.12, and
-    earns that instead of 0.09. The home's member, who has the roof too, loses on both.
+    earns that instead of 0.09. The home's member, who has the roof too, loses on both. What guests paid at
+    the home's socket is no matter of the auction.
     """
     settings = Settings(market=MarketSettings(mode=MarketMode.AUCTION, auction_fee_eur_per_year=10.0))
     async with running(tmp_path, settings) as (controller, trading, clock):
@@ -376,6 +378,17 @@ async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None
         clock.advance_to(END + DAY_WAIT)
         await clear_the_rest(trading)
         await trading.closing.close_due()
+        guest = guest_postings(
+            "a guest at the home's socket",
+            owner="member:m-home",
+            paid_cents=545,
+            fee_cents=10,
+            vat_ppm=210_000,
+            ended_at=MIDNIGHT,
+            booked_at=clock.now(),
+        )
+        async with controller.store.unit() as unit:
+            await unit.add_postings(guest)
         found = {each.member: each for each in await service.benefit(first=DAY, last=DAY)}
         home = found[MemberId("m-home")]
         assert home.sharing_nanoeur == 96 * (150 * 105_000 + 50 * 120_000 - 300 * 105_000)

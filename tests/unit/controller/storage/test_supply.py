@@ -12,7 +12,7 @@ from controller.domain.ids import MemberId
 from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.storage import SqlStore
 from market.imbalance import ImbalanceCost
-from market.ledger import PostingReason, posting, reverse
+from market.ledger import NO_ENERGY_BILL, PostingReason, posting, reverse
 from tests.support.storage import QUARTER, START, opened
 
 NOMINATION = Nomination(
@@ -93,6 +93,11 @@ async def test_balances_of_a_time(store: SqlStore) -> None:
             "member:a": 3 * 10**18,
             "supplier": -3 * 10**18,
         }
+        guests = replace(made[2], posting_id="guest", reason=PostingReason.GUEST_CHARGING)
+        await unit.add_postings([guests])
+        last = START + 2 * QUARTER, START + 3 * QUARTER
+        assert (await unit.balances_between(*last))["member:a"] == 14
+        assert (await unit.balances_between(*last, but=NO_ENERGY_BILL))["member:a"] == 7
 
 
 async def test_suppliers_are_kept_apart(store: SqlStore) -> None:
