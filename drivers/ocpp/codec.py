@@ -22,6 +22,9 @@ from controller.domain.setpoints import Outcome, Setpoint
 from controller.domain.telemetry import Reading
 from drivers.ocpp.frames import Payload
 
+NOTICE_LENGTH_MAX = 500
+"""Characters: what a charger wrote may stand in a notice, and a frame of it has up to a hundred thousand."""
+
 
 class NoticeCode(StrEnum):
     """What a charger did that an operator may want to know; none of it stops the loop."""
@@ -74,7 +77,12 @@ class Notice:
     at: datetime
     code: NoticeCode
     text: str
-    """A sentence with the figures."""
+    """A sentence with the figures; what is longer than a notice may be is cut off."""
+
+    def __post_init__(self) -> None:
+        """Cuts what is too long."""
+        if len(self.text) > NOTICE_LENGTH_MAX:
+            object.__setattr__(self, "text", f"{self.text[: NOTICE_LENGTH_MAX - 1]}…")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from drivers.ocpp.frames import Payload
 
 NO_ERROR = "NoError"
 """1.6's word for it."""
+CONNECTORS_MAX = 64
+"""Connectors of one charger that are remembered, many times what any has: whoever tells of more is wrong."""
 NOTHING_TOLD = StationFacts()
 
 
@@ -47,6 +49,8 @@ def _status(facts: StationFacts, payload: Payload, at: datetime) -> StationFacts
         at=at,
     )
     others = [one for one in facts.connectors if (one.evse, one.connector) != (told.evse, told.connector)]
+    if len(others) >= CONNECTORS_MAX:
+        return facts
     ordered = sorted([*others, told], key=lambda one: (one.evse, one.connector))
     return replace(facts, connectors=tuple(ordered))
 

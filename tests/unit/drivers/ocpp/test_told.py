@@ -6,9 +6,13 @@ from datetime import timedelta
 
 import orjson
 
+from drivers.ocpp.codec import NOTICE_LENGTH_MAX
 from drivers.ocpp.session import BaseSession
+from drivers.ocpp.told import CONNECTORS_MAX
 from drivers.ocpp.v16.session import Session16
 from tests.support.ocpp import START, TOKENS, charge_point, session
+
+STATUS = {"evseId": 1, "connectorId": 1, "connectorStatus": "Available"}
 
 
 def tell(told: BaseSession, action: str, payload: dict[str, object], after_s: float = 0.0) -> None:
@@ -53,3 +57,29 @@ def test_a_message_that_breaks_its_schema_changes_nothing() -> None:
     tell(charger, "BootNotification", {"reason": "PowerUp"})
     tell(charger, "Heartbeat", {})
     assert charger.told is before
+
+
+def test_who_tells_of_ever_new_connectors_fills_no_memory() -> None:
+    """What is known of those that it has stays true."""
+    charger = Session16(charge_point(), knows_token=TOKENS.__contains__)
+    for number in range(3 * CONNECTORS_MAX):
+        tell(
+            charger,
+            "StatusNotification",
+            {"connectorId": number, "status": "Faulted", "errorCode": "NoError"},
+        )
+    tell(charger, "StatusNotification", {"connectorId": 1, "status": "Available", "errorCode": "NoError"})
+    told = charger.told.connectors
+    assert (len(told), told[1].status, told[2].status) == (CONNECTORS_MAX, "Available", "Faulted")
+
+
+def test_what_a_charger_writes_into_a_notice_is_cut_off() -> None:
+    """A time with a hundred thousand decimals, a complaint as long: notices are kept by the thousand."""
+    charger = session()
+    frames = (
+        [5, "w1", "GenericError", "x" * 100_000, {}],
+        [2, "m", "StatusNotification", {**STATUS, "timestamp": f"1970-01-01T00:00:00.{'1' * 100_000}Z"}],
+    )
+    for frame in frames:
+        (notice,) = charger.receive(orjson.dumps(frame).decode(), START).notices
+        assert len(notice.text) <= NOTICE_LENGTH_MAX
