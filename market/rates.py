@@ -52,12 +52,22 @@ class Rate:
 
 
 def rate_problems(
-    rates: Sequence[Rate], start: datetime | None = None, end: datetime | None = None
+    rates: Sequence[Rate],
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    may_begin: bool = False,
 ) -> Iterator[Problem]:
     """What is wrong in a list of rates, for the time from `start` to `end`.
 
     Without a time, every kind of rate may begin and end when it does, and only between its rates must there
     be neither gap nor overlap.
+
+    Args:
+        rates: The list.
+        start: The first quarter-hour.
+        end: The end of the last one.
+        may_begin: Whether a kind may begin later than `start`: before it, it is not charged.
     """
     for i, rate in enumerate(rates):
         place = f"rates[{i}]"
@@ -73,18 +83,20 @@ def rate_problems(
                 yield Problem(place=f"{place}.{name}", rule="must be the start of a quarter-hour")
     for key in sorted({(rate.kind, rate.supplier) for rate in rates}):
         chain = [i for i, rate in enumerate(rates) if (rate.kind, rate.supplier) == key]
-        yield from _chain_problems(rates, sorted(chain, key=lambda i: rates[i].from_utc), start, end)
+        chain.sort(key=lambda i: rates[i].from_utc)
+        begin = rates[chain[0]].from_utc
+        held_from = begin if start is None or (may_begin and start < begin) else start
+        yield from _chain_problems(rates, chain, held_from, end)
 
 
 def _chain_problems(
-    rates: Sequence[Rate], chain: Sequence[int], start: datetime | None, end: datetime | None
+    rates: Sequence[Rate], chain: Sequence[int], start: datetime, end: datetime | None
 ) -> Iterator[Problem]:
     """Gaps and overlaps between the rates of one kind and one supplier, given by their start.
 
     A supplier's own rates may leave gaps: there everybody's hold.
     """
     last = rates[chain[-1]]
-    start = rates[chain[0]].from_utc if start is None else start
     end = last.to_utc or max(last.from_utc, start) + QUARTER if end is None else end
     held_until: datetime | None = start
     for i in chain:

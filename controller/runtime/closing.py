@@ -187,10 +187,10 @@ class Closing:
         """What the pool has agreed on.
 
         Raises:
-            ConflictError: Where a rate does not hold for the whole day.
+            ConflictError: Where a rate does not hold until the day's end, or not without a gap.
         """
         sharing = self.controller.settings.sharing
-        problems = list(rate_problems(sharing.rates, starts[0], starts[-1] + QUARTER))
+        problems = list(rate_problems(sharing.rates, starts[0], starts[-1] + QUARTER, may_begin=True))
         if problems:
             raise ConflictError(f"settings.sharing: {'; '.join(map(str, problems))}")
         return PoolRules(

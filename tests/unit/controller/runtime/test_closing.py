@@ -258,6 +258,22 @@ async def test_a_day_without_a_rate_stays_open_until_there_is_one(tmp_path: Path
         assert balances(await books(controller))["tax"] == -2 * 96 * 200 * 100_000
 
 
+async def test_a_rate_that_is_told_beforehand_holds_no_day_up(tmp_path: Path) -> None:
+    """It is charged from the quarter-hour on in which it begins: of the first day the last one."""
+    coming = (replace(TAX, from_utc=END - QUARTER), replace(TAX, kind=RateKind.NETWORK, from_utc=END))
+    async with running(tmp_path, Settings(sharing=SharingSettings(rates=coming))) as (
+        controller,
+        trading,
+        clock,
+    ):
+        await keep(controller, day_registers(home=(200, 0)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        assert "closing" not in controller.counters.failures
+        assert balances(await books(controller))["tax"] == -200 * 100_000
+        assert balances(await books(controller)).get("grid", 0) == 0
+
+
 @pytest.mark.parametrize(("day", "quarters"), [(date(2024, 3, 31), 92), (date(2024, 10, 27), 100)])
 async def test_days_of_92_and_100_quarter_hours(tmp_path: Path, day: date, quarters: int) -> None:
     """When the clock changes, the local day has as many as it has."""
