@@ -37,6 +37,8 @@ from drivers.ocpp.state import (
 from drivers.ocpp.timestamps import settle_time
 from drivers.ocpp.transactions import end_reading, start_reading, status_reading
 
+_NUMBER_MAX = 2**53
+"""Of a transaction: up to here every whole number is a number in JSON."""
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 """Numbers are the seconds since then: unique for a charger, also over our own restarts, and 31 bits last
 until 2088."""
@@ -124,8 +126,7 @@ def on_meter_values(state: ChargerState, payload: Payload, context: Context) -> 
     """Meter values; those of connector 0 are the station's own meter, which is another place."""
     if payload["connectorId"] == 0:
         return Handled(state=state, response={})
-    number = payload.get("transactionId")
-    named = None if number is None or number <= 0 else str(number)
+    named = _named(payload.get("transactionId", 0))
     readings: list[Reading] = []
     after = state
     current = named is None or named == state.transaction
@@ -136,6 +137,14 @@ def on_meter_values(state: ChargerState, payload: Payload, context: Context) -> 
         readings = [context.connector(after, context.now), context.car(after.car, context.now)]
     after, sampled, notices = take_samples(after, payload["meterValue"], context, current=current)
     return Handled(state=after, response={}, readings=(*readings, *sampled), notices=tuple(notices))
+
+
+def _named(number: float) -> str | None:
+    """A transaction by its number; None where it is none that anybody gave.
+
+    JSON knows one kind of number: a charger may write 7.0 or 7e0, and is told of 7 all the same.
+    """
+    return str(int(number)) if 0 < number <= _NUMBER_MAX else None
 
 
 def _token_of(state: ChargerState, transaction: str) -> str | None:
@@ -184,8 +193,8 @@ def on_stop(state: ChargerState, payload: Payload, context: Context) -> Handled:
 
 def _ended_name(payload: Payload) -> str:
     """A name for the transaction that ended: its number, or for -1 what makes this end unlike others."""
-    number: int = payload["transactionId"]
-    return str(number) if number > 0 else f"{number}/{payload['timestamp']}/{payload['meterStop']}"
+    number = payload["transactionId"]
+    return _named(number) or f"{number}/{payload['timestamp']}/{payload['meterStop']}"
 
 
 def _register(

@@ -437,3 +437,30 @@ def test_disobedience_becomes_a_reading_and_ends_with_the_car() -> None:
     found += session.receive(orjson.dumps([2, "s", "StatusNotification", status]).decode(), at).readings
     told = [(each.at, each.ignores) for each in found if isinstance(each, ObedienceReading)]
     assert told == [(START + timedelta(minutes=3), True), (at, False)]
+
+
+@pytest.mark.parametrize("written", ["7.0", "7e0", "7"])
+def test_a_number_is_that_number_however_json_writes_it(written: str) -> None:
+    """JSON knows one kind of number; after our restart the charger is steered by the one that it names."""
+    session = _session()
+    received = session.receive((METER % 7).replace('"transactionId":7', f'"transactionId":{written}'), START)
+    assert not received.malformed
+    assert session.open_transaction == "7"
+    request = session.power_request(setpoint(3.0), START)
+    assert isinstance(request, Request)
+    assert request.payload["csChargingProfiles"]["transactionId"] == 7
+    session.call(request)
+    stop = _stop(7, 2100).replace('"transactionId":7', f'"transactionId":{written}')
+    session.receive(stop, START)
+    assert session.state.open is None
+    assert session.ended_transactions == ("7",)
+
+
+def test_a_number_that_nobody_gave_is_no_transaction() -> None:
+    """The charger is steered all the same."""
+    session = _session()
+    session.receive((METER % 7).replace('"transactionId":7', '"transactionId":1e25'), START)
+    assert session.open_transaction is None
+    request = session.power_request(setpoint(3.0), START)
+    assert isinstance(request, Request)
+    session.call(request)
