@@ -6,9 +6,9 @@
     POST /v1/payments/ID/release                                   -> {status}
 
 Each request carries `Authorization: Bearer KEY`, and those that change something `Idempotency-Key`
-(draft-ietf-httpapi-idempotency-key-header). 2xx is an answer; 409 on a capture says that it will never be;
-everything else, and no answer, says nothing: it is asked again. A provider of the field is a file like this
-one beside it.
+(draft-ietf-httpapi-idempotency-key-header). 2xx is an answer; 409 on a capture says that it will never be,
+404 and 410 on a release that nothing is set aside any more; everything else, and no answer, says nothing: it
+is asked again. A provider of the field is a file like this one beside it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from controller.domain.payments import (
     Reservation,
     Reserved,
 )
+
+_NOTHING_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
 class HttpPayments:
@@ -79,7 +81,9 @@ class HttpPayments:
 
     async def release(self, payment: str, *, key: str) -> None:
         """Lets a reservation go; see `PaymentProvider.release`."""
-        _told(await self._ask("POST", f"/v1/payments/{payment}/release", key=key))
+        answer = await self._ask("POST", f"/v1/payments/{payment}/release", key=key)
+        if answer.status_code not in _NOTHING_THERE:
+            _told(answer)
 
     async def _ask(
         self, method: str, path: str, *, key: str = "", body: Mapping[str, Any] | None = None

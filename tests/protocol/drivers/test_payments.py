@@ -63,6 +63,12 @@ async def test_a_payer_is_led_to_the_providers_page() -> None:
         await provider.release(asked.payment, key="k2")
 
 
+async def test_a_payment_that_the_provider_has_forgotten_is_let_go() -> None:
+    """Nothing is set aside any more: asked again for ever, the session would never be over."""
+    async with _provider(SimulatedPayments()) as provider:
+        await provider.release("pay_gone", key="k1")
+
+
 async def test_a_declined_payment_is_an_answer() -> None:
     """It is not asked again."""
     payments = SimulatedPayments()
