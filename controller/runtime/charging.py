@@ -203,9 +203,11 @@ class Charging:
         changed, self._unsaved = self._unsaved, {}
         if not changed:
             return
-        now, kept = self._clock.now(), False
+        kept = False
         try:
             async with self._store.unit() as unit:
+                # Only now: who asked while we stood in line, and asks next for what is newer, must find it.
+                now = self._clock.now()
                 await unit.put_charge_sessions(
                     SessionRecord(session=session, changed_at=now) for session in changed.values()
                 )

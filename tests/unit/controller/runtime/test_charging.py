@@ -249,3 +249,20 @@ async def test_old_sessions_are_forgotten(store: SqlStore) -> None:
     assert await later(OPERATOR.keep_days).forget() == 1
     assert await book(store).session(session_id) is None
     assert POSTED < BEGAN
+
+
+async def test_a_session_counts_as_changed_when_it_can_be_read(store: SqlStore) -> None:
+    """Whoever reads while the writing stands in line, and then asks for what is newer, finds it."""
+    clock = VirtualDomainClock(BEGAN)
+    charging = Charging(settings=OPERATOR, store=store, clock=clock)
+    charging.hear(start())
+    async with store.unit() as unit:
+        writing = asyncio.create_task(charging.keep())
+        await asyncio.sleep(0)
+        clock.advance_to(BEGAN + MINUTE)
+        assert await unit.charge_session(going(charging).id) is None
+    await writing
+    async with store.unit() as unit:
+        record = await unit.charge_session(going(charging).id)
+    assert record is not None
+    assert record.changed_at == BEGAN + MINUTE
