@@ -62,6 +62,8 @@ class DayPoint:
     """What the day would have cost without sharing or trading, by the same prices, rates and VAT."""
     sharing_nanoeur: int
     """What it costs, or would have cost, by sharing after the fact."""
+    supplier: str = ""
+    """Who supplied it that day; empty: the site's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +156,7 @@ def close_day(
                 day=inputs.day,
                 ean=point.ean,
                 member=point.member,
+                supplier=point.supplier,
                 **{name: int(column[i]) for name, column in columns.items()},
             )
             for i, point in enumerate(pool.points)

@@ -65,6 +65,21 @@ _LOG = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Day:
+    """What is closed."""
+
+    day: date
+    starts: tuple[datetime, ...]
+    """Its quarter-hours, from the first reading on."""
+    suppliers: tuple[str, ...]
+    """Who supplies each point."""
+
+    def columns(self, supplier: str) -> list[int]:
+        """Which of the points are a supplier's."""
+        return [i for i, name in enumerate(self.suppliers) if name == supplier]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Quarter:
     """What was traded in a quarter-hour."""
 
@@ -90,9 +105,8 @@ class Closing:
         self._points = site_points(controller.site)
         suppliers = controller.settings.sharing.suppliers
         self._tariffs = tariffs(suppliers, controller.site.tariff)
-        named = supplier_of(suppliers)
-        self._suppliers = tuple(named.get(point.ean, SITE_SUPPLIER) for point in self._points)
-        """Who supplies each point."""
+        self._supplier_of = supplier_of(suppliers)
+        """Who supplies each point now that is in somebody's list."""
         self._one_at_a_time = asyncio.Lock()
         self._read: dict[date, int] = {}
         """How many registers there were when a day that is not finished was last closed."""
@@ -153,14 +167,16 @@ class Closing:
         if not starts:
             return
         rules = self._rules(starts)
-        asked = {name: await self._supplier_prices(starts, name) for name in sorted(set(self._suppliers))}
+        whole = _Day(day=day, starts=starts, suppliers=await self._suppliers(day))
+        names = sorted(set(whole.suppliers))
+        asked = {name: await self._supplier_prices(starts, name) for name in names}
         registers = await self._registers(starts)
         meters = await self._meters(starts, registers, now)
         if waiting := [start for start in self._due() if starts[0] <= start <= starts[-1]]:
             raise ConflictError(f"the quarter-hour of {utc_text(waiting[0])} is not cleared yet")
         # What was done that day counts, not what the site file says now.
         quarters = await self._quarters(starts) or None
-        inputs: DayInputs = await self._offload(self._inputs, day, starts, asked, meters, quarters)
+        inputs: DayInputs = await self._offload(self._inputs, whole, asked, meters, quarters)
         async with self.controller.store.unit() as unit:
             booked = await unit.postings_between(starts[0], starts[0] + QUARTER)
         closed: ClosedDay = await self._offload(_closed, inputs, rules, booked, now)
@@ -169,7 +185,7 @@ class Closing:
             # Where there is an auction there is one supplier: the site's own.
             own = asked.get(SITE_SUPPLIER) or await self._supplier_prices(starts, SITE_SUPPLIER)
             again += await self._corrections(own, meters, quarters, now)
-        again += await self._imbalance(starts, meters, now)
+        again += await self._imbalance(whole, meters, now)
         async with self.controller.store.unit() as unit:
             await unit.add_postings([*closed.postings, *again])
             await unit.put_closed_day(closed.points)
@@ -177,7 +193,7 @@ class Closing:
                 [
                     quarter
                     for name, prices in asked.items()
-                    for quarter in _supplied(name, prices, meters, self._columns(name))
+                    for quarter in _supplied(name, prices, meters, whole.columns(name))
                 ]
             )
         self._read[day] = len(registers)
@@ -200,9 +216,12 @@ class Closing:
             rates=sharing.rates,
         )
 
-    def _columns(self, supplier: str) -> list[int]:
-        """Which of the points are a supplier's."""
-        return [i for i, name in enumerate(self._suppliers) if name == supplier]
+    async def _suppliers(self, day: date) -> tuple[str, ...]:
+        """Who supplied each point on a day: as it was when the day was first closed, else as it is now."""
+        async with self.controller.store.unit() as unit:
+            kept = {point.ean: point.supplier for point in await unit.closed_days(day, day)}
+        now = self._supplier_of
+        return tuple(kept.get(one.ean, now.get(one.ean, SITE_SUPPLIER)) for one in self._points)
 
     async def _supplier_prices(
         self, starts: Sequence[datetime], supplier: str
@@ -223,7 +242,8 @@ class Closing:
         return {start: kept.get(start) or self._prices_of(start, supplier) for start in starts}
 
     def _prices_of(self, start: datetime, supplier: str) -> SupplierPrices:
-        prices = self._prices(start, self._tariffs[supplier])
+        # One that the site file has lost since asks what the site's own does.
+        prices = self._prices(start, self._tariffs.get(supplier, self._tariffs[SITE_SUPPLIER]))
         return SupplierPrices(
             import_microeur_per_kwh=prices.import_microeur_per_kwh,
             export_microeur_per_kwh=prices.export_microeur_per_kwh,
@@ -269,20 +289,19 @@ class Closing:
 
     def _inputs(
         self,
-        day: date,
-        starts: tuple[datetime, ...],
+        whole: _Day,
         asked: dict[str, dict[datetime, SupplierPrices]],
         meters: DayMeters,
         quarters: dict[datetime, _Quarter] | None,
     ) -> DayInputs:
-        stores = np.array([point.stores for point in self._points])
+        starts, stores = whole.starts, np.array([point.stores for point in self._points])
         shared = microeur_per_kwh(self.controller.settings.sharing.shared_price_eur_per_kwh)
         return DayInputs(
-            day=day,
+            day=whole.day,
             pool=PoolInputs(
                 points=tuple(
                     Point(ean=point.ean, member=point.member, supplier=supplier)
-                    for point, supplier in zip(self._points, self._suppliers, strict=True)
+                    for point, supplier in zip(self._points, whole.suppliers, strict=True)
                 ),
                 starts=starts,
                 energy=Energy(offtake_wh=meters.offtake_wh, feed_in_wh=meters.feed_in_wh),
@@ -356,11 +375,11 @@ class Closing:
             found += await self._offload(_corrected, booked, inputs, now)
         return found
 
-    async def _imbalance(self, starts: Sequence[datetime], meters: DayMeters, now: datetime) -> list[Posting]:
+    async def _imbalance(self, whole: _Day, meters: DayMeters, now: datetime) -> list[Posting]:
         """What imbalance cost, by who caused it, where a supplier has told it and knows all its points."""
-        first, after = starts[0], starts[-1] + QUARTER
+        first, after = whole.starts[0], whole.starts[-1] + QUARTER
         found: list[Posting] = []
-        for supplier in sorted(set(self._suppliers)):
+        for supplier in sorted(set(whole.suppliers)):
             async with self.controller.store.unit() as unit:
                 costs = await unit.imbalance_costs(first, after, supplier=supplier)
                 told = (
@@ -368,7 +387,7 @@ class Closing:
                     if costs
                     else ()
                 )
-            columns = self._columns(supplier)
+            columns = whole.columns(supplier)
             for nomination in told:
                 start = nomination.interval_start
                 row = (start - first) // QUARTER

@@ -172,6 +172,8 @@ closed_days = Table(
     Column("day", String, primary_key=True),
     Column("ean", String, primary_key=True),
     Column("member", String, nullable=False),
+    # Empty: the site's own.
+    Column("supplier", String, nullable=False, server_default=""),
     Column("offtake_wh", BigInteger, nullable=False),
     Column("feed_in_wh", BigInteger, nullable=False),
     Column("received_wh", BigInteger, nullable=False),

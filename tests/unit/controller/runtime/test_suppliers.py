@@ -136,6 +136,27 @@ async def test_customers_share_with_those_of_their_own_supplier(
     assert own[5].supplied.import_microeur_per_kwh == 120_000
 
 
+@pytest.mark.parametrize("later", [SharingSettings(), replace(TWO, suppliers=(replace(NORTH, points=()),))])
+async def test_whoever_supplied_a_point_on_a_closed_day_stays_its_supplier_of_that_day(
+    tmp_path: Path, later: SharingSettings
+) -> None:
+    """The school changes its supplier, and a day from before is closed again."""
+    async with running(tmp_path, TWO) as (controller, service, clock):
+        await keep(controller, day_registers(home=(200, 0), school=(400, 0), roof=(0, 300)))
+        clock.advance_to(END + DAY_WAIT)
+        await service.trading.closing.close_due()
+        before = await books(controller)
+    assert balances(before)["supplier:north"] == -96 * 400 * 150_000
+    async with running(tmp_path, later) as (controller, service, clock):
+        clock.advance_to(END + DAY_WAIT)
+        cost = ImbalanceCost(short_microeur_per_kwh=1, long_microeur_per_kwh=1)
+        await service.put_imbalance_costs(costs={MIDNIGHT: cost}, supplier="", who="own")
+        assert await books(controller) == before
+        north = await service.imbalance(day=DAY, supplier="north")
+    assert north[5].supplied is not None
+    assert (north[5].supplied.import_wh, north[5].supplied.import_microeur_per_kwh) == (400, 150_000)
+
+
 async def test_imbalance_is_each_suppliers_own(tmp_path: Path) -> None:
     """The school took 100 Wh more than the north was told; the home 50 less than its supplier was told."""
     start = MIDNIGHT + QUARTER
