@@ -52,6 +52,7 @@ def phase_input(
     sun: tuple[PvInput, ...],
     sun_low_share: FloatArray | float,
     places: Mapping[AssetId, AssetId],
+    steps: int,
 ) -> PhaseInput | None:
     """The phases of a problem; None where no node has a rating per phase.
 
@@ -65,14 +66,14 @@ def phase_input(
         sun: One entry per node.
         sun_low_share: Which part of the sun import limits may count on, shape (T,).
         places: The charge point of each car.
+        steps: T.
     """
     rating = {
         node.id: node.phase_limit_kw() for node in site.network.nodes if np.isfinite(node.phase_limit_kw())
     }
-    if not rating or not (loads or sun):
+    if not rating:
         return None
     share = asset_shares(site, loads, sun, places)
-    steps = (loads[0].power_kw if loads else sun[0].available_kw).size
     base = {node: np.zeros((PHASES, steps)) for node in rating}
     unsure = {node: np.zeros((PHASES, steps)) for node in rating}
     for load in loads:

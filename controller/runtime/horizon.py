@@ -146,7 +146,7 @@ def build_horizon(
         fixed=loads,
         pv=sun,
         stores=_with_adders(stores, site, settings.sharing, places, now),
-        phases=phase_input(site, settings, loads, sun, facts.sun_low_share, places),
+        phases=phase_input(site, settings, loads, sun, facts.sun_low_share, places, len(starts)),
     )
     return Horizon(
         made_at=now,

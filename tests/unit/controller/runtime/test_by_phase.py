@@ -46,7 +46,7 @@ def behind_a_fuse(phases: Phases, *, fuse_a: float = 32.0, homes: Phases = Phase
 
 
 def horizon(where: Site, *, base_kw: float = 2.0, sun_kw: float = 0.0, sun_low: float = 1.0) -> Horizon:
-    """One car at cp-1 that wants 20 kWh more within four hours, homes and sun at f1."""
+    """One car at cp-1 that wants 20 kWh more within four hours; homes and sun at f1, if any."""
     boundaries = step_boundaries(START, 12.0)
     steps = len(boundaries) - 1
     people = People()
@@ -66,8 +66,8 @@ def horizon(where: Site, *, base_kw: float = 2.0, sun_kw: float = 0.0, sun_low: 
             )
         ],
         batteries=[],
-        base_kw={F1: np.full(steps, base_kw)},
-        sun_kw={F1: np.full(steps, sun_kw)},
+        base_kw={F1: np.full(steps, base_kw)} if base_kw else {},
+        sun_kw={F1: np.full(steps, sun_kw)} if sun_kw else {},
         sun_low_share=sun_low,
         import_price_eur_per_kwh=np.linspace(0.3, 0.1, steps),
         export_price_eur_per_kwh=np.full(steps, 0.05),
@@ -83,6 +83,15 @@ def test_a_car_loads_the_phase_of_its_charger() -> None:
     assert on_phases.max() <= 7.36 * KEEP + 1e-5
     assert plan.charge_kw[AssetId("car-1")].max() == pytest.approx(7.36 * KEEP, abs=1e-2)
     assert plan.totals_kwh.departure == pytest.approx(0.0, abs=1e-5)
+
+
+def test_chargers_alone_have_phases_too() -> None:
+    """A yard without homes and roofs: the phase's rating holds all the same."""
+    made = horizon(behind_a_fuse(Phases.L1), base_kw=0.0)
+    assert not made.inputs.fixed
+    assert not made.inputs.pv
+    plan = solve_quick(made.inputs)
+    assert plan.charge_kw[AssetId("car-1")].max() == pytest.approx(7.36 * KEEP, abs=1e-2)
 
 
 def test_homes_on_its_phase_leave_it_less() -> None:
