@@ -38,13 +38,17 @@ class Phases(StrEnum):
                 return 1.0 if self.value == f"L{phase + 1}" else 0.0
 
 
+HOUSEHOLD = "household"
+"""The kind of a member whose sockets are nobody else's to look at."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A member of the cooperative: a household, a tenant, a building, a fleet."""
 
     id: MemberId
     name: str
-    kind: str = "household"
+    kind: str = HOUSEHOLD
     """household, public_building, fleet or cooperative."""
 
 

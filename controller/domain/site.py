@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from controller.domain.assets import Battery, ChargePoint, Load, LoadKind, Member, PvRoof, Vehicle
+from controller.domain.assets import HOUSEHOLD, Battery, ChargePoint, Load, LoadKind, Member, PvRoof, Vehicle
 from controller.domain.electrical import Electrical
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import Network
@@ -72,6 +72,15 @@ class Site:
     def vehicle_by_token(self) -> Mapping[str, Vehicle]:
         """The vehicle that identifies itself with a token."""
         return {vehicle.token: vehicle for vehicle in self.vehicles}
+
+    @cached_property
+    def shared_charge_points(self) -> Mapping[AssetId, ChargePoint]:
+        """The sockets that strangers may see and use: not those at a household's own connection.
+
+        Whether a car stands there tells who is at home.
+        """
+        households = {member.id for member in self.members if member.kind == HOUSEHOLD}
+        return {point.id: point for point in self.charge_points if point.member not in households}
 
     @cached_property
     def public_members(self) -> frozenset[MemberId]:

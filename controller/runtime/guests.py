@@ -375,7 +375,7 @@ class Guests(GuestSessions):
 
     def _point(self, charge_point: AssetId) -> GuestPoint:
         now = self.controller.clock.now()
-        point = self.controller.site.charge_point_by_id.get(charge_point)
+        point = self.controller.site.shared_charge_points.get(charge_point)
         tariff = tariff_at(self._tariffs, now)
         if point is None or tariff is None:
             raise NotFoundError(f"guests cannot charge at {charge_point!r}")

@@ -198,10 +198,10 @@ class Roaming(OnLoop):
         return await self._on_loop(run())
 
     def sockets(self) -> Sequence[SocketView]:
-        """Every charge point, in the order of the site file."""
+        """Every charge point but those of households, in the order of the site file."""
         state = self.controller.snapshot.state
         views = []
-        for point in self.controller.site.charge_points:
+        for point in self.controller.site.shared_charge_points.values():
             connector, link = state.connectors.get(point.id), state.links.get(point.id)
             known = [each.at for each in (connector, link) if each is not None]
             views.append(

@@ -67,7 +67,13 @@ def site(feeder_a: float = 50.0) -> Site:
         name="test street",
         network=network(feeder_a),
         members=tuple(
-            Member(id=MemberId(name), name=name) for name in ("coop", "fleet", "m-home", "m-school")
+            Member(id=MemberId(name), name=name, kind=kind)
+            for name, kind in (
+                ("coop", "cooperative"),
+                ("fleet", "fleet"),
+                ("m-home", "household"),
+                ("m-school", "public_building"),
+            )
         ),
         charge_points=tuple(charge_point(i, "f1" if i <= 2 else "f2") for i in (1, 2, 3, 4)),
         vehicles=tuple(vehicle(i) for i in (1, 2, 3, 4)),

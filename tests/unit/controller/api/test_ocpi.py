@@ -26,7 +26,7 @@ from controller.config import Settings
 from controller.domain.charge_session import ChargeSession
 from controller.domain.charging_tokens import ChargingToken, TokenKind, handle_of
 from controller.domain.errors import ConflictError
-from controller.domain.ids import AssetId
+from controller.domain.ids import AssetId, MemberId
 from controller.domain.telemetry import ConnectorReading, LinkReading, SignedReading
 from controller.domain.time import VirtualDomainClock
 from controller.runtime.charging_tokens import ChargingTokens, NewToken
@@ -242,6 +242,18 @@ async def test_the_site_is_a_location_with_its_sockets(tmp_path: Path) -> None:
         for path in ("no", "site/no", "site/cp-3/2"):
             answer = await tnm.raw("GET", f"2.2.1/locations/{path}")
             assert (answer.status_code, answer.json()["status_code"]) == (404, 2003)
+
+
+async def test_a_households_own_socket_is_nobody_elses_to_look_at(tmp_path: Path) -> None:
+    """Whether a car stands there tells who is at home."""
+    async with provider(tmp_path) as tnm:
+        controller = tnm.roaming.controller
+        first, *others = controller.site.charge_points
+        points = (replace(first, member=MemberId("m-home")), *others)
+        controller.site = replace(controller.site, charge_points=points)
+        (site,) = await tnm.get("2.2.1/locations")
+        assert [evse["uid"] for evse in site["evses"]] == ["cp-2", "cp-3", "cp-4"]
+        assert (await tnm.raw("GET", "2.2.1/locations/site/cp-1")).status_code == 404
 
 
 async def test_tariffs_stand_without_vat_and_follow_one_another(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from controller.charging_settings import ChargingSettings
+from controller.domain.errors import NotFoundError
 from controller.domain.guests import GuestSession, Stage, StopAsked, Why
-from controller.domain.ids import AssetId
+from controller.domain.ids import AssetId, MemberId
 from controller.domain.payments import (
     Captured,
     MustPay,
@@ -344,3 +347,19 @@ async def test_what_is_due_at_a_socket_that_the_site_file_has_lost_is_the_cooper
         async with controller.store.unit() as unit:
             balances = await unit.balances()
         assert -balances["community"] - balances["tax"] == 3_030_000_000
+
+
+async def test_a_households_own_socket_is_not_shown_to_strangers(tmp_path: Path) -> None:
+    """Whether a car stands there tells who is at home, and nobody signs in for a guest's page."""
+    async with _desk(tmp_path) as desk:
+        controller, other = desk.guests.controller, AssetId("cp-2")
+        assert (await desk.guests.point(other)).point.id == other
+        points = tuple(
+            replace(point, member=MemberId("m-home")) if point.id == other else point
+            for point in controller.site.charge_points
+        )
+        controller.site = replace(controller.site, charge_points=points)
+        with pytest.raises(NotFoundError):
+            await desk.guests.point(other)
+        with pytest.raises(NotFoundError):
+            await desk.guests.open(other, 2500, page_url="http://x/{secret}")
