@@ -236,11 +236,17 @@ def move(
     aim_u: FloatArray,
     primal: float,
     dual: float,
+    low: FloatArray,
+    high: FloatArray,
     x: FloatArray,
     zl: FloatArray,
     zu: FloatArray,
 ) -> None:
-    """Takes a step: changes the unknowns and their bounds' duals; arrays as in `mixed_lengths`."""
+    """Takes a step: changes the unknowns and their bounds' duals; arrays as in `mixed_lengths`.
+
+    Where a bound is dear its distance ends below what `x` can be told apart by: there `x` stops a digit short
+    of it, for one over a distance of 0 is no number, and the step after it would be none either.
+    """
     for i in range(dx.size):
         if not free[i]:
             continue
@@ -249,6 +255,10 @@ def move(
         if inverse_u[i] > 0.0:
             zu[i] += dual * ((aim_u[i] + zu[i] * own[i]) * inverse_u[i] - zu[i])
         x[i] += primal * dx[i]
+        if x[i] >= high[i]:
+            x[i] = np.nextafter(high[i], low[i])
+        elif x[i] <= low[i]:
+            x[i] = np.nextafter(low[i], high[i])
 
 
 @compiled

@@ -58,6 +58,8 @@ RELATIVE_GAP = 2e-10
 """By how much a gap may miss the wanted one, relative to the cost with all its penalties: from here on double
 precision may not tell. The run still goes on while each iteration takes `STILL_WORTH_IT` off the gap."""
 STILL_WORTH_IT = 0.5
+LEAST_GAP = 1e-11
+"""A gap this small relative to the cost is the rounding of its sum: to go on only wears the rows out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +103,9 @@ def run(
         survey = program.survey(point, room.slope, room.hinges)
         bound, cost, off = max(bound, survey.bound_eur), survey.cost_eur, survey.off.worst
         gap, before = cost - bound, gap
-        enough = gap <= gap_eur + RELATIVE_GAP * abs(cost) and gap > STILL_WORTH_IT * before
-        close = gap <= gap_eur or enough
+        told = gap <= gap_eur + RELATIVE_GAP * abs(cost)
+        worth_it = LEAST_GAP * abs(cost) < gap <= STILL_WORTH_IT * before
+        close = gap <= gap_eur or (told and not worth_it)
         done = (off <= off_max and close) or settled(point, gap)
         if done or not sound or count == ITERATIONS_MAX or stop():
             break
@@ -111,6 +114,8 @@ def run(
         except FactorisationError:
             sound = False
         count += 1
+    # Where arithmetic gave out the point is still the one that was surveyed: perhaps it was good enough.
+    done = done or (off <= off_max and told)
     return Outcome(point=point, cost_eur=cost, bound_eur=bound, off=off, iterations=count, converged=done)
 
 
@@ -200,7 +205,8 @@ class _Step:
         primal, dual = min(1.0, TO_BOUNDARY * self.primal), min(1.0, TO_BOUNDARY * self.dual)
         inverses = (newton.inverse_l, newton.inverse_u, newton.program.free)
         steps = (room.dx, room.own, room.aim_l, room.aim_u)
-        self.boxes.plain(move, *inverses, *steps, primal, dual, point.x, point.zl, point.zu)
+        bounds = (newton.program.low, newton.program.high)
+        self.boxes.plain(move, *inverses, *steps, primal, dual, *bounds, point.x, point.zl, point.zu)
         point.lam += dual * self._lam
         point.price += dual * self._price
         point.omega += dual * self._omega

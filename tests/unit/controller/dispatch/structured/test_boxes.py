@@ -40,7 +40,8 @@ class _Boxes:
         x, zl, zu = self.x.copy(), self.zl.copy(), self.zu.copy()
         step = self.step + part * self.more
         aims = (self.aim_l + part * self.more_l, self.aim_u + part * self.more_u)
-        move(self.inverse_l, self.inverse_u, self.free, step, step, *aims, primal, dual, x, zl, zu)
+        far = np.full(SIZE, np.inf)
+        move(self.inverse_l, self.inverse_u, self.free, step, step, *aims, primal, dual, -far, far, x, zl, zu)
         return x, zl, zu
 
 
@@ -105,3 +106,18 @@ def test_a_centring_brings_back_the_products_that_would_stray_and_no_others(seed
         assert (expected[counts] > 0.0).any()
         assert (expected[counts] < 0.0).any()
         assert (more[~counts] == 0.0).all()
+
+
+def test_no_step_ends_on_a_bound() -> None:
+    """Where what is left of the way is less than numbers differ by, a digit of it stays."""
+    low, high = np.array([68.64, -np.inf]), np.array([np.inf, 68.64])
+    x = np.array([np.nextafter(68.64, 70.0), np.nextafter(68.64, 60.0)])
+    inverse_l, inverse_u = 1.0 / (x - low), 1.0 / (high - x)
+    step, zero = 0.995 * (np.array([68.64, 68.64]) - x), np.zeros(2)
+    assert (x + step == 68.64).all()
+    duals = np.full(2, 1584.0), np.full(2, 1584.0)
+    free = np.ones(2, dtype=np.bool_)
+    move(inverse_l, inverse_u, free, step, step, zero, zero, 1.0, 0.0, low, high, x, *duals)
+    assert x[0] > low[0]
+    assert x[1] < high[1]
+    assert x.tolist() == pytest.approx([68.64, 68.64], rel=1e-15)

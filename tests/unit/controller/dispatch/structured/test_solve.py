@@ -17,9 +17,10 @@ from controller.dispatch.structured.replan import Carried, held_problem
 from controller.dispatch.structured.solve import solve_structured
 from controller.dispatch.warm import WarmStart
 from controller.domain.ids import NodeId
+from tests.support.dispatch_comparison import difference
 from tests.support.dispatch_problems import one_step_later, starting_at, street
 from tests.support.dispatch_random import AnyProblem
-from tests.support.dispatch_reference import audit
+from tests.support.dispatch_reference import audit, reference
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,18 @@ def test_it_agrees_with_the_exact_model_where_the_transformer_binds() -> None:
     assert plan.totals_kwh == exact.totals_kwh
     root = max(abs(plan.node_power_kw[NodeId("transformer")]) / inputs.nodes[0].import_limit_kw)
     assert root > 0.999, "the problem is meant to bind"
+
+
+@pytest.mark.parametrize("seed", [13, 104, 151, 235])
+def test_dear_bounds_are_come_near_to_the_last_digit(seed: int) -> None:
+    """Wishes out of reach, one kind before the other: unknowns come closer to dear bounds than numbers do.
+
+    One that is rounded on to its bound would end the run without a plan.
+    """
+    inputs = AnyProblem(seed).inputs()
+    plan = solve_structured(inputs)
+    assert plan is not None
+    assert difference(inputs, plan, reference(inputs)).faults == []
 
 
 def test_no_step_charges_and_discharges_at_once(evening: tuple[DispatchInputs, DispatchResult]) -> None:
