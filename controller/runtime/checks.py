@@ -11,6 +11,9 @@ from controller.domain.errors import Problem
 from controller.domain.ids import AssetId
 from controller.domain.network import ImposedLimit
 
+OVERLAPS_TOLD = 3
+"""Of each booking so many others are named that lie in its time: a thousand could name a thousand each."""
+
 
 def energy_problems(place: str, energy_kwh: float, vehicle: Vehicle) -> list[Problem]:
     """What is wrong with an energy [kWh] that somebody wants in a car."""
@@ -73,7 +76,9 @@ def overlaps(bookings: Sequence[Booking], kept_of: Callable[[AssetId], Sequence[
                 and booking.from_utc < other.to_utc
             ]
             if others:
-                found.append(f"{booking.id}: {car} is booked already in that time: {', '.join(others)}")
+                names = ", ".join(others[:OVERLAPS_TOLD])
+                more = f" and {len(others) - OVERLAPS_TOLD} more" if len(others) > OVERLAPS_TOLD else ""
+                found.append(f"{booking.id}: {car} is booked already in that time: {names}{more}")
     return found
 
 
