@@ -243,12 +243,21 @@ class Guests(GuestSessions):
             if self._open[key].stage in FINAL and not step.unsaved:
                 self._forget(key)
         except WijkstroomError as error:
-            pause = AGAIN_S[min(step.failures, len(AGAIN_S) - 1)]
-            step.failures += 1
-            step.not_before_s = self._machine_clock.monotonic_s() + pause
+            pause = self._again_later(step)
             _LOG.warning("a guest's session waits", session=key, why=str(error), again_in_s=pause)
+        except Exception:  # noqa: BLE001  # the other guests' money does not wait for a bug in one session
+            pause = self._again_later(step)
+            _LOG.exception("a guest's session failed", session=key, again_in_s=pause)
+            self.controller.counters.count_failure("guests", self.controller.clock.now())
         finally:
             self._busy.discard(key)
+
+    def _again_later(self, step: Step) -> float:
+        """Lets a step wait, the longer the more often it failed; gives for how long [s]."""
+        pause = AGAIN_S[min(step.failures, len(AGAIN_S) - 1)]
+        step.failures += 1
+        step.not_before_s = self._machine_clock.monotonic_s() + pause
+        return pause
 
     def _look(self, key: str, step: Step) -> None:
         """Lets time pass for a session."""

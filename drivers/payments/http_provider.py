@@ -76,7 +76,7 @@ class HttpPayments:
         told = _told(answer)
         try:
             return Captured(fee_cents=int(told["fee_cents"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ProviderSilentError("the provider's answer to a capture cannot be read") from error
 
     async def release(self, payment: str, *, key: str) -> None:

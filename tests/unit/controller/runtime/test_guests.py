@@ -272,6 +272,23 @@ async def test_a_car_idles_from_when_it_asks_for_nothing_and_only_while_it_may_c
         assert desk.idle() == 0 * MINUTE
 
 
+async def test_a_bug_in_one_session_holds_no_other_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted, told and tried again later."""
+    async with _desk(tmp_path) as desk:
+        desk.meter(0)
+        desk.connector("10", token=desk.session().token)
+        desk.clock.advance_to(START + 30 * MINUTE)
+        desk.meter(5000)
+        desk.connector("11")
+        monkeypatch.setattr(desk.guests._provider, "capture", None)
+        await desk.forward()
+        assert desk.session().stage is Stage.CAPTURING
+        assert desk.guests.controller.counters.failures["guests"] >= 1
+        assert desk.guests._steps[desk.session().id].not_before_s > 0.0
+
+
 async def test_a_car_that_leaves_ends_the_session(tmp_path: Path) -> None:
     """Unplugged, and the charger says no more; or somebody else's transaction: the guest is gone."""
     async with _desk(tmp_path) as desk:
