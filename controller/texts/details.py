@@ -96,6 +96,7 @@ DETAILS = (
     mark("must be after {earlier}"),
     mark("must be a list"),
     mark("is nested too deeply"),
+    mark("is nested too deeply, or has too large a number"),
     mark("{action} can do harm: send it again with confirm = true"),
     mark("it starts anew after each step: send it again with confirm = true"),
     mark("{version} has no request {action} for us to send"),

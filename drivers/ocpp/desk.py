@@ -58,6 +58,12 @@ class OcppDesk:
         if wrong:
             found = (Problem(place=_place(steps), rule=rule) for steps, rule in wrong)
             raise InputProblemsError("command", found)
+        try:
+            orjson.dumps(dict(payload))
+        except orjson.JSONEncodeError as error:
+            # No schema bounds them: an integer of more than 64 bits, vendors' data without end.
+            rule = "is nested too deeply, or has too large a number"
+            raise InputProblemsError("command", [Problem(place="payload", rule=rule)]) from error
         if not confirm and not is_harmless(action):
             raise ConflictError(f"{action} can do harm: send it again with confirm = true")
         answer = await self._ask(link, Request(action=action, payload=dict(payload)))

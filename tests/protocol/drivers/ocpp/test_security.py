@@ -210,6 +210,16 @@ async def test_an_operator_sends_any_request_by_hand(version: str) -> None:
             await desk.command(CP, "ClearCache", {}, confirm=False)
         reply = await desk.command(CP, "ClearCache", {}, confirm=True)
         assert (reply.payload, reply.error) == ({"status": "Accepted"}, "")
+        # By the schemas these are right: no charger's connection is where one finds out that they are not.
+        deep: dict[str, Any] = {}
+        for _ in range(400):
+            deep = {"deep": deep}
+        large = {"connectorId": 10**30} | ({} if version == "ocpp1.6" else {"evseId": 1})
+        with pytest.raises(InputProblemsError, match="too large a number"):
+            await desk.command(CP, "UnlockConnector", large, confirm=True)
+        if version != "ocpp1.6":
+            with pytest.raises(InputProblemsError, match="nested too deeply"):
+                await desk.command(CP, "ClearCache", {"customData": {"vendorId": "x", **deep}}, confirm=True)
         with pytest.raises(InputProblemsError, match="no request 'Dance'"):
             await desk.command(CP, "Dance", {}, confirm=True)
         with pytest.raises(InputProblemsError) as told:
