@@ -60,14 +60,15 @@ def parts_of(first: IntArray, size: int) -> tuple[Part, ...]:
     count = PARTS if steps >= WORTH_IT else 1
     inner = np.searchsorted(first, steps * np.arange(1, count) / count).tolist()
     cuts = [0, *inner, stores]
+    ends = [*(3 * first[inner]).tolist(), size]
     return tuple(
         Part(
             stores=slice(begin, end),
             edges=slice(begin, end + 1),
             steps=slice(int(first[begin]), int(first[end])),
-            unknowns=slice(3 * int(first[begin]), size if end == stores else 3 * int(first[end])),
+            unknowns=slice(3 * int(first[begin]), unknown),
         )
-        for begin, end in pairwise(cuts)
+        for (begin, end), unknown in zip(pairwise(cuts), ends, strict=True)
     )
 
 

@@ -32,6 +32,13 @@ def test_parts_follow_on_each_other_and_share_the_steps(monkeypatch: pytest.Monk
         assert abs(team.PARTS * (part.steps.stop - part.steps.start) - steps) <= team.PARTS * 96
 
 
+def test_what_lies_behind_the_stores_is_in_one_part_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the last store alone is longer than all parts but one, and some parts have no store."""
+    monkeypatch.setattr(team, "WORTH_IT", 1)
+    parts = parts_of(np.array([0, 1, 400]), 1500)
+    assert np.concatenate([np.arange(1500)[part.unknowns] for part in parts]).tolist() == list(range(1500))
+
+
 def test_few_steps_are_one_part() -> None:
     """Handing over would take longer than the work."""
     assert len(parts_of(np.array([0, team.WORTH_IT - 1]), 3 * team.WORTH_IT)) == 1
