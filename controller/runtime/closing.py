@@ -138,13 +138,24 @@ class Closing:
         self._read = {each: count for each, count in self._read.items() if each >= since}
 
     async def close_again(self, days: Sequence[date]) -> None:
-        """Closes those of the days again that are closed: something else about them has become known."""
+        """Closes those of the days again that are closed: something else about them has become known.
+
+        Raises:
+            ConflictError: Where some of them cannot be closed; the others are.
+        """
         now = self.controller.clock.now()
+        failed: list[str] = []
         async with self.controller.store.unit() as unit:
             newest, first_at = await unit.latest_closed_day(), await unit.first_register_at()
         for day in days:
-            if newest is not None and first_at is not None and day <= newest:
+            if newest is None or first_at is None or day > newest:
+                continue
+            try:
                 await self._close(day, first_at, now)
+            except (WijkstroomError, ValueError) as error:
+                failed.append(f"{day}: {error}")
+        if failed:
+            raise ConflictError("; ".join(failed))
 
     async def _has_more(self, unit: UnitOfWork, day: date) -> bool:
         starts = quarters_of_local_day(day)

@@ -378,6 +378,21 @@ async def _events(controller: Controller) -> AsyncIterator[EventRecord]:
             yield event
 
 
+async def test_a_day_that_cannot_be_closed_again_keeps_no_other_from_it(tmp_path: Path) -> None:
+    """What imbalance cost is told of three days at once: what can be booked is, and the rest is said."""
+    days = [DAY + timedelta(days=i) for i in range(3)]
+    gap = (replace(TAX, to_utc=MIDNIGHT + QUARTER), replace(TAX, value=50_000, from_utc=END))
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, day_registers(days=3, home=(200, 0)))
+        clock.advance_to(END + timedelta(days=2) + DAY_WAIT)
+        await trading.closing.close_due()
+        assert balances(await books(controller))["tax"] == -96 * 200 * (3 * 100_000)
+        controller.settings = Settings(sharing=SharingSettings(rates=gap))
+        with pytest.raises(ConflictError, match=f"^{DAY}: "):
+            await trading.closing.close_again(days)
+        assert balances(await books(controller))["tax"] == -96 * 200 * (100_000 + 2 * 50_000)
+
+
 async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None:
     """A day of which only the quarter-hour before the market began is settled: 200 Wh at 0.12, 300 at 0.09.
 
