@@ -131,6 +131,7 @@ DETAILS = (
     mark("it took no certificate of its own; its notices may say why"),
     mark("it has not come back for {seconds} s; it is let in with profile {profile} or higher"),
     mark("{charger} is being raised already"),
+    mark("an encrypted address begins with wss://, not as {address} does"),
     mark("a car has begun to charge: try again once it has gone"),
     mark("{party} is registered: remove it first"),
     mark("there is no provider {party}"),

@@ -128,6 +128,8 @@ class Raising:
         if self._profile() >= profile:
             raise ConflictError(f"{self._point} uses security profile {self._profile()} already")
         tls = self._endpoint.tls
+        if self._url and not self._url.startswith("wss://"):
+            raise ConflictError(f"an encrypted address begins with wss://, not as {self._url!r} does")
         if profile > 1 and tls is None:
             raise ConflictError("no encrypted connections are taken here: settings.ocpp.tls_port opens them")
         if profile > 1 and tls is not None and not tls.root_pem:

@@ -171,6 +171,8 @@ async def test_what_cannot_be_offered_is_refused_before_anything_is_asked(tmp_pa
         await place.ready(charger)
         with pytest.raises(ConflictError, match="uses security profile 1 already"):
             await Raising(place.endpoint, CP).to(1)
+        with pytest.raises(ConflictError, match="begins with wss://"):
+            await Raising(place.endpoint, CP, url="ws://127.0.0.1/ocpp").to(2)
         with pytest.raises(ConflictError, match="a car charges"):
             await Raising(place.endpoint, CP).to(2)
         place.endpoint.authority = None
