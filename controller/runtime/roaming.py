@@ -44,11 +44,18 @@ class Party:
     """False: its token is the first one, which opens nothing but the registration."""
     contracts: Mapping[str, str] = field(default_factory=dict)
     """The contract behind each of its customers' tokens, which are in the form in which they are compared."""
+    former: Mapping[str, str] = field(default_factory=dict)
+    """The same of those who are its customers no more: they charge no longer, and what they have charged is
+    still to be paid."""
 
     @property
     def key(self) -> str:
         """Its name among parties."""
         return f"{self.country_code}*{self.party_id}"
+
+    def contract_of(self, token: str) -> str:
+        """The contract behind a token, also a former one."""
+        return self.contracts.get(token) or self.former[token]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +136,7 @@ class Roaming(OnLoop):
             known = self._parties.get(party.key)
             if known is not None and known.registered:
                 raise ConflictError(f"{party.key} is registered: remove it first")
-            return party if known is None else replace(party, contracts=known.contracts)
+            return party if known is None else replace(known, name=name)
 
         return await self._with_token(invited, who, "invited a provider", party.key)
 
@@ -179,16 +186,20 @@ class Roaming(OnLoop):
                 raise ConflictError(f"{len(taken)} of the tokens belong to another provider")
             if own := sum(map(self._is_own, mine)):
                 raise ConflictError(f"{own} of the tokens belong to members or cars of this site")
-            return {**self._parties, key: replace(party, contracts=mine)}
+            gone = {**party.former, **party.contracts}
+            kept = [(token, contract) for token, contract in gone.items() if token not in mine]
+            return {**self._parties, key: replace(party, contracts=mine, former=dict(kept[-CONTRACTS_MAX:]))}
 
         await self._change(told, who, f"told {len(mine)} tokens of a provider", key)
 
     async def sessions(self, party: Party, query: SessionQuery, *, offset: int, limit: int) -> Page:
-        """Sessions of a provider's customers."""
+        """Sessions of a provider's customers, former ones too."""
 
         async def run() -> Page:
             # A car or a card of the site's own may have come after the provider told its customers.
-            own = replace(query, tokens=[token for token in party.contracts if not self._is_own(token)])
+            tokens = [token for token in party.contracts if not self._is_own(token)]
+            left = (token for token in party.former if not self._is_own(token) and token not in self._tokens)
+            own = replace(query, tokens=[*tokens, *left])
             async with self.controller.store.unit() as unit:
                 return Page(
                     records=await unit.charge_sessions(own, offset=offset, limit=limit),

@@ -316,7 +316,7 @@ def cdr_token(party: Party, charged: ChargeSession) -> Json:
         "party_id": party.party_id,
         "uid": token,
         "type": "RFID",
-        "contract_id": party.contracts[token],
+        "contract_id": party.contract_of(token),
     }
 
 

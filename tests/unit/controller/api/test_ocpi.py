@@ -2,123 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import httpx
-import pytest
-from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter
-from starlette.routing import Mount
 
-from controller.api.app import create_app
 from controller.api.rate import RateLimiter
-from controller.bootstrap_roaming import who_may_charge
-from controller.config import Settings
-from controller.domain.charge_session import ChargeSession
-from controller.domain.charging_tokens import ChargingToken, TokenKind, handle_of
-from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, MemberId
 from controller.domain.telemetry import ConnectorReading, LinkReading, SignedReading
-from controller.domain.time import VirtualDomainClock
-from controller.runtime.charging_tokens import ChargingTokens, NewToken
-from controller.runtime.door import Principal
-from controller.runtime.ports import Role
-from controller.runtime.roaming import Roaming
-from controller.runtime.session_ports import SessionQuery, SessionRecord
 from tests.support import ocpi
 from tests.support.charging import BEGAN, CARD, OPERATOR, TARIFF, finished
-from tests.support.fake_door import FakeDoor
-from tests.support.running import make_controller
-from tests.support.storage import opened
+from tests.support.providers import CONTRACT, CREDENTIALS, HOUR, NOW, OTHER_CARD, keep, provider
 
-HOUR = timedelta(hours=1)
-NOW = BEGAN + 4 * HOUR
-CONTRACT = "NL-TNM-C12345678-X"
-LATER = replace(TARIFF, id="posted-2025", from_utc=TARIFF.from_utc + timedelta(days=366))
 FREE = replace(TARIFF, id="free", energy_microeur_per_kwh=0, session_microeur=0, idle_microeur_per_minute=0)
-OTHER_CARD = f"{CARD}9"
-
-
-@dataclass
-class Provider:
-    """A client with a credentials token."""
-
-    client: httpx.AsyncClient
-    roaming: Roaming
-    token: str
-    ocpi: FastAPI
-    """The application below `/ocpi`."""
-
-    async def raw(
-        self, method: str, path: str, body: object = None, token: str | None = None
-    ) -> httpx.Response:
-        """One request."""
-        encoded = base64.b64encode((token or self.token).encode()).decode()
-        url = path if path.startswith("http") else f"http://test/ocpi/{path}"
-        return await self.client.request(
-            method, url, json=body, headers={"Authorization": f"Token {encoded}"}
-        )
-
-    async def get(self, path: str) -> Any:
-        """The data of a successful answer."""
-        answer = await self.raw("GET", path)
-        assert answer.status_code == 200, answer.text
-        envelope = ocpi.Envelope.model_validate(answer.json())
-        assert envelope.status_code == 1000, envelope
-        assert envelope.timestamp == "2024-05-15T12:00:00.000Z"
-        return envelope.data
-
-
-@asynccontextmanager
-async def provider(folder: Path, *, registered: bool = True) -> AsyncIterator[Provider]:
-    """A provider with one customer at a running site."""
-    async with opened(folder / "wijk.sqlite3") as store:
-        settings = Settings(charging=replace(OPERATOR, tariffs=(TARIFF, LATER)))
-        controller = make_controller(store, VirtualDomainClock(NOW), settings=settings)
-        roaming = Roaming(controller, asyncio.get_running_loop())
-        token = await roaming.invite(country_code="NL", party_id="TNM", name="The New Motion", who="operator")
-        await roaming.put_contracts("NL*TNM", {CARD.lower(): CONTRACT}, "operator")
-        app = create_app(FakeDoor(), roaming=roaming, console=False, storage_secret="of the tests")  # noqa: S106
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport) as client:
-            (below,) = [each.app for each in app.routes if isinstance(each, Mount) and each.path == "/ocpi"]
-            assert isinstance(below, FastAPI)
-            found = Provider(client, roaming, token, below)
-            if registered:
-                answer = await found.raw("POST", "2.2.1/credentials", CREDENTIALS)
-                found.token = answer.json()["data"]["token"]
-            yield found
-
-
-CREDENTIALS: dict[str, Any] = {
-    "token": "their-own-token",
-    "url": "https://emsp.example/ocpi/versions",
-    "roles": [
-        {
-            "role": "EMSP",
-            "country_code": "NL",
-            "party_id": "TNM",
-            "business_details": {"name": "TNM", "logo": {}},
-        }
-    ],
-}
-
-
-async def keep(of: Provider, *sessions: ChargeSession, changed_at: datetime = NOW) -> None:
-    """Writes sessions."""
-    async with of.roaming.controller.store.unit() as unit:
-        await unit.put_charge_sessions(
-            SessionRecord(session=session, changed_at=changed_at) for session in sessions
-        )
 
 
 def as_model[T: BaseModel](kind: type[T], data: object) -> T:
@@ -297,65 +196,6 @@ async def test_a_provider_sees_its_customers_sessions_and_nobody_elses(tmp_path:
         assert (missing.status_code, missing.json()["status_code"]) == (200, 2001)
 
 
-async def test_a_token_of_the_sites_own_is_no_providers_whoever_told_it_first(tmp_path: Path) -> None:
-    """A resident's sessions stay here, and a lost card that its owner blocked does not charge as a guest."""
-    async with provider(tmp_path) as tnm:
-        controller, loop = tnm.roaming.controller, asyncio.get_running_loop()
-        tokens = ChargingTokens(controller, loop)
-        roaming = Roaming(controller, loop, is_own=tokens.owns)
-        tokens.is_strangers = roaming.accepts
-        await roaming.load()
-        await roaming.put_contracts("NL*TNM", {CARD: CONTRACT, OTHER_CARD: CONTRACT}, "operator")
-        may_charge = who_may_charge(tokens, roaming)
-        member = controller.site.members[0].id
-        who = Principal(role=Role.RESIDENT, member=member, label="owner")
-        with pytest.raises(ConflictError):
-            await tokens.register(NewToken(token=CARD, kind=TokenKind.CARD, label="mine"), member, who)
-        await keep(tnm, finished(), replace(finished(transaction="own"), token=OTHER_CARD))
-        (party,) = roaming.parties()
-        assert (await roaming.sessions(party, SessionQuery(), offset=0, limit=9)).total == 2
-        # Registered in an earlier run, when the site did not roam.
-        lost = ChargingToken(
-            token=OTHER_CARD,
-            handle=handle_of(OTHER_CARD),
-            member=member,
-            kind=TokenKind.CARD,
-            label="ring",
-            vehicle=None,
-            created_at=NOW,
-        )
-        tokens.book = replace(tokens.book, registered=(lost,))
-        assert may_charge(OTHER_CARD)
-        await tokens.set_blocked(lost.handle, blocked=True, member=None, who=who)
-        assert (may_charge(CARD), may_charge(OTHER_CARD)) == (True, False)
-        assert (await roaming.sessions(party, SessionQuery(), offset=0, limit=9)).total == 1
-        with pytest.raises(ConflictError):
-            await roaming.put_contracts("NL*TNM", {OTHER_CARD: CONTRACT}, "operator")
-
-
-async def test_what_two_operators_change_at_once_is_both_kept(tmp_path: Path) -> None:
-    """Nobody's providers are lost, no token gets two of them, and a first token registers once."""
-    async with provider(tmp_path) as tnm:
-        tokens = await asyncio.gather(
-            *(
-                tnm.roaming.invite(country_code="DE", party_id=name, name=name, who="operator")
-                for name in ("AAA", "BBB")
-            )
-        )
-        assert {party.key for party in tnm.roaming.parties()} == {"DE*AAA", "DE*BBB", "NL*TNM"}
-        told = [tnm.roaming.put_contracts(key, {OTHER_CARD: "X"}, "operator") for key in ("DE*AAA", "DE*BBB")]
-        ends = await asyncio.gather(*told, return_exceptions=True)
-        assert [type(end) for end in ends] == [type(None), ConflictError]
-        role = CREDENTIALS["roles"][0] | {"country_code": "DE", "party_id": "AAA"}
-        body = CREDENTIALS | {"roles": [role]}
-        answers = await asyncio.gather(
-            *(tnm.raw("POST", "2.2.1/credentials", body, tokens[0]) for _ in range(2))
-        )
-        assert sorted(answer.status_code for answer in answers) == [200, 401]
-        good = next(answer for answer in answers if answer.status_code == 200).json()["data"]["token"]
-        assert (await tnm.raw("GET", "2.2.1/locations", token=good)).status_code == 200
-
-
 async def test_a_record_adds_up_to_the_cent(tmp_path: Path) -> None:
     """10 kWh, a session and 15 minutes; the half hour of grace is a period to which no tariff belongs."""
     async with provider(tmp_path) as tnm:
@@ -446,42 +286,6 @@ async def test_what_we_do_not_offer_is_said_in_the_envelope(tmp_path: Path) -> N
             answer = await tnm.raw(method, path, {})
             assert (path, answer.status_code) == (path, status)
             ocpi.Envelope.model_validate(answer.json())
-
-
-async def test_operators_invite_providers_and_tell_their_customers(tmp_path: Path) -> None:
-    """Nobody else does; a token is one provider's; who did it stands in the log."""
-    async with provider(tmp_path) as tnm:
-
-        async def call(method: str, path: str, body: object = None, who: str = "operator") -> httpx.Response:
-            headers = {"Authorization": f"Bearer {who}-token"}
-            url = f"http://test/api/operator/roaming/parties{path}"
-            return await tnm.client.request(method, url, json=body, headers=headers)
-
-        assert (await call("GET", "", who="resident")).status_code == 403
-        known = {"party": "NL*TNM", "name": "TNM", "registered": True, "contracts": 1}
-        assert (await call("GET", "")).json() == [known]
-        assert (
-            await call("POST", "", {"country_code": "NL", "party_id": "TNM", "name": "x"})
-        ).status_code == 409
-        invited = await call("POST", "", {"country_code": "DE", "party_id": "ABC", "name": "Abc"})
-        assert invited.status_code == 201
-        assert (await tnm.raw("GET", "versions", token=invited.json()["token"])).status_code == 200
-        mine = [{"token": CARD, "contract_id": "DE-ABC-1"}]
-        assert (await call("PUT", "/DE*ABC/contracts", mine)).status_code == 409
-        assert (await call("PUT", "/DE*ABC/contracts", mine * 2)).status_code == 422
-        own = [{"token": OTHER_CARD, "contract_id": "DE-ABC-1"}]
-        assert (await call("PUT", "/DE*ABC/contracts", own)).status_code == 200
-        assert tnm.roaming.accepts(OTHER_CARD.lower())
-        assert (await call("DELETE", "/DE*ABC")).status_code == 200
-        assert (await call("DELETE", "/DE*ABC")).status_code == 404
-        assert not tnm.roaming.accepts(OTHER_CARD)
-        async with tnm.roaming.controller.store.unit() as unit:
-            newest = (await unit.events(limit=1))[0]
-        assert (newest.what, newest.subject) == ("removed a provider", "DE*ABC")
-        again = Roaming(tnm.roaming.controller, asyncio.get_running_loop())
-        await again.load()
-        assert [party.key for party in again.parties()] == ["NL*TNM"]
-        assert again.accepts(CARD)
 
 
 def test_a_free_site_says_so() -> None:
