@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import batched
 
@@ -28,7 +28,7 @@ from controller.domain.site import Tariff
 from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
-from controller.runtime.metering import DayMeters, read_day, site_points
+from controller.runtime.metering import DayMeters, SitePoint, read_day, site_points
 from controller.runtime.offload import Offload
 from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.supply_ports import NominationKind, SuppliedQuarter
@@ -64,6 +64,10 @@ PAGE = timedelta(hours=2)
 _LOG = structlog.get_logger(__name__)
 
 
+class _PointLeftError(ConflictError):
+    """A closed day has a point that the site file does not name any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Day:
     """What is closed."""
@@ -71,6 +75,8 @@ class _Day:
     day: date
     starts: tuple[datetime, ...]
     """Its quarter-hours, from the first reading on."""
+    points: tuple[SitePoint, ...]
+    """Each with whose it is."""
     suppliers: tuple[str, ...]
     """Who supplies each point."""
 
@@ -165,6 +171,11 @@ class Closing:
         """Closes a day; one whose figures do not fit must not keep the others from being closed."""
         try:
             await self._close(day, first_at, now)
+        except _PointLeftError as error:
+            starts = quarters_of_local_day(day)
+            async with self.controller.store.unit() as unit:
+                self._read[day] = await unit.count_registers(starts[0], starts[-1] + QUARTER)
+            _LOG.info("a day is not closed again", why=str(error))
         except (WijkstroomError, ValueError) as error:
             _LOG.warning("a day could not be closed", day=day.isoformat(), why=str(error))
             self.controller.counters.count_failure("closing", now)
@@ -178,7 +189,7 @@ class Closing:
         if not starts:
             return
         rules = self._rules(starts)
-        whole = _Day(day=day, starts=starts, suppliers=await self._suppliers(day))
+        whole = await self._day(day, starts)
         names = sorted(set(whole.suppliers))
         asked = {name: await self._supplier_prices(starts, name) for name in names}
         registers = await self._registers(starts)
@@ -195,7 +206,7 @@ class Closing:
         if quarters is not None:
             # Where there is an auction there is one supplier: the site's own.
             own = asked.get(SITE_SUPPLIER) or await self._supplier_prices(starts, SITE_SUPPLIER)
-            again += await self._corrections(own, meters, quarters, now)
+            again += await self._corrections(whole, own, meters, quarters, now)
         again += await self._imbalance(whole, meters, now)
         async with self.controller.store.unit() as unit:
             await unit.add_postings([*closed.postings, *again])
@@ -227,12 +238,23 @@ class Closing:
             rates=sharing.rates,
         )
 
-    async def _suppliers(self, day: date) -> tuple[str, ...]:
-        """Who supplied each point on a day: as it was when the day was first closed, else as it is now."""
+    async def _day(self, day: date, starts: tuple[datetime, ...]) -> _Day:
+        """Whose each point was and who supplied it: as when the day was first closed, else as it is now.
+
+        Raises:
+            _PointLeftError: Where one has left the site file since: what others shared with it would change.
+        """
         async with self.controller.store.unit() as unit:
-            kept = {point.ean: point.supplier for point in await unit.closed_days(day, day)}
-        now = self._supplier_of
-        return tuple(kept.get(one.ean, now.get(one.ean, SITE_SUPPLIER)) for one in self._points)
+            kept = {point.ean: point for point in await unit.closed_days(day, day)}
+        if gone := kept.keys() - {point.ean for point in self._points}:
+            raise _PointLeftError(f"{day} stays as it was closed: {min(gone)} is in the site file no longer")
+        points, suppliers = [], []
+        for point in self._points:
+            then = kept.get(point.ean)
+            points.append(point if then is None else replace(point, member=then.member))
+            now = self._supplier_of.get(point.ean, SITE_SUPPLIER)
+            suppliers.append(now if then is None else then.supplier)
+        return _Day(day=day, starts=starts, points=tuple(points), suppliers=tuple(suppliers))
 
     async def _supplier_prices(
         self, starts: Sequence[datetime], supplier: str
@@ -312,7 +334,7 @@ class Closing:
             pool=PoolInputs(
                 points=tuple(
                     Point(ean=point.ean, member=point.member, supplier=supplier)
-                    for point, supplier in zip(self._points, whole.suppliers, strict=True)
+                    for point, supplier in zip(whole.points, whole.suppliers, strict=True)
                 ),
                 starts=starts,
                 energy=Energy(offtake_wh=meters.offtake_wh, feed_in_wh=meters.feed_in_wh),
@@ -322,40 +344,12 @@ class Closing:
             ),
             estimated=meters.estimated,
             known=meters.known,
-            traded=None if quarters is None else self._traded(starts, meters, quarters),
-        )
-
-    def _traded(
-        self, starts: Sequence[datetime], meters: DayMeters, quarters: dict[datetime, _Quarter]
-    ) -> Traded:
-        """What was traded for each point [Wh], as the settlement of the quarter-hour counts it."""
-        bought, sold = np.zeros_like(meters.offtake_wh), np.zeros_like(meters.feed_in_wh)
-        for row, start in enumerate(starts):
-            quarter = quarters.get(start)
-            if quarter is None:
-                continue
-            trades = trades_of(quarter.result, quarter.orders)
-            metered = self._metered(meters, row, range(len(self._points)))
-            for side, array in ((Side.BUY, bought), (Side.SELL, sold)):
-                placed = placed_wh(trades, metered, side)
-                array[row] = [placed[point.ean] for point in self._points]
-        cleared = np.array([start in quarters for start in starts])
-        return Traded(bought_wh=bought, sold_wh=sold, cleared=cleared)
-
-    def _metered(self, meters: DayMeters, row: int, columns: Sequence[int]) -> tuple[MeteredEnergy, ...]:
-        return tuple(
-            MeteredEnergy(
-                member=self._points[i].member,
-                ean=self._points[i].ean,
-                import_wh=int(meters.offtake_wh[row, i]),
-                export_wh=int(meters.feed_in_wh[row, i]),
-                estimated=bool(meters.estimated[row, i]),
-            )
-            for i in columns
+            traded=None if quarters is None else _traded(whole, meters, quarters),
         )
 
     async def _corrections(
         self,
+        whole: _Day,
         prices: dict[datetime, SupplierPrices],
         meters: DayMeters,
         quarters: dict[datetime, _Quarter],
@@ -367,7 +361,7 @@ class Closing:
         """
         async with self.controller.store.unit() as unit:
             waiting = set(await unit.intervals_to_settle())
-        owners = {point.ean: point.member for point in self._points}
+        owners = {point.ean: point.member for point in whole.points}
         found: list[Posting] = []
         for row, (start, asked) in enumerate(prices.items()):
             quarter = quarters.get(start)
@@ -378,7 +372,7 @@ class Closing:
             inputs = SettlementInputs(
                 interval_start=start,
                 trades=trades_of(quarter.result, quarter.orders),
-                metered=self._metered(meters, row, np.flatnonzero(meters.metered[row]).tolist()),
+                metered=_metered(whole.points, meters, row, np.flatnonzero(meters.metered[row]).tolist()),
                 prices=asked,
                 expected=frozenset(owners),
                 members_of=owners,
@@ -407,13 +401,44 @@ class Closing:
                 metered: Counter[MemberId] = Counter()
                 for i in columns:
                     net_wh = int(meters.offtake_wh[row, i] - meters.feed_in_wh[row, i])
-                    metered[self._points[i].member] += net_wh
+                    metered[whole.points[i].member] += net_wh
                 async with self.controller.store.unit() as unit:
                     booked = await unit.postings_between(start, start + QUARTER)
                 lines = imbalance_lines(start, nomination.net_wh, metered, costs[start], supplier)
                 own = about(booked, {PostingReason.IMBALANCE}, {line.ref for line in lines})
                 found += rebooked(own, lines, booked_at=now)
         return found
+
+
+def _traded(whole: _Day, meters: DayMeters, quarters: dict[datetime, _Quarter]) -> Traded:
+    """What was traded for each point [Wh], as the settlement of the quarter-hour counts it."""
+    bought, sold = np.zeros_like(meters.offtake_wh), np.zeros_like(meters.feed_in_wh)
+    for row, start in enumerate(whole.starts):
+        quarter = quarters.get(start)
+        if quarter is None:
+            continue
+        trades = trades_of(quarter.result, quarter.orders)
+        metered = _metered(whole.points, meters, row, range(len(whole.points)))
+        for side, array in ((Side.BUY, bought), (Side.SELL, sold)):
+            placed = placed_wh(trades, metered, side)
+            array[row] = [placed[point.ean] for point in whole.points]
+    cleared = np.array([start in quarters for start in whole.starts])
+    return Traded(bought_wh=bought, sold_wh=sold, cleared=cleared)
+
+
+def _metered(
+    points: Sequence[SitePoint], meters: DayMeters, row: int, columns: Sequence[int]
+) -> tuple[MeteredEnergy, ...]:
+    return tuple(
+        MeteredEnergy(
+            member=points[i].member,
+            ean=points[i].ean,
+            import_wh=int(meters.offtake_wh[row, i]),
+            export_wh=int(meters.feed_in_wh[row, i]),
+            estimated=bool(meters.estimated[row, i]),
+        )
+        for i in columns
+    )
 
 
 def _supply_prices(asked: Sequence[SupplierPrices]) -> SupplyPrices:

@@ -34,6 +34,7 @@ from market.orders import Order, Side
 from market.rates import Rate, RateKind
 from market.statements import LineKind
 from tests.support.metered_days import DAY, END, METERS, MIDNIGHT, books, day_registers, keep
+from tests.support.neighbourhood import site
 from tests.support.running import make_controller
 from tests.support.storage import opened
 
@@ -261,11 +262,8 @@ async def test_a_day_without_a_rate_stays_open_until_there_is_one(tmp_path: Path
 async def test_a_rate_that_is_told_beforehand_holds_no_day_up(tmp_path: Path) -> None:
     """It is charged from the quarter-hour on in which it begins: of the first day the last one."""
     coming = (replace(TAX, from_utc=END - QUARTER), replace(TAX, kind=RateKind.NETWORK, from_utc=END))
-    async with running(tmp_path, Settings(sharing=SharingSettings(rates=coming))) as (
-        controller,
-        trading,
-        clock,
-    ):
+    settings = Settings(sharing=SharingSettings(rates=coming))
+    async with running(tmp_path, settings) as (controller, trading, clock):
         await keep(controller, day_registers(home=(200, 0)))
         clock.advance_to(END + DAY_WAIT)
         await trading.closing.close_due()
@@ -391,6 +389,43 @@ async def test_a_day_that_cannot_be_closed_again_keeps_no_other_from_it(tmp_path
         with pytest.raises(ConflictError, match=f"^{DAY}: "):
             await trading.closing.close_again(days)
         assert balances(await books(controller))["tax"] == -96 * 200 * (100_000 + 2 * 50_000)
+
+
+async def test_whoever_moves_in_does_not_get_the_bills_of_who_moved_out(tmp_path: Path) -> None:
+    """A closed day stays its members': also when a late reading comes after the site file has changed."""
+    late = [each for each in day_registers(home=(200, 0), school=(400, 0)) if each.at == END]
+    async with running(tmp_path) as (controller, trading, clock):
+        early = day_registers(without=[("home", range(96, 97))], home=(200, 0), school=(400, 0))
+        await keep(controller, early)
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        before = balances(await books(controller))
+    home, school = site().loads
+    moved = replace(site(), loads=(replace(home, member=school.member), school))
+    async with running(tmp_path, of=moved) as (controller, trading, clock):
+        clock.advance_to(END + DAY_WAIT)
+        await keep(controller, [each for each in late if each.meter == "home"])
+        await trading.closing.close_due()
+        assert (await points(controller))["home"].estimated_quarters == 0
+        assert balances(await books(controller))["member:m-school"] == before["member:m-school"]
+
+
+async def test_a_day_of_a_point_that_left_the_site_file_stays_as_it_was_closed(tmp_path: Path) -> None:
+    """Nothing of whoever is gone is taken back; that is no failure, and said to who asks for it."""
+    async with running(tmp_path) as (controller, trading, clock):
+        registers = day_registers(without=[("school", range(90, 97))], home=(200, 0), school=(400, 0))
+        await keep(controller, registers)
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        before = await books(controller)
+    left = replace(site(), loads=site().loads[1:])
+    async with running(tmp_path, of=left) as (controller, trading, clock):
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        assert "closing" not in controller.counters.failures
+        with pytest.raises(ConflictError, match="in the site file no longer"):
+            await trading.closing.close_again([DAY])
+        assert await books(controller) == before
 
 
 async def test_what_the_auction_brings_is_net_of_its_fee(tmp_path: Path) -> None:
