@@ -47,6 +47,8 @@ class Party:
     former: Mapping[str, str] = field(default_factory=dict)
     """The same of those who are its customers no more: they charge no longer, and what they have charged is
     still to be paid."""
+    since: Mapping[str, datetime] = field(default_factory=dict)
+    """From when on a token is its customer's that was another provider's before; of the others, ever."""
 
     @property
     def key(self) -> str:
@@ -180,15 +182,20 @@ class Roaming(OnLoop):
 
         def told() -> Mapping[str, Party]:
             party = self._known(key)
-            others = (other for other in self._parties.values() if other.key != key)
-            taken = {token for other in others for token in other.contracts} & set(mine)
+            taken = {token for other in self._others(key) for token in other.contracts} & set(mine)
             if taken:
                 raise ConflictError(f"{len(taken)} of the tokens belong to another provider")
             if own := sum(map(self._is_own, mine)):
                 raise ConflictError(f"{own} of the tokens belong to members or cars of this site")
             gone = {**party.former, **party.contracts}
             kept = [(token, contract) for token, contract in gone.items() if token not in mine]
-            return {**self._parties, key: replace(party, contracts=mine, former=dict(kept[-CONTRACTS_MAX:]))}
+            former = dict(kept[-CONTRACTS_MAX:])
+            elsewhere = {token for other in self._others(key) for token in other.former}
+            now = self.controller.clock.now()
+            came = {token: now for token in set(mine) - set(party.contracts) if token in elsewhere}
+            known = {token: at for token, at in party.since.items() if token in mine or token in former}
+            changed = replace(party, contracts=mine, former=former, since=known | came)
+            return {**self._parties, key: changed}
 
         await self._change(told, who, f"told {len(mine)} tokens of a provider", key)
 
@@ -198,8 +205,14 @@ class Roaming(OnLoop):
         async def run() -> Page:
             # A car or a card of the site's own may have come after the provider told its customers.
             tokens = [token for token in party.contracts if not self._is_own(token)]
-            left = (token for token in party.former if not self._is_own(token) and token not in self._tokens)
-            own = replace(query, tokens=[*tokens, *left])
+            left = [token for token in party.former if not self._is_own(token)]
+            # Whose a token is next has its sessions from then on, and not those before.
+            next_ones = {
+                token: min(ends)
+                for token in left
+                if (ends := [each.since[token] for each in self._others(party.key) if token in each.since])
+            }
+            own = replace(query, tokens=[*tokens, *left], began_from=party.since, began_before=next_ones)
             async with self.controller.store.unit() as unit:
                 return Page(
                     records=await unit.charge_sessions(own, offset=offset, limit=limit),
@@ -225,6 +238,9 @@ class Roaming(OnLoop):
                 )
             )
         return views
+
+    def _others(self, key: str) -> list[Party]:
+        return [party for party in self._parties.values() if party.key != key]
 
     def _known(self, key: str) -> Party:
         if (party := self._parties.get(key)) is None:

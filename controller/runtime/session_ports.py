@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -25,6 +25,10 @@ class SessionQuery:
 
     tokens: Collection[str] | None = None
     """Started by one of these, in the form in which tokens are compared; None: by anybody."""
+    began_from: Mapping[str, datetime] = field(default_factory=dict)
+    """By token: only those that began from then on; of a token that is not there, all."""
+    began_before: Mapping[str, datetime] = field(default_factory=dict)
+    """By token: only those that began before."""
     changed_from: datetime | None = None
     """Included."""
     changed_before: datetime | None = None

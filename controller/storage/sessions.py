@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, not_, select
 
 from controller.domain.charge_session import Cdr, ChargeSession, make_cdr
 from controller.domain.charging_tokens import normal
@@ -87,6 +87,10 @@ def _conditions(query: SessionQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if query.tokens is not None:
         conditions.append(table.c.token.in_(sorted(query.tokens)))
+    for token, at in query.began_from.items():
+        conditions.append(not_(and_(table.c.token == token, table.c.started_at < at)))
+    for token, at in query.began_before.items():
+        conditions.append(not_(and_(table.c.token == token, table.c.started_at >= at)))
     if query.changed_from is not None:
         conditions.append(table.c.changed_at >= query.changed_from)
     if query.changed_before is not None:

@@ -70,7 +70,13 @@ async def test_what_a_former_customer_has_charged_is_still_to_be_paid(tmp_path: 
         assert record["cdr_token"]["contract_id"] == CONTRACT
         await tnm.roaming.invite(country_code="DE", party_id="ABC", name="Abc", who="operator")
         await tnm.roaming.put_contracts("DE*ABC", {CARD: "DE-ABC-1"}, "operator")
-        assert await tnm.get("2.2.1/cdrs") == []
+        await keep(tnm, finished(transaction="next", began=NOW))
+        (record,) = await tnm.get("2.2.1/cdrs")
+        assert (record["id"], record["cdr_token"]["contract_id"]) == (finished().id, CONTRACT)
+        (other,) = (party for party in tnm.roaming.parties() if party.key == "DE*ABC")
+        page = await tnm.roaming.sessions(other, SessionQuery(), offset=0, limit=9)
+        assert [record.session.transaction for record in page.records] == ["next"]
+        assert page.total == 1
 
 
 async def test_what_two_operators_change_at_once_is_both_kept(tmp_path: Path) -> None:
