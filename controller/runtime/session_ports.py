@@ -26,9 +26,9 @@ class SessionQuery:
     tokens: Collection[str] | None = None
     """Started by one of these, in the form in which tokens are compared; None: by anybody."""
     began_from: Mapping[str, datetime] = field(default_factory=dict)
-    """By token: only those that began from then on; of a token that is not there, all."""
+    """Of some of the tokens only those that began from then on."""
     began_before: Mapping[str, datetime] = field(default_factory=dict)
-    """By token: only those that began before."""
+    """Of some of the tokens only those that began before."""
     changed_from: datetime | None = None
     """Included."""
     changed_before: datetime | None = None

@@ -136,3 +136,19 @@ async def test_operators_invite_providers_and_tell_their_customers(tmp_path: Pat
         await again.load()
         assert [party.key for party in again.parties()] == ["NL*TNM"]
         assert again.accepts(CARD)
+
+
+async def test_all_customers_of_a_provider_go_to_another(tmp_path: Path) -> None:
+    """One took over the other: each still reads its own time, however many there are."""
+    async with provider(tmp_path) as tnm:
+        many = {f"{CARD}{number:04}": f"NL-TNM-{number}" for number in range(3000)}
+        await tnm.roaming.put_contracts("NL*TNM", many | {CARD: CONTRACT}, "operator")
+        await keep(tnm, finished(), finished(transaction="next", began=NOW))
+        await tnm.roaming.put_contracts("NL*TNM", {}, "operator")
+        await tnm.roaming.invite(country_code="DE", party_id="ABC", name="Abc", who="operator")
+        await tnm.roaming.put_contracts("DE*ABC", many | {CARD: CONTRACT}, "operator")
+        told = {}
+        for party in tnm.roaming.parties():
+            page = await tnm.roaming.sessions(party, SessionQuery(), offset=0, limit=9)
+            told[party.key] = [record.session.transaction for record in page.records]
+        assert told == {"DE*ABC": ["next"], "NL*TNM": ["tx-1"]}
