@@ -27,7 +27,7 @@ def asset_shares(
 
     Args:
         site: The site.
-        loads: One entry per node.
+        loads: One entry per node, and one per charge point where a stranger charges.
         sun: One entry per node.
         places: The charge point of each car.
     """
@@ -37,11 +37,15 @@ def asset_shares(
     rated: dict[NodeId, list[tuple[Phases, float]]] = defaultdict(list)
     for roof in site.pv:
         rated[roof.node].append((roof.phases, roof.rated_kw))
-    found = {entry.id: mixed_share(use[entry.node]) for entry in loads}
+    points = site.charge_point_by_id
+    found = {
+        entry.id: mixed_share([(points[entry.id].phases, 1.0)] if entry.id in points else use[entry.node])
+        for entry in loads
+    }
     found |= {entry.id: mixed_share(rated[entry.node]) for entry in sun}
     found |= {battery.id: mixed_share([(battery.phases, 1.0)]) for battery in site.batteries}
     for car, place in places.items():
-        found[car] = mixed_share([(site.charge_point_by_id[place].phases, 1.0)])
+        found[car] = mixed_share([(points[place].phases, 1.0)])
     return {asset: share for asset, share in found.items() if share != EVENLY}
 
 
@@ -62,7 +66,7 @@ def phase_input(
     Args:
         site: The site.
         settings: For the margin.
-        loads: One entry per node, T steps.
+        loads: One entry per node, and one per charge point where a stranger charges; T steps.
         sun: One entry per node.
         sun_low_share: Which part of the sun import limits may count on, shape (T,).
         places: The charge point of each car.

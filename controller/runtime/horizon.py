@@ -76,6 +76,8 @@ class HorizonFacts:
     export_price_eur_per_kwh: FloatArray
     sun_low_share: FloatArray | float = 1.0
     """Which part of `sun_kw` import limits may count on, shape (T,)."""
+    strangers_kw: Mapping[AssetId, FloatArray] = field(default_factory=dict)
+    """What cars that the site does not know draw at charge points [kW], shape (T,); not in `base_kw`."""
 
 
 def step_boundaries(now: datetime, horizon_h: float) -> tuple[datetime, ...]:
@@ -127,6 +129,9 @@ def build_horizon(
     loads = tuple(
         FixedInput(id=AssetId(f"load:{node}"), node=node, power_kw=power)
         for node, power in facts.base_kw.items()
+    ) + tuple(
+        FixedInput(id=point, node=site.charge_point_by_id[point].node, power_kw=power)
+        for point, power in facts.strangers_kw.items()
     )
     sun = tuple(
         PvInput(id=AssetId(f"sun:{node}"), node=node, available_kw=power, curtailable=True)
@@ -231,12 +236,14 @@ def _sums_below(
     """Of all under each node [kW], shape (T,): expected load less sun, and the sun that may not come."""
     base = {node.id: np.zeros(len(starts)) for node in site.network.nodes}
     unsure = {node.id: np.zeros(len(starts)) for node in site.network.nodes}
+    places = site.charge_point_by_id
     for sums, series in (
-        (base, facts.base_kw),
-        (base, {node: -sun for node, sun in facts.sun_kw.items()}),
-        (unsure, {node: (1.0 - facts.sun_low_share) * sun for node, sun in facts.sun_kw.items()}),
+        (base, list(facts.base_kw.items())),
+        (base, [(places[point].node, power) for point, power in facts.strangers_kw.items()]),
+        (base, [(node, -sun) for node, sun in facts.sun_kw.items()]),
+        (unsure, [(node, (1.0 - facts.sun_low_share) * sun) for node, sun in facts.sun_kw.items()]),
     ):
-        for node, power in series.items():
+        for node, power in series:
             for above in site.network.paths[node]:
                 sums[above] += power
     return base, unsure

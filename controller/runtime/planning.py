@@ -25,7 +25,7 @@ from controller.runtime.horizon import Horizon, HorizonFacts, build_horizon, ste
 from controller.runtime.people import People, booking_energy_kwh
 from controller.runtime.stays import StayBook
 from controller.runtime.steering import Steering
-from controller.runtime.strangers import added, strangers_kw
+from controller.runtime.strangers import strangers_kw
 from controller.setpoints.base_load import BaseLoad
 from controller.state import NeighbourhoodState
 from controller.state.model import is_stale
@@ -172,7 +172,8 @@ class Planner:
                 )
                 for battery in self.site.batteries
             ],
-            base_kw=added(self.forecasts.base_kw(mid), strangers_kw(self.site, state, steering, now, starts)),
+            base_kw=self.forecasts.base_kw(mid),
+            strangers_kw=strangers_kw(self.site, state, steering, now, starts),
             sun_kw=self.forecasts.sun_kw(now, mid),
             sun_low_share=self.forecasts.sun_low_share(now, mid, self.settings.planning.sun_low_fraction),
             import_price_eur_per_kwh=bare + tariff.import_adder_eur_per_kwh,

@@ -1,8 +1,10 @@
 """Cars that the site does not know: guests, and who charges with a card that is no car's.
 
 They say nothing of when they leave or what they need, so they get what they can take at once and are never
-discharged (`setpoints.candidate`). The plan reckons with them as with a load: their power now, for as long as
-such a stay usually lasts. One that takes nothing any more is full and is no load.
+discharged (`setpoints.candidate`). The plan reckons with them as with a load at their charge point: their
+power now, for as long as such a stay usually lasts. One that takes nothing any more is full and is no load.
+They are no part of what homes are expected to use: no neighbour buys a stranger's energy, and the safety loop,
+which steers them, does not count them once more as homes without a meter.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from controller.domain.ids import AssetId, NodeId
+from controller.domain.ids import AssetId
 from controller.domain.site import Site
 from controller.domain.units import FloatArray
 from controller.runtime.steering import Steering
@@ -26,8 +28,8 @@ DRAWS_KW = 0.1
 
 def strangers_kw(
     site: Site, state: NeighbourhoodState, steering: Steering, now: datetime, starts: Sequence[datetime]
-) -> Mapping[NodeId, FloatArray]:
-    """What cars that the site does not know will draw directly under each node.
+) -> Mapping[AssetId, FloatArray]:
+    """What cars that the site does not know will draw at charge points.
 
     Args:
         site: The neighbourhood.
@@ -37,10 +39,10 @@ def strangers_kw(
         starts: The start of each step of the plan, ascending.
 
     Returns:
-        Power [kW], shape (T,), at least 0; only of nodes where there are any.
+        Power [kW], shape (T,), at least 0; only of charge points where there is one.
     """
     soon = np.array([at < now + STAY for at in starts])
-    found: dict[NodeId, FloatArray] = {}
+    found: dict[AssetId, FloatArray] = {}
     for point in site.charge_points:
         connector = state.connectors.get(point.id)
         if connector is None or not connector.plugged or connector.transaction is None:
@@ -48,18 +50,8 @@ def strangers_kw(
         if steering.vehicle_on(state, point.id) is not None:
             continue
         power_kw = _power_kw(state, steering, point.id, point.charge_kw_max)
-        found[point.node] = found.get(point.node, np.zeros(len(starts))) + np.where(soon, power_kw, 0.0)
+        found[point.id] = np.where(soon, power_kw, 0.0)
     return found
-
-
-def added(
-    base_kw: Mapping[NodeId, FloatArray], more_kw: Mapping[NodeId, FloatArray]
-) -> dict[NodeId, FloatArray]:
-    """Two loads by node [kW], shape (T,) each, one on top of the other."""
-    total = dict(base_kw)
-    for node, power_kw in more_kw.items():
-        total[node] = total[node] + power_kw if node in total else power_kw
-    return total
 
 
 def _power_kw(state: NeighbourhoodState, steering: Steering, point: AssetId, most_kw: float) -> float:

@@ -45,8 +45,10 @@ def behind_a_fuse(phases: Phases, *, fuse_a: float = 32.0, homes: Phases = Phase
     )
 
 
-def horizon(where: Site, *, base_kw: float = 2.0, sun_kw: float = 0.0, sun_low: float = 1.0) -> Horizon:
-    """One car at cp-1 that wants 20 kWh more within four hours; homes and sun at f1, if any."""
+def horizon(
+    where: Site, *, base_kw: float = 2.0, sun_kw: float = 0.0, sun_low: float = 1.0, stranger_kw: float = 0.0
+) -> Horizon:
+    """One car at cp-1 that wants 20 kWh more within four hours; homes, sun, a guest at cp-2, if any."""
     boundaries = step_boundaries(START, 12.0)
     steps = len(boundaries) - 1
     people = People()
@@ -69,6 +71,7 @@ def horizon(where: Site, *, base_kw: float = 2.0, sun_kw: float = 0.0, sun_low: 
         base_kw={F1: np.full(steps, base_kw)} if base_kw else {},
         sun_kw={F1: np.full(steps, sun_kw)} if sun_kw else {},
         sun_low_share=sun_low,
+        strangers_kw={AssetId("cp-2"): np.full(steps, stranger_kw)} if stranger_kw else {},
         import_price_eur_per_kwh=np.linspace(0.3, 0.1, steps),
         export_price_eur_per_kwh=np.full(steps, 0.05),
     )
@@ -92,6 +95,14 @@ def test_chargers_alone_have_phases_too() -> None:
     assert not made.inputs.pv
     plan = solve_quick(made.inputs)
     assert plan.charge_kw[AssetId("car-1")].max() == pytest.approx(7.36 * KEEP, abs=1e-2)
+
+
+def test_a_guest_on_its_phase_leaves_it_less() -> None:
+    """3 kW at the next charger, which hangs on L1 as well; homes stay on L2."""
+    where = behind_a_fuse(Phases.L1)
+    assert where.charge_point_by_id[AssetId("cp-2")].node == F1
+    plan = solve_quick(horizon(where, stranger_kw=3.0).inputs)
+    assert plan.charge_kw[AssetId("car-1")].max() == pytest.approx(7.36 * KEEP - 3.0, abs=1e-2)
 
 
 def test_homes_on_its_phase_leave_it_less() -> None:
