@@ -3,7 +3,7 @@
 They say nothing of when they leave or what they need, so they get what they can take at once and are never
 discharged (`setpoints.candidate`). The plan reckons with them as with a load at their charge point: their
 power now, for as long as such a stay usually lasts. One that takes nothing any more is full and is no load.
-They are no part of what homes are expected to use: no neighbour buys a stranger's energy, and the safety loop,
+They are no part of what homes are expected to use: no neighbour buys their energy, and the safety loop,
 which steers them, does not count them once more as homes without a meter.
 """
 
