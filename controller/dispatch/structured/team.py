@@ -26,9 +26,10 @@ import numpy as np
 
 from controller.domain.units import IntArray
 
-WORTH_IT = 150_000
-"""Chain steps (2000 cars over a day) from which on loops are done in parts. A loop over 1000 cars takes a
-millisecond or two; on a busy machine a second thread cost up to a seventh there."""
+WORTH_IT = 50_000
+"""Chain steps (700 cars over a day) from which on loops are done in parts. A second thread took a sixth off
+cold plans of 1000 cars; on a machine whose two processors were busy it cost up to a seventh. Re-plans are
+smaller: there the parts cost more than they bring."""
 PARTS = 4
 """Parts of a loop."""
 THREADS = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,9 +49,8 @@ def point(day: int = 1, **wh: int) -> DayPoint:
         "without_nanoeur",
         "sharing_nanoeur",
     ]
-    return DayPoint(
-        day=date(2024, 6, day), ean=Ean("e"), member=ANN, **{name: wh.get(name, 0) for name in names}
-    )
+    counts: dict[str, Any] = {name: wh.get(name, 0) for name in names}
+    return DayPoint(day=date(2024, 6, day), ean=Ean("e"), member=ANN, **counts)
 
 
 def statement(points: list[DayPoint], postings: list[Posting]) -> Statement:
