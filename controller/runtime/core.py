@@ -339,8 +339,12 @@ class Controller:
                     if not known:
                         self.want_plan("a car came or went")
                 case LinkReading():
+                    link = self.state.links.get(reading.asset)
                     if not reading.up:
                         self.refusals.pop(AssetId(reading.asset), None)
+                    elif link is not None and not link.up:
+                        # What was held back for it while it was silent can be planned again.
+                        self.want_plan("a device is back")
                 case MeterReading():
                     self._keep_register(reading)
                 case _:

@@ -91,6 +91,16 @@ async def test_a_restart_brings_back_what_people_have_set(tmp_path: Path) -> Non
         assert controller.replan_because
 
 
+async def test_a_device_that_is_back_is_planned_for_at_once(tmp_path: Path) -> None:
+    """Its first word is none of a return; after a silence what was held back for it is free again."""
+    async with running(tmp_path) as (controller, _, _clock):
+        controller.replan_because = ""
+        for up, wanted in ((True, False), (True, False), (False, False), (True, True)):
+            controller.receive(LinkReading(asset=AssetId("cp-1"), at=START, up=up))
+            controller.safety_cycle(START)
+            assert bool(controller.replan_because) is wanted
+
+
 async def test_a_link_that_goes_down_takes_its_refusals_along(tmp_path: Path) -> None:
     """What an unreachable charger once refused is no longer of interest."""
     point = AssetId("cp-1")
