@@ -119,8 +119,8 @@ class District:
     def __init__(self, folder: Path, minutes: int) -> None:
         """Writes what does not depend on ports."""
         self.folder, self.minutes = folder, minutes
-        # A quarter-hour more than the half hour: afterwards everybody drops, returns and is planned again.
-        self.quarters = math.ceil(minutes / 15) + 1
+        # Some minutes more: afterwards everybody drops, returns and is planned again.
+        self.quarters = math.ceil((minutes + 5) / 15)
         scenario = folder / "district.toml"
         text = (files("sim.scenarios") / "lombok.toml").read_text(encoding="utf-8")
         scenario.write_text(text.replace("charger_s = 60", f"charger_s = {METER_VALUES_S}"), encoding="utf-8")
