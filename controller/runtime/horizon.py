@@ -116,16 +116,7 @@ def build_horizon(
     base, unsure = _sums_below(site, starts, facts)
     nodes = _nodes(starts, site, settings, people, base, unsure)
     ready_by = _ready_by(boundaries, site, people, facts, nodes, base)
-    stores = [
-        store
-        for car in facts.cars
-        if (store := car_store(car, ready_by.get(car.vehicle.id), people, boundaries, settings)) is not None
-    ]
-    stores += [
-        _battery_store(battery, energy, len(starts), may_discharge=may)
-        for battery, energy, may in facts.batteries
-        if energy is not None
-    ]
+    stores = _stores(boundaries, settings, people, facts, ready_by)
     loads = tuple(
         FixedInput(id=AssetId(f"load:{node}"), node=node, power_kw=power)
         for node, power in facts.base_kw.items()
@@ -164,6 +155,23 @@ def build_horizon(
         base_kw=facts.base_kw,
         sun_kw=facts.sun_kw,
     )
+
+
+def _stores(
+    boundaries: tuple[datetime, ...],
+    settings: Settings,
+    people: People,
+    facts: HorizonFacts,
+    ready_by: Mapping[AssetId, datetime],
+) -> list[StoreInput]:
+    """Cars that are here within the horizon, and batteries whose charge is known."""
+    cars = (car_store(car, ready_by.get(car.vehicle.id), people, boundaries, settings) for car in facts.cars)
+    batteries = (
+        _battery_store(battery, energy, len(boundaries) - 1, may_discharge=may)
+        for battery, energy, may in facts.batteries
+        if energy is not None
+    )
+    return [*(store for store in cars if store is not None), *batteries]
 
 
 def _with_adders(

@@ -244,6 +244,7 @@ def test_only_operators_open_these_pages(tools: Tools) -> None:
     for page in ("/operator/chargers", "/operator/chargers/cp-1", "/operator/waiting"):
         tools.browser.get(f"{tools.url}{page}")
         tools.until(lambda: tools.browser.current_url.endswith("/resident"))
+        assert "/operator" not in tools.browser.current_url
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,11 @@ async def test_a_payer_is_led_to_the_providers_page() -> None:
 
 async def test_a_payment_that_the_provider_has_forgotten_is_let_go() -> None:
     """Nothing is set aside any more: asked again for ever, the session would never be over."""
-    async with _provider(SimulatedPayments()) as provider:
+    payments = SimulatedPayments()
+    async with _provider(payments) as provider:
         await provider.release("pay_gone", key="k1")
+    assert payments.calls == ["release: 404"]
+    assert payments.payments == {}
 
 
 async def test_a_declined_payment_is_an_answer() -> None:
