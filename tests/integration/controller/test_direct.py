@@ -50,8 +50,8 @@ def test_two_direct_runs_are_the_same_and_keep_every_limit(tmp_path: Path) -> No
     for summary in (one, other):
         for key in MEASURED:
             summary.pop(key)
-        # Solving is most of what a direct run does, in one thread: a share of a core, above 0.
-        assert 0.0 < summary["planning"]["seconds_core_fraction"] <= 1.0
+        # Processor time over machine time: above one core where the solver's threads do most of the run.
+        assert summary["planning"]["seconds_core_fraction"] > 0.0
         for key in ("seconds_median", "seconds_max", "seconds_core_fraction"):
             summary["planning"].pop(key)
     assert one == other

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 
 import pytest
 from hypothesis import given
@@ -97,13 +96,13 @@ def test_the_figures_of_a_sentence_are_kept() -> None:
 
 @pytest.mark.parametrize("part", [" has no request ", " (", ": ", " to "])
 def test_a_strangers_long_text_takes_no_time(part: str) -> None:
-    """It stands in the address of a page that anybody may ask for: the control loop would wait."""
-    sentence = f"a: guests cannot charge at {part * (60_000 // len(part))}!"
-    begun_s = monotonic()
+    """It stands in the address of a page that anybody may ask for: the control loop would wait.
+
+    Looked at word by word, against each known sentence, this one would take minutes and hit the time limit.
+    """
+    sentence = f"a: guests cannot charge at {part * (1_000_000 // len(part))}!"
     assert in_words(sentence, _NL) == sentence
     assert problem_in_words(Problem(place="a", rule=sentence), _NL).rule == sentence
-    # Seconds before; looking at its length takes none.
-    assert monotonic() - begun_s < 0.5
 
 
 def test_a_problem_keeps_its_place_in_both_its_forms() -> None:
