@@ -49,6 +49,9 @@ class Party:
     still to be paid."""
     since: Mapping[str, datetime] = field(default_factory=dict)
     """From when on a token is its customer's that was another provider's before; of the others, ever."""
+    removed: bool = False
+    """It reads nothing and nobody charges by its contracts; whose its customers were stays known, so that no
+    other provider reads what they charged before it has them."""
 
     @property
     def key(self) -> str:
@@ -123,8 +126,8 @@ class Roaming(OnLoop):
         return self._by_hash.get(token_hash(token))
 
     def parties(self) -> Sequence[Party]:
-        """All of them, by name."""
-        return [self._parties[key] for key in sorted(self._parties)]
+        """All that are not removed, by name."""
+        return [self._parties[key] for key in sorted(self._parties) if not self._parties[key].removed]
 
     async def invite(self, *, country_code: str, party_id: str, name: str, who: str) -> str:
         """Lets a provider register; gives its first token, which is shown once.
@@ -138,7 +141,7 @@ class Roaming(OnLoop):
             known = self._parties.get(party.key)
             if known is not None and known.registered:
                 raise ConflictError(f"{party.key} is registered: remove it first")
-            return party if known is None else replace(known, name=name)
+            return party if known is None else replace(known, name=name, removed=False)
 
         return await self._with_token(invited, who, "invited a provider", party.key)
 
@@ -165,11 +168,13 @@ class Roaming(OnLoop):
             NotFoundError: If there is none of that name.
         """
 
-        def rest() -> Mapping[str, Party]:
-            self._known(key)
-            return {name: party for name, party in self._parties.items() if name != key}
+        def ended() -> Mapping[str, Party]:
+            party = self._known(key)
+            former = {**party.former, **party.contracts}
+            gone = replace(party, token_hash="", registered=False, contracts={}, former=former, removed=True)
+            return {**self._parties, key: gone}
 
-        await self._change(rest, who, "removed a provider", key)
+        await self._change(ended, who, "removed a provider", key)
 
     async def put_contracts(self, key: str, contracts: Mapping[str, str], who: str) -> None:
         """Takes over which tokens are a provider's customers', each with its contract.
@@ -243,7 +248,7 @@ class Roaming(OnLoop):
         return [party for party in self._parties.values() if party.key != key]
 
     def _known(self, key: str) -> Party:
-        if (party := self._parties.get(key)) is None:
+        if (party := self._parties.get(key)) is None or party.removed:
             raise NotFoundError(f"there is no provider {key}")
         return party
 
@@ -273,5 +278,5 @@ class Roaming(OnLoop):
 
     def _take(self, parties: Mapping[str, Party]) -> None:
         self._parties = parties
-        self._by_hash = {party.token_hash: party for party in parties.values()}
+        self._by_hash = {party.token_hash: party for party in parties.values() if not party.removed}
         self._tokens = frozenset(token for party in parties.values() for token in party.contracts)

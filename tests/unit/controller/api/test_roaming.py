@@ -11,7 +11,7 @@ import pytest
 
 from controller.bootstrap_roaming import who_may_charge
 from controller.domain.charging_tokens import ChargingToken, TokenKind, handle_of
-from controller.domain.errors import ConflictError
+from controller.domain.errors import ConflictError, NotFoundError
 from controller.runtime.charging_tokens import ChargingTokens, NewToken
 from controller.runtime.door import Principal
 from controller.runtime.ports import Role
@@ -77,6 +77,36 @@ async def test_what_a_former_customer_has_charged_is_still_to_be_paid(tmp_path: 
         page = await tnm.roaming.sessions(other, SessionQuery(), offset=0, limit=9)
         assert [record.session.transaction for record in page.records] == ["next"]
         assert page.total == 1
+
+
+async def test_who_takes_over_the_customers_of_a_removed_provider_reads_nothing_of_before(
+    tmp_path: Path,
+) -> None:
+    """A removed provider reads nothing; invited again it reads what its customers had charged until then."""
+    async with provider(tmp_path) as tnm:
+        await keep(tnm, finished())
+        await tnm.roaming.invite(country_code="DE", party_id="ABC", name="Abc", who="operator")
+        await tnm.roaming.remove("NL*TNM", "operator")
+        again = Roaming(tnm.roaming.controller, asyncio.get_running_loop())
+        await again.load()
+        assert [party.key for party in again.parties()] == ["DE*ABC"]
+        assert not again.accepts(CARD)
+        await again.put_contracts("DE*ABC", {CARD: "DE-ABC-1"}, "operator")
+        await keep(tnm, finished(transaction="next", began=NOW))
+
+        async def seen(key: str) -> list[str]:
+            (party,) = (each for each in again.parties() if each.key == key)
+            page = await again.sessions(party, SessionQuery(), offset=0, limit=9)
+            return [record.session.transaction for record in page.records]
+
+        assert await seen("DE*ABC") == ["next"]
+        with pytest.raises(NotFoundError):
+            await again.remove("NL*TNM", "operator")
+        first = await again.invite(country_code="NL", party_id="TNM", name="Tnm", who="operator")
+        party = again.party_of(first)
+        assert party is not None
+        assert not party.registered
+        assert await seen("NL*TNM") == [finished().transaction]
 
 
 async def test_what_two_operators_change_at_once_is_both_kept(tmp_path: Path) -> None:
