@@ -97,6 +97,8 @@ class Vehicle:
     """No car is discharged without its owner's opt-in."""
     home_charge_point: AssetId | None = None
     """Where a shared car has its place."""
+    shared: bool = False
+    """Whether its owner lets fleets book it; a fleet's own cars are always booked by that fleet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,18 @@ class Site:
         """Every vehicle."""
         return {vehicle.id: vehicle for vehicle in self.vehicles}
 
+    def may_book(self, fleet: MemberId | None, vehicle: Vehicle) -> bool:
+        """Whether a fleet may book a car: its own, or one that its owner shares; nobody's private car.
+
+        Args:
+            fleet: Which fleet; None: whoever books for all fleets of the site.
+            vehicle: The car.
+        """
+        if vehicle.shared or vehicle.member == fleet:
+            return True
+        fleets = {member.id for member in self.members if member.kind == "fleet"}
+        return fleet is None and vehicle.member in fleets
+
     @cached_property
     def vehicle_by_token(self) -> Mapping[str, Vehicle]:
         """The vehicle that identifies itself with a token."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -35,13 +35,20 @@ def booking_problems(booking: Booking, vehicle: Vehicle) -> list[Problem]:
     return problems
 
 
-def booking_list_problems(bookings: Sequence[Booking], vehicles: Mapping[AssetId, Vehicle]) -> list[Problem]:
-    """What is wrong with bookings to be kept together, each by itself; places begin with its number."""
+def booking_list_problems(
+    bookings: Sequence[Booking], vehicle_of: Callable[[AssetId], Vehicle | None]
+) -> list[Problem]:
+    """What is wrong with bookings to be kept together, each by itself; places begin with its number.
+
+    Args:
+        bookings: The list.
+        vehicle_of: The car of an id, where there is one that may be booked.
+    """
     problems = []
     seen: set[str] = set()
     for number, booking in enumerate(bookings):
         at = f"bookings.{number}"
-        vehicle = vehicles.get(booking.vehicle)
+        vehicle = vehicle_of(booking.vehicle)
         if vehicle is None:
             problems.append(Problem(place=f"{at}.vehicle_id", rule="there is no such vehicle"))
         else:

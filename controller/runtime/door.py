@@ -443,8 +443,8 @@ class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
         """Removes a booking."""
         ...
 
-    async def bookings(self) -> Sequence[Booking]:
-        """The bookings that are not over."""
+    async def bookings(self, who: Principal) -> Sequence[Booking]:
+        """The bookings that are not over, of the cars that a fleet may book."""
         ...
 
     async def metrics_text(self) -> str:

@@ -276,7 +276,7 @@ class Service(MarketDoor, Statements, Supply):
 
     async def put_booking(self, booking: Booking, who: Principal) -> Booking:
         """Keeps a booking of a shared car; the same id again replaces it."""
-        vehicle = self.controller.site.vehicle_by_id.get(booking.vehicle)
+        vehicle = self._bookable(booking.vehicle, who)
         if vehicle is None:
             raise NotFoundError(f"there is no vehicle {booking.vehicle!r}")
         problems = booking_problems(booking, vehicle)
@@ -287,7 +287,7 @@ class Service(MarketDoor, Statements, Supply):
 
     async def put_bookings(self, bookings: Sequence[Booking], who: Principal) -> Sequence[Booking]:
         """Keeps several bookings, all or none; each replaces one with its id."""
-        problems = booking_list_problems(bookings, self.controller.site.vehicle_by_id)
+        problems = booking_list_problems(bookings, lambda asset: self._bookable(asset, who))
         if problems:
             raise InputProblemsError("bookings", problems)
         await self._keep_bookings(bookings, who)
@@ -298,6 +298,8 @@ class Service(MarketDoor, Statements, Supply):
 
         async def run(unit: UnitOfWork) -> None:
             # Looked at when our turn has come: two that overlap may have been sent at the same time.
+            for booking in bookings:
+                self._own_booking(booking.id, who)
             found = overlaps(bookings, people.bookings_of)
             if found:
                 raise ConflictError("; ".join(found))
@@ -307,13 +309,14 @@ class Service(MarketDoor, Statements, Supply):
             people.put_bookings(bookings)
             self.controller.want_plan("a booking came")
 
-        del who  # bookings are the fleet's own log; they are many
+        # No event is written: bookings are the fleet's own log, and many.
         await self._in_unit(run, apply)
 
     async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
         """Removes a booking."""
 
         async def run(unit: UnitOfWork) -> None:
+            self._own_booking(booking_id, who)
             await unit.delete_booking(booking_id)
             await self._log(unit, who, "deleted a booking", booking_id)
 
@@ -324,10 +327,14 @@ class Service(MarketDoor, Statements, Supply):
 
         await self._in_unit(run, apply)
 
-    async def bookings(self) -> Sequence[Booking]:
-        """The bookings that are not over."""
+    async def bookings(self, who: Principal) -> Sequence[Booking]:
+        """The bookings that are not over, of the cars that a fleet may book."""
         now = self.controller.clock.now()
-        current = [b for b in self.controller.people.bookings.values() if b.to_utc > now]
+        current = [
+            booking
+            for booking in self.controller.people.bookings.values()
+            if booking.to_utc > now and self._bookable(booking.vehicle, who) is not None
+        ]
         return sorted(current, key=lambda booking: (booking.from_utc, booking.id))
 
     async def metrics_text(self) -> str:
@@ -356,6 +363,18 @@ class Service(MarketDoor, Statements, Supply):
     def _node(self, node: NodeId) -> None:
         if node not in self.controller.site.network.by_id:
             raise NotFoundError(f"there is no node {node!r}")
+
+    def _bookable(self, asset: AssetId, who: Principal) -> Vehicle | None:
+        """The car of that id, where there is one that a fleet may book."""
+        site = self.controller.site
+        vehicle = site.vehicle_by_id.get(asset)
+        return vehicle if vehicle is not None and site.may_book(who.member, vehicle) else None
+
+    def _own_booking(self, booking_id: str, who: Principal) -> None:
+        """Nobody replaces or removes a booking of a car that is not theirs to book."""
+        kept = self.controller.people.bookings.get(booking_id)
+        if kept is not None and self._bookable(kept.vehicle, who) is None:
+            raise NotFoundError(f"there is no booking {booking_id!r}")
 
     def _vehicle(self, asset: AssetId, who: Principal) -> Vehicle:
         """The car that is meant: by its id, or by the charge point on which it stands."""

@@ -237,6 +237,7 @@ def _vehicles(
             discharge_kw_max=cars.discharge_kw,
             discharge_opt_in=bool(opted_in[i]),
             home_charge_point=points[i].id,
+            shared=True,
         )
         for i in range(cars.count)
     )

@@ -398,8 +398,9 @@ class FakeDoor(FakeMarket, FakeStatements, FakeSupply):
             raise NotFoundError(f"there is no booking {booking_id!r}")
         del self.kept_bookings[booking_id]
 
-    async def bookings(self) -> Sequence[Booking]:
+    async def bookings(self, who: Principal) -> Sequence[Booking]:
         """All of them."""
+        self.calls.append(("bookings", (who.label,)))
         return list(self.kept_bookings.values())
 
     async def metrics_text(self) -> str:

@@ -28,9 +28,9 @@ router = APIRouter(
 
 
 @router.get("/bookings", summary="The reservations that are not over", response_model=list[BookingOut])
-async def get_bookings(door: TheDoor) -> Response:
-    """All reservations of shared cars that are not over, by start."""
-    return wire.reply([wire.booking(booking) for booking in await door.bookings()])
+async def get_bookings(door: TheDoor, who: Fleet) -> Response:
+    """All reservations that are not over of the fleet's cars and of those that others share, by start."""
+    return wire.reply([wire.booking(booking) for booking in await door.bookings(who)])
 
 
 @router.post(
@@ -83,7 +83,7 @@ async def get_vehicles(door: TheDoor, who: Fleet) -> Response:
     if who.member is not None:
         own = [view for view in await door.assets(who.member) if view.kind == "vehicle"]
         return wire.reply([_own_car(view) for view in own])
-    booked = sorted({booking.vehicle for booking in await door.bookings()})
+    booked = sorted({booking.vehicle for booking in await door.bookings(who)})
     return wire.reply(_booked_cars(booked, (await door.state()).chargers))
 
 

@@ -176,13 +176,39 @@ async def test_bookings_of_one_car_do_not_overlap(tmp_path: Path) -> None:
         await service.put_booking(trip("a", 1, 3.5), FLEET)
         await service.put_booking(trip("c", 3.5, 5), FLEET)
         await service.put_booking(trip("d", 2, 4, "car-2"), FLEET)
-        assert [b.id for b in await service.bookings()] == ["a", "d", "c"]
+        assert [b.id for b in await service.bookings(FLEET)] == ["a", "d", "c"]
         with pytest.raises(InputProblemsError):
             await service.put_booking(trip("e", 9, 8), FLEET)
         with pytest.raises(NotFoundError):
             await service.put_booking(trip("f", 8, 9, "car-9"), FLEET)
         await service.delete_booking(booking_id="a", who=FLEET)
         assert set(controller.people.bookings) == {"c", "d"}
+
+
+async def test_a_fleet_books_its_own_cars_and_shared_ones_and_hears_of_no_others(tmp_path: Path) -> None:
+    """A household's private car, and another fleet's: neither booked, nor seen, nor taken over by its id."""
+    async with serving(tmp_path) as (service, controller):
+        site = controller.site
+        home, fleet = MemberId("m-home"), Principal(role=Role.FLEET, member=MemberId("fleet"), label="fleet")
+        private = replace(site.vehicles[1], member=home, shared=False)
+        shared = replace(site.vehicles[2], member=home, shared=True)
+        controller.site = replace(site, vehicles=(site.vehicles[0], private, shared, site.vehicles[3]))
+        rival = Principal(role=Role.FLEET, member=MemberId("coop"), label="another")
+        for who in (fleet, FLEET, rival):
+            with pytest.raises(NotFoundError):
+                await service.put_booking(trip("p", 1, 2, "car-2"), who)
+            with pytest.raises(InputProblemsError):
+                await service.put_bookings([trip("p", 1, 2, "car-2")], who)
+        await service.put_bookings([trip("a", 1, 2), trip("s", 1, 2, "car-3")], fleet)
+        assert [b.id for b in await service.bookings(FLEET)] == ["a", "s"]
+        assert [b.id for b in await service.bookings(rival)] == ["s"]
+        for attempt in (
+            service.put_booking(trip("a", 3, 4, "car-3"), rival),
+            service.delete_booking(booking_id="a", who=rival),
+        ):
+            with pytest.raises(NotFoundError):
+                await attempt
+        assert controller.people.bookings["a"].vehicle == CAR
 
 
 async def test_a_list_of_bookings_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
