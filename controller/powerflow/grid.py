@@ -37,6 +37,7 @@ _ERROR_TOLERANCE_PU = 1e-7
 _KILO, _MEGA = 1e3, 1e6
 _UNLIMITED_A = 1e6
 _SQRT3 = float(np.sqrt(3.0))
+_OUTPUTS = (ComponentType.node, ComponentType.line, ComponentType.transformer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,16 +135,7 @@ class Grid:
         for name, value in (("p_specified", power_kw), ("q_specified", reactive_kvar)):
             series = value[:, loaded] * W_PER_KW
             update[name] = series[:, :, 0] if symmetric else series
-        converged = np.ones(scenarios, dtype=np.bool_)
-        result = _calculate(model, {load_type: update}, symmetric=symmetric)
-        failed = np.asarray(result.pop("failed"), dtype=np.int64)
-        if failed.size:
-            converged[failed] = False
-            linear = _calculate(
-                model, {load_type: update[failed]}, symmetric=symmetric, method=CalculationMethod.linear
-            )
-            for component in (ComponentType.node, ComponentType.line, ComponentType.transformer):
-                result[component][failed] = linear[component]
+        result, converged = _solved(model, {load_type: update}, symmetric=symmetric)
         line, transformer = result[ComponentType.line], result[ComponentType.transformer]
         voltage = result[ComponentType.node]["u"][:, 1 : buses + 1]
         current = np.maximum(line["i_from"], line["i_to"])
@@ -255,12 +247,37 @@ class Grid:
         return found
 
 
+def _solved(
+    model: PowerGridModel, update: dict[ComponentType, Any], *, symmetric: bool
+) -> tuple[dict[Any, Any], BoolArray]:
+    """A batch's outputs, and which scenarios have a solution.
+
+    The iterative current method factorises the network once for all scenarios and gives the same to within
+    the tolerance in two thirds of the time. Where it does not converge, near the most that the network can
+    carry, Newton-Raphson does; where neither does, there is nothing to converge to.
+    """
+    result = _calculate(model, update, symmetric=symmetric, method=CalculationMethod.iterative_current)
+    left = result.pop("failed")
+    for method in (CalculationMethod.newton_raphson, CalculationMethod.linear):
+        if not left.size:
+            break
+        part = {component: rows[left] for component, rows in update.items()}
+        again = _calculate(model, part, symmetric=symmetric, method=method)
+        for component in _OUTPUTS:
+            result[component][left] = again[component]
+        if method is not CalculationMethod.linear:
+            left = left[again["failed"]]
+    converged = np.ones(len(result[ComponentType.node]), dtype=np.bool_)
+    converged[left] = False
+    return result, converged
+
+
 def _calculate(
     model: PowerGridModel,
     update: dict[ComponentType, Any],
     *,
     symmetric: bool,
-    method: CalculationMethod = CalculationMethod.newton_raphson,
+    method: CalculationMethod,
 ) -> dict[Any, Any]:
     """A batch's outputs, and under `failed` the scenarios that have no solution."""
     result: dict[Any, Any] = dict(
@@ -269,10 +286,11 @@ def _calculate(
             error_tolerance=_ERROR_TOLERANCE_PU,
             calculation_method=method,
             update_data=update,
-            output_component_types=[ComponentType.node, ComponentType.line, ComponentType.transformer],
+            output_component_types=list(_OUTPUTS),
             continue_on_batch_error=True,
         )
     )
     error = model.batch_error
-    result["failed"] = error.failed_scenarios if isinstance(error, PowerGridBatchError) else []
+    failed = np.zeros(0) if not isinstance(error, PowerGridBatchError) else error.failed_scenarios
+    result["failed"] = np.asarray(failed, dtype=np.int64)
     return result

@@ -117,17 +117,14 @@ class Wiring:
         active, reactive = self._by_phase(power_kw), self._by_phase(reactive_kvar)
         unknown, unknown_reactive = power_kw @ self._unknown, reactive_kvar @ self._unknown
         if self._balanced:
-            cases = [(active.sum(axis=2, keepdims=True), reactive.sum(axis=2, keepdims=True))]
-        elif self._unknown.nnz == 0:
-            cases = [(active, reactive)]
-        else:
-            cases = []
-            for phase in range(PHASES):
-                own, own_reactive = active.copy(), reactive.copy()
-                own[:, :, phase] += unknown
-                own_reactive[:, :, phase] += unknown_reactive
-                cases.append((own, own_reactive))
-        return _worst([self.grid.solve(*case) for case in cases])
+            active, reactive = (each.sum(axis=2, keepdims=True) for each in (active, reactive))
+        elif self._unknown.nnz:
+            # One case after the other in one batch: the network is made and factorised once.
+            active = np.concatenate([_on_phase(active, unknown, phase) for phase in range(PHASES)])
+            reactive = np.concatenate(
+                [_on_phase(reactive, unknown_reactive, phase) for phase in range(PHASES)]
+            )
+        return _worst(self.grid.solve(active, reactive), len(power_kw))
 
     @cached_property
     def _balanced(self) -> bool:
@@ -171,16 +168,25 @@ class Wiring:
         return np.asarray(spread).reshape(len(power_kw), len(self.grid.bus_index), PHASES)
 
 
-def _worst(flows: list[Flows]) -> Extremes:
-    def most(series: list[FloatArray]) -> FloatArray:
-        return np.asarray(np.stack(series).max(axis=0), dtype=np.float64)
+def _on_phase(known: FloatArray, unknown: FloatArray, phase: int) -> FloatArray:
+    """What is known by phase, (K, B, 3), with all that is unknown, (K, B), on one of them."""
+    case = known.copy()
+    case[:, :, phase] += unknown
+    return case
+
+
+def _worst(flows: Flows, scenarios: int) -> Extremes:
+    """The worst of the phases and, where scenarios come case after case, of the cases."""
+
+    def most(series: FloatArray) -> FloatArray:
+        return np.asarray(series.reshape(-1, scenarios, series.shape[1]).max(axis=0), dtype=np.float64)
 
     return Extremes(
-        low_v=-most([-flow.voltage_v.min(axis=2) for flow in flows]),
-        high_v=most([flow.voltage_v.max(axis=2) for flow in flows]),
-        current_a=most([flow.current_a.max(axis=2) for flow in flows]),
-        transformer_kva=most([flow.transformer_kva for flow in flows]),
-        converged=np.all([flow.converged for flow in flows], axis=0),
+        low_v=-most(-flows.voltage_v.min(axis=2)),
+        high_v=most(flows.voltage_v.max(axis=2)),
+        current_a=most(flows.current_a.max(axis=2)),
+        transformer_kva=most(flows.transformer_kva),
+        converged=flows.converged.reshape(-1, scenarios).all(axis=0),
     )
 
 

@@ -43,6 +43,21 @@ def test_balanced_load_by_hand(load_kw: list[float]) -> None:
     assert flow.transformer_kva[0, 0] == pytest.approx(through_kw, rel=0.02)
 
 
+def test_near_the_most_that_a_cable_carries() -> None:
+    """340 kW over 500 m, where only Newton-Raphson still finds the voltage: the drop by hand again."""
+    grid = cable_model().grid
+    power = np.zeros((2, 3, 1))
+    power[:, 1, 0] = [60.0, 340.0]
+    flow = grid.solve(power, np.zeros_like(power))
+    assert flow.converged.all()
+    busbar, end = flow.voltage_v[1, 0, 0], flow.voltage_v[1, 1, 0]
+    current = 340_000.0 / 3.0 / end
+    drop = np.hypot(
+        end + current * CABLE.r1_ohm_per_km * LENGTH_KM, current * CABLE.x1_ohm_per_km * LENGTH_KM
+    )
+    assert busbar == pytest.approx(drop, rel=1e-6)
+
+
 def test_the_transformer_by_hand() -> None:
     """400 V less the drop over its short circuit impedance: 4% at 400 kVA, 1% of it resistive."""
     flow = solved([60.0])
