@@ -38,6 +38,9 @@ class SharingSettings:
     """The community's own price, for the keys that take one."""
     share_grid_charged: bool = False
     """Whether what a battery or car took from the grid may be shared when it is fed in again."""
+    vat_on_neighbours: bool = False
+    """Whether VAT is on what members buy of one another, shared or traded: false where those who sell are
+    under no duty of VAT, true where the supplier or organiser buys and sells it in a name of its own."""
     rates: tuple[Rate, ...] = ()
     """Taxes, tariffs and fees; a kind that is not there is not charged."""
     suppliers: tuple[SupplierSettings, ...] = ()

@@ -24,6 +24,7 @@ from market.sharing.pool import (
     Amounts,
     PoolInputs,
     PoolRules,
+    PoolSettlement,
     block_amounts,
     pool_lines,
     settle_pool,
@@ -74,6 +75,10 @@ class Traded:
     """Shape (T, N)."""
     sold_wh: IntArray
     """Shape (T, N)."""
+    supplied_nanoeur: IntArray
+    """What each point pays for what it bought of the supplier, shape (T, N)."""
+    neighbours_nanoeur: IntArray
+    """What it pays for what it bought of neighbours, shape (T, N)."""
     cleared: BoolArray
     """Shape (T,): where there was a market at all; elsewhere all energy is the supplier's."""
 
@@ -125,7 +130,8 @@ def close_day(
     else:
         bought, sold = traded.bought_wh, traded.sold_wh
         used = np.minimum(bought, pool.energy.offtake_wh), np.minimum(sold, pool.energy.feed_in_wh)
-        settled = settle_traded(pool, rules.rates, *used)
+        taxed = traded.supplied_nanoeur + rules.vat_on_neighbours * traded.neighbours_nanoeur
+        settled = settle_traded(pool, rules.rates, *used, taxed)
         received, given = nothing, nothing
     whole = slice(0, len(pool.starts))
     if traded is None:
@@ -146,8 +152,8 @@ def close_day(
         "sold_wh": sold.sum(axis=0),
         "estimated_quarters": (inputs.estimated & inputs.known).sum(axis=0),
         "unsettled_quarters": (~inputs.known).sum(axis=0),
-        "without_nanoeur": _total(settled.without, settled.vat_ppm),
-        "sharing_nanoeur": _total(shared.amounts, shared.vat_ppm),
+        "without_nanoeur": _total(settled, settled.without),
+        "sharing_nanoeur": _total(shared, shared.amounts),
     }
     return ClosedDay(
         postings=tuple(rebooked(about(previous, POOL_REASONS), lines, booked_at=booked_at)),
@@ -172,8 +178,8 @@ def _without_market(amounts: Amounts, cleared: BoolArray) -> Amounts:
     }
 
 
-def _total(amounts: Amounts, vat_ppm: IntArray) -> IntArray:
+def _total(settled: PoolSettlement, amounts: Amounts) -> IntArray:
     """What each point pays over the day, VAT included [nano-euro], shape (N,)."""
-    day = block_amounts(amounts, vat_ppm, slice(0, len(vat_ppm)))
+    day = block_amounts(settled, slice(0, len(settled.vat_ppm)), amounts)
     total: IntArray = np.sum(list(day.values()), axis=0)
     return total

@@ -16,7 +16,7 @@ import numpy as np
 
 from controller.domain.errors import Problem
 from controller.domain.time import QUARTER, utc_text
-from controller.domain.units import MICROEUR_PER_EUR, IntArray
+from controller.domain.units import MICROEUR_PER_EUR, FloatArray, IntArray
 from market.sharing.values import PRICE_MAX, WHOLE_PPM
 
 
@@ -135,9 +135,14 @@ def rate_at(rates: Sequence[Rate], kind: RateKind, supplier: str, starts: Sequen
     return values
 
 
+def vat_fraction(rates: Sequence[Rate], supplier: str, starts: Sequence[datetime]) -> FloatArray:
+    """The VAT on what a supplier's customers pay, as a part of it, shape (T,); arguments as `rate_at`."""
+    return np.asarray(rate_at(rates, RateKind.VAT, supplier, starts) / WHOLE_PPM)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreAdders:
-    """What a store pays beside the energy's price, per kWh at its connection, VAT included [EUR/kWh]."""
+    """What a store pays beside the supply price, per kWh at its connection, VAT included [EUR/kWh]."""
 
     charge_eur_per_kwh: float
     discharge_eur_per_kwh: float
@@ -153,7 +158,7 @@ def store_adders(rates: Sequence[Rate], supplier: str, at: datetime) -> StoreAdd
         at: When.
     """
     value = {kind: int(rate_at(rates, kind, supplier, [at])[0]) for kind in RateKind}
-    with_vat = 1.0 + value[RateKind.VAT] / WHOLE_PPM
+    with_vat = 1.0 + float(vat_fraction(rates, supplier, [at])[0])
     charged = value[RateKind.ENERGY_TAX] + value[RateKind.NETWORK]
     fed_in = value[RateKind.FEED_IN_FEE] - value[RateKind.STORAGE_REFUND]
     return StoreAdders(

@@ -250,10 +250,10 @@ def _points(pool: MeteredPool, settled: PoolSettlement, blocks: Sequence[slice])
     paid: list[dict[str, int]] = [{} for _ in pool.inputs.points]
     without = [0] * len(paid)
     for block in blocks:
-        for reason, amounts in block_amounts(settled.amounts, settled.vat_ppm, block).items():
+        for reason, amounts in block_amounts(settled, block).items():
             for i, amount in enumerate(amounts.tolist()):
                 paid[i][reason.value] = paid[i].get(reason.value, 0) + amount
-        for amounts in block_amounts(settled.without, settled.vat_ppm, block).values():
+        for amounts in block_amounts(settled, block, settled.without).values():
             for i, amount in enumerate(amounts.tolist()):
                 without[i] += amount
     sums = {

@@ -35,6 +35,7 @@ _REQUIRED = ("from_utc", "to_utc", "key", "suppliers", "points")
 _OPTIONAL = (
     "across_suppliers",
     "share_grid_charged",
+    "vat_on_neighbours",
     "shared_price_microeur_per_kwh",
     "postings_per",
     "booked_at_utc",
@@ -144,6 +145,7 @@ class _Reader:
                 key=KEYS[name],
                 across_suppliers=across,
                 share_grid_charged=self._flag(fields, "share_grid_charged"),
+                vat_on_neighbours=self._flag(fields, "vat_on_neighbours"),
                 rates=tuple(rates),
             ),
             key_name=name,

@@ -21,7 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from controller.domain.ids import Ean, MemberId
+from controller.domain.units import IntArray
 from market.clearing.pricing import rent_shares
 from market.clearing.result import Fill, IntervalResult
 from market.gifts import Gift
@@ -333,3 +336,41 @@ def placed_wh(trades: Iterable[Trade], points: Sequence[MeteredEnergy], side: Si
     for member, ean in first.items():
         placed[ean] += loose[member]
     return placed
+
+
+def paid_nanoeur(
+    trades: Iterable[Trade], owners: Sequence[MemberId], bought_wh: IntArray
+) -> tuple[IntArray, IntArray]:
+    """What each point pays for its purchases, to the supplier and to neighbours.
+
+    The auction is one pool: nobody's purchase is of anybody in particular. What members bought beyond all
+    that they sold is the supplier's, and of each purchase the same part is.
+
+    Args:
+        trades: A quarter-hour's.
+        owners: The member of each point, length N.
+        bought_wh: What was bought for each point (`placed_wh`), shape (N,).
+
+    Returns:
+        Two arrays [nano-euro], shape (N,) each, rounded down to whole ones.
+    """
+    amounts: Counter[MemberId] = Counter()
+    bought: Counter[MemberId] = Counter()
+    sold = 0
+    for trade in trades:
+        if trade.member == SUPPLIER:
+            continue
+        if trade.side is Side.BUY:
+            amounts[trade.member] += trade.amount_nanoeur
+            bought[trade.member] += trade.filled_wh
+        else:
+            sold += trade.filled_wh
+    everything = bought.total()
+    beyond = max(everything - sold, 0)
+    supplied, neighbours = np.zeros_like(bought_wh), np.zeros_like(bought_wh)
+    for i, (owner, wh) in enumerate(zip(owners, bought_wh.tolist(), strict=True)):
+        if wh:
+            whole = amounts[owner] * wh // bought[owner]
+            supplied[i] = whole * beyond // everything
+            neighbours[i] = whole - supplied[i]
+    return supplied, neighbours

@@ -45,6 +45,7 @@ from market.settlement import (
     MeteredEnergy,
     SettlementInputs,
     SupplierPrices,
+    paid_nanoeur,
     placed_wh,
     resettle_deviations,
     trades_of,
@@ -235,6 +236,7 @@ class Closing:
             key=KEYS[sharing.key],
             across_suppliers=sharing.across_suppliers,
             share_grid_charged=sharing.share_grid_charged,
+            vat_on_neighbours=sharing.vat_on_neighbours,
             rates=sharing.rates,
         )
 
@@ -413,6 +415,7 @@ class Closing:
 def _traded(whole: _Day, meters: DayMeters, quarters: dict[datetime, _Quarter]) -> Traded:
     """What was traded for each point [Wh], as the settlement of the quarter-hour counts it."""
     bought, sold = np.zeros_like(meters.offtake_wh), np.zeros_like(meters.feed_in_wh)
+    supplied, neighbours = np.zeros_like(bought), np.zeros_like(bought)
     for row, start in enumerate(whole.starts):
         quarter = quarters.get(start)
         if quarter is None:
@@ -422,8 +425,16 @@ def _traded(whole: _Day, meters: DayMeters, quarters: dict[datetime, _Quarter]) 
         for side, array in ((Side.BUY, bought), (Side.SELL, sold)):
             placed = placed_wh(trades, metered, side)
             array[row] = [placed[point.ean] for point in whole.points]
+        owners = [point.member for point in whole.points]
+        supplied[row], neighbours[row] = paid_nanoeur(trades, owners, bought[row])
     cleared = np.array([start in quarters for start in whole.starts])
-    return Traded(bought_wh=bought, sold_wh=sold, cleared=cleared)
+    return Traded(
+        bought_wh=bought,
+        sold_wh=sold,
+        supplied_nanoeur=supplied,
+        neighbours_nanoeur=neighbours,
+        cleared=cleared,
+    )
 
 
 def _metered(

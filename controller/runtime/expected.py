@@ -19,6 +19,7 @@ def planned_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator
     if step is None:
         return
     batteries = {battery.id: battery for battery in site.batteries}
+    vat = float(plan.horizon.vat_fraction[step])
     for store in plan.horizon.inputs.stores:
         power_kw = float(plan.result.power_kw[store.id][step])
         asset, member, node = store.id, None, store.node
@@ -33,7 +34,7 @@ def planned_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator
         value = None if water is None else float(water[step])
         if value is not None:
             value = (
-                value * store.efficiency_charge - store.charge_adder_eur_per_kwh
+                _without_vat(value * store.efficiency_charge - store.charge_adder_eur_per_kwh, vat)
                 if power_kw > 0.0
                 else value / store.efficiency_discharge + store.wear_eur_per_kwh_discharged
             )
@@ -44,6 +45,14 @@ def planned_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator
             energy_wh=kwh_to_wh(power_kw * QUARTER_H),
             value_eur_per_kwh=value,
         )
+
+
+def _without_vat(worth_eur_per_kwh: float, vat: float) -> float:
+    """The most that a buyer may bid in prices without VAT, wherever the energy comes from.
+
+    Of the supplier it pays VAT on top; of a neighbour it may not, also where the price is negative.
+    """
+    return min(worth_eur_per_kwh, worth_eur_per_kwh / (1.0 + vat))
 
 
 def forecast_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator[ForecastEnergy]:

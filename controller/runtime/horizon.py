@@ -37,7 +37,7 @@ from controller.runtime.car_store import CarNow, car_store
 from controller.runtime.people import People
 from controller.sharing_settings import SharingSettings
 from controller.supplier_settings import SITE_SUPPLIER, assets_supplied, tariffs
-from market.rates import store_adders
+from market.rates import store_adders, vat_fraction
 
 FINE_H, MIDDLE_H = 8.0, 16.0
 """Until here steps are quarter-hours; until there half hours; hours after that."""
@@ -55,6 +55,8 @@ class Horizon:
     inputs: DispatchInputs
     charge_point_of: Mapping[AssetId, AssetId]
     """Where each plugged-in car of the problem stands."""
+    vat_fraction: FloatArray
+    """The VAT that is in the import prices, as a part of the price without it, shape (T,)."""
     ready_by: Mapping[AssetId, datetime] = field(default_factory=dict)
     """When cars are to have what they need whose drivers often leave earlier than they say."""
     base_kw: Mapping[NodeId, FloatArray]
@@ -73,7 +75,9 @@ class HorizonFacts:
     base_kw: Mapping[NodeId, FloatArray]
     sun_kw: Mapping[NodeId, FloatArray]
     import_price_eur_per_kwh: FloatArray
+    """What the site's own supplier asks, shape (T,), without VAT."""
     export_price_eur_per_kwh: FloatArray
+    """What it pays, shape (T,): what residents feed in carries no VAT."""
     sun_low_share: FloatArray | float = 1.0
     """Which part of `sun_kw` import limits may count on, shape (T,)."""
     strangers_kw: Mapping[AssetId, FloatArray] = field(default_factory=dict)
@@ -113,6 +117,8 @@ def build_horizon(
     """The dispatch problem as seen at `now`; `facts` have one value per step of `boundaries`."""
     starts = boundaries[:-1]
     step_h = _hours(boundaries)
+    vat = vat_fraction(settings.sharing.rates, SITE_SUPPLIER, starts)
+    facts = replace(facts, import_price_eur_per_kwh=facts.import_price_eur_per_kwh * (1.0 + vat))
     base, unsure = _sums_below(site, starts, facts)
     nodes = _nodes(starts, site, settings, people, base, unsure)
     ready_by = _ready_by(boundaries, site, people, facts, nodes, base)
@@ -151,6 +157,7 @@ def build_horizon(
         charge_point_of={
             car.vehicle.id: car.charge_point for car in facts.cars if car.charge_point is not None
         },
+        vat_fraction=vat,
         ready_by=ready_by,
         base_kw=facts.base_kw,
         sun_kw=facts.sun_kw,
@@ -183,7 +190,9 @@ def _with_adders(
 ) -> tuple[StoreInput, ...]:
     """The stores with what their connections pay beside the site's own price: each has one of its own.
 
-    That is the taxes, tariffs and fees that hold now, and what its supplier asks beyond the site's own.
+    That is the taxes, tariffs and fees that hold now, and what its supplier asks beyond the site's own, with
+    VAT. The VAT on the site's own price is in that price, at the rate of the site's own supplier: the pool
+    pays it on what it takes from outside together, and none on what neighbours give each other.
     """
     supplied, margins = assets_supplied(site, sharing.suppliers), tariffs(sharing.suppliers, site.tariff)
     adders_of = {name: store_adders(sharing.rates, name, now) for name in margins}
@@ -191,7 +200,8 @@ def _with_adders(
     for store in stores:
         supplier = supplied.get(places.get(store.id, store.id), SITE_SUPPLIER)
         own, adders = margins[supplier], adders_of[supplier]
-        dearer = own.import_adder_eur_per_kwh - site.tariff.import_adder_eur_per_kwh
+        beyond = own.import_adder_eur_per_kwh - site.tariff.import_adder_eur_per_kwh
+        dearer = beyond * (1.0 + float(vat_fraction(sharing.rates, supplier, [now])[0]))
         better = own.export_adder_eur_per_kwh - site.tariff.export_adder_eur_per_kwh
         found.append(
             replace(

@@ -4,7 +4,7 @@ In each quarter-hour the sharing key hands out at most the smaller of all feed-i
 each point is its own affair with its own supplier. Tax and network tariff are on all that a point takes from
 the grid, shared or not: sharing is administrative, the electricity still comes over the public cable. The
 feed-in fee is on what the supplier buys. VAT is on what a member is charged for supply, tax, network and
-fee; neighbours' energy carries none.
+fee; on neighbours' energy only where the rules say so (deploy/decisions/0017).
 
 A pool may span several suppliers only where the rules say so; without, each supplier's customers share among
 themselves, which is what the law allows first. Prices of the keys that take the supplier's are then its own;
@@ -40,7 +40,7 @@ from market.sharing.keys import SharingKey, bill_sharing, share
 from market.sharing.values import WHOLE_PPM, Energy, Shares, Terms, ranks_of
 
 VAT_ON = (PostingReason.SUPPLY, PostingReason.ENERGY_TAX, PostingReason.NETWORK, PostingReason.FEED_IN_FEE)
-"""What carries VAT."""
+"""What always carries VAT."""
 CHARGES = frozenset(
     {PostingReason.ENERGY_TAX, PostingReason.NETWORK, PostingReason.FEED_IN_FEE, PostingReason.VAT}
 )
@@ -86,6 +86,8 @@ class PoolRules:
     """Whether customers of different suppliers share with one another."""
     share_grid_charged: bool = False
     """Whether energy that a store took from the grid may be shared when it is fed in again."""
+    vat_on_neighbours: bool = False
+    """Whether what members buy of one another carries VAT too."""
     rates: tuple[Rate, ...] = ()
     """Taxes, tariffs and fees, without problems."""
 
@@ -125,7 +127,8 @@ class PoolSettlement:
     without: Amounts
     """The same had nothing been shared, by the same prices and rates."""
     vat_ppm: IntArray
-    """Shape (T, N)."""
+    """On what the rules put VAT on, which `amounts` hold under `vat_reasons`, shape (T, N)."""
+    vat_reasons: tuple[PostingReason, ...]
     shareable_wh: int
     """What all points together could share, whoever their supplier is."""
     same_supplier_wh: int
@@ -162,11 +165,16 @@ def settle_pool(inputs: PoolInputs, rules: PoolRules) -> PoolSettlement:
         shareable = Energy(offtake_wh=shareable.offtake_wh, feed_in_wh=fed)
     shares = _shares(inputs, rules, shareable, pools)
     same = sum(int(_part(shareable, members).shareable_wh.sum()) for members in groups.values())
-    return _settled(inputs, rules.rates, shares, shareable, same)
+    also = (PostingReason.SHARED_BUY,) if rules.vat_on_neighbours else ()
+    return _settled(inputs, rules.rates, shares, shareable, same, (*VAT_ON, *also))
 
 
 def settle_traded(
-    inputs: PoolInputs, rates: tuple[Rate, ...], bought_wh: IntArray, sold_wh: IntArray
+    inputs: PoolInputs,
+    rates: tuple[Rate, ...],
+    bought_wh: IntArray,
+    sold_wh: IntArray,
+    taxed_nanoeur: IntArray,
 ) -> PoolSettlement:
     """The same books for points that traded beforehand: what was traded stands for what was shared.
 
@@ -175,9 +183,10 @@ def settle_traded(
         rates: Without problems.
         bought_wh: What each point bought and used [Wh], shape (T, N), at most its offtake.
         sold_wh: What it sold and fed in [Wh], shape (T, N), at most its feed-in.
+        taxed_nanoeur: What of the money of its purchases carries VAT, shape (T, N).
 
     Returns:
-        The settlement; the money of the trades themselves is not in it.
+        The settlement; of the trades themselves it has nothing but the money that carries VAT.
     """
     nothing = np.zeros_like(bought_wh)
     shares = Shares(
@@ -187,11 +196,19 @@ def settle_traded(
         paid_nanoeur=nothing,
         earned_nanoeur=nothing,
     )
-    return _settled(inputs, rates, shares, inputs.energy, int(inputs.energy.shareable_wh.sum()))
+    vat_reasons = (*VAT_ON, PostingReason.TRADE)
+    same = int(inputs.energy.shareable_wh.sum())
+    settled = _settled(inputs, rates, shares, inputs.energy, same, vat_reasons)
+    return replace(settled, amounts={**settled.amounts, PostingReason.TRADE: taxed_nanoeur})
 
 
 def _settled(
-    inputs: PoolInputs, rates: tuple[Rate, ...], shares: Shares, shareable: Energy, same_supplier_wh: int
+    inputs: PoolInputs,
+    rates: tuple[Rate, ...],
+    shares: Shares,
+    shareable: Energy,
+    same_supplier_wh: int,
+    vat_reasons: tuple[PostingReason, ...],
 ) -> PoolSettlement:
     nothing = np.zeros_like(shares.received_wh)
     alone = replace(
@@ -204,6 +221,7 @@ def _settled(
         amounts=_amounts(inputs, rates, shares),
         without=_amounts(inputs, rates, alone),
         vat_ppm=_rate(inputs, rates, RateKind.VAT),
+        vat_reasons=vat_reasons,
         shareable_wh=int(shareable.shareable_wh.sum()),
         same_supplier_wh=same_supplier_wh,
     )
@@ -289,25 +307,36 @@ def _amounts(inputs: PoolInputs, rates: Sequence[Rate], shares: Shares) -> dict[
     }
 
 
-def vat_nanoeur(amounts: Amounts, vat_ppm: IntArray) -> IntArray:
+def vat_nanoeur(amounts: Amounts, vat_ppm: IntArray, reasons: Sequence[PostingReason] = VAT_ON) -> IntArray:
     """The VAT of each point over all quarter-hours given [nano-euro], shape (N,), rounded down once.
 
     Args:
         amounts: Of the quarter-hours that one posting is about, shape (T, N) each.
         vat_ppm: Shape (T, N).
+        reasons: What carries VAT, as far as there are amounts of it.
     """
-    base = np.sum([amounts[reason] for reason in VAT_ON], axis=0)
+    base = np.sum([amounts[reason] for reason in reasons if reason in amounts], axis=0)
     # In two steps, so that no product leaves 64 bits.
     whole, rest = np.divmod(base, WHOLE_PPM)
     parts: IntArray = (whole * vat_ppm).sum(axis=0) + (rest * vat_ppm).sum(axis=0) // WHOLE_PPM
     return parts
 
 
-def block_amounts(amounts: Amounts, vat_ppm: IntArray, block: slice) -> dict[PostingReason, IntArray]:
-    """What each point pays over some quarter-hours, VAT included [nano-euro], shape (N,) each."""
-    inside = {reason: amount[block] for reason, amount in amounts.items()}
+def block_amounts(
+    settled: PoolSettlement, block: slice, amounts: Amounts | None = None
+) -> dict[PostingReason, IntArray]:
+    """What each point pays over some quarter-hours, VAT included [nano-euro], shape (N,) each.
+
+    Args:
+        settled: The settlement.
+        block: The quarter-hours, by position.
+        amounts: Other amounts than what it comes to, by the same rates: `settled.without`.
+    """
+    inside = {
+        reason: amount[block] for reason, amount in (settled.amounts if amounts is None else amounts).items()
+    }
     sums = {reason: amount.sum(axis=0) for reason, amount in inside.items()}
-    return {**sums, PostingReason.VAT: vat_nanoeur(inside, vat_ppm[block])}
+    return {**sums, PostingReason.VAT: vat_nanoeur(inside, settled.vat_ppm[block], settled.vat_reasons)}
 
 
 def pool_lines(
@@ -325,7 +354,7 @@ def pool_lines(
         reasons: Which of the lines are wanted.
     """
     for block in blocks:
-        for reason, paid in block_amounts(settled.amounts, settled.vat_ppm, block).items():
+        for reason, paid in block_amounts(settled, block).items():
             for i in np.flatnonzero(paid).tolist() if reason in reasons else ():
                 point = inputs.points[i]
                 yield Line(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from controller.domain.ids import Ean, MemberId
 from controller.domain.units import IntArray
@@ -76,26 +77,39 @@ def test_a_day_of_sharing() -> None:
     assert (ann.estimated_quarters, cor.estimated_quarters, ann.unsettled_quarters) == (1, 0, 0)
 
 
-def test_trades_made_beforehand_get_taxes_and_fees_only() -> None:
-    """Ann bought 500 and used 600: VAT on 100 x 300 from the supplier and on the tax; no energy is booked."""
-    closed = close_day(
-        a_day(traded=Traded(bought_wh=one(500, 0), sold_wh=one(0, 900), cleared=np.array([True]))),
-        RULES,
-        (),
-        booked_at=LATER,
+def trades(bought: int, sold: int, *, cleared: bool = True) -> Traded:
+    """Ann bought 400 Wh of neighbours at 200 and the rest of the supplier at 300; Cor sold."""
+    neighbours = min(bought, 400)
+    return Traded(
+        bought_wh=one(bought, 0),
+        sold_wh=one(0, sold),
+        supplied_nanoeur=one((bought - neighbours) * 300, 0),
+        neighbours_nanoeur=one(neighbours * 200, 0),
+        cleared=np.array([cleared]),
     )
+
+
+@pytest.mark.parametrize(("on_neighbours", "vat"), [(False, 12_000), (True, 20_000)])
+def test_trades_made_beforehand_get_taxes_and_fees_only(*, on_neighbours: bool, vat: int) -> None:
+    """Ann bought 500 and used 600; no energy is booked.
+
+    VAT of 10% on 100 x 300 beyond what she bought, on 100 x 300 that she bought of the supplier, on the tax
+    of 60,000, and on the 400 x 200 of neighbours where the rules say so.
+    """
+    rules = replace(RULES, vat_on_neighbours=on_neighbours)
+    closed = close_day(a_day(traded=trades(500, 900)), rules, (), booked_at=LATER)
     assert {entry.reason for entry in closed.postings} == {PostingReason.ENERGY_TAX, PostingReason.VAT}
-    assert balances(closed.postings) == {"member:ann": 60_000 + 9_000, "tax": -69_000}
+    assert balances(closed.postings) == {"member:ann": 60_000 + vat, "tax": -60_000 - vat}
     ann, cor = closed.points
-    # By sharing: 400 x 180, 200 x 300 of the supplier, the tax, and VAT on the last two.
-    assert (ann.sharing_nanoeur, cor.sharing_nanoeur) == (72_000 + 60_000 + 60_000 + 12_000, -72_000)
+    # By sharing: 400 x 180, 200 x 300 of the supplier, the tax, and VAT on the last two or on all.
+    shared_vat = 12_000 + on_neighbours * 7_200
+    assert (ann.sharing_nanoeur, cor.sharing_nanoeur) == (72_000 + 60_000 + 60_000 + shared_vat, -72_000)
     assert (ann.bought_wh, cor.sold_wh, ann.received_wh) == (500, 900, 0)
 
 
 def test_where_there_was_no_market_all_energy_is_the_suppliers() -> None:
     """Ann takes her 600 at 300, Cor sells 400 at 60, and nothing is shared: the market was to be."""
-    nobody = Traded(bought_wh=one(0, 0), sold_wh=one(0, 0), cleared=np.array([False]))
-    closed = close_day(a_day(traded=nobody), RULES, (), booked_at=LATER)
+    closed = close_day(a_day(traded=trades(0, 0, cleared=False)), RULES, (), booked_at=LATER)
     assert balances(closed.postings) == {
         "member:ann": 180_000 + 60_000 + 24_000,
         "member:cor": -24_000,

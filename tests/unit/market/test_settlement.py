@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from controller.domain.ids import Ean, MemberId
@@ -17,6 +18,7 @@ from market.settlement import (
     SettlementInputs,
     SupplierPrices,
     Trade,
+    paid_nanoeur,
     resettle,
     settle,
     trades_of,
@@ -81,6 +83,24 @@ def test_three_members_over_one_quarter_hour() -> None:
     }
     assert_balanced(done.postings)
     assert done.unmetered == ()
+
+
+def test_of_each_purchase_the_same_part_is_the_suppliers() -> None:
+    """150 Wh were bought and 100 sold by members: a third of each purchase is the supplier's.
+
+    Ann's 15,000 are for two points of 60 and 40 Wh: 9,000 and 6,000. The school's 12,500 / 3 is rounded down.
+    """
+    owners = [ANN, ANN, BOB, SCHOOL]
+    supplied, neighbours = paid_nanoeur(three_members().trades, owners, np.array([60, 40, 0, 50]))
+    assert supplied.tolist() == [3_000, 2_000, 0, 4_166]
+    assert neighbours.tolist() == [6_000, 4_000, 0, 8_334]
+
+
+def test_where_members_sell_more_than_they_buy_nothing_is_the_suppliers() -> None:
+    """Ann's 100 Wh are neighbours' altogether; who trades nothing pays nothing."""
+    trades = three_members().trades[:2]
+    supplied, neighbours = paid_nanoeur(trades, [ANN, BOB], np.array([100, 0]))
+    assert (supplied.tolist(), neighbours.tolist()) == ([0, 0], [15_000, 0])
 
 
 def test_congestion_rent_goes_to_the_community() -> None:

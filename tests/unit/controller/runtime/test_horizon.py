@@ -10,13 +10,16 @@ import pytest
 
 from controller.config import PlanningSettings, Settings
 from controller.dispatch.inputs import problems
+from controller.dispatch.solve import solve_quick
 from controller.domain.assets import Booking, Departure, Wishes
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import ImposedLimit
 from controller.domain.v2g import V2gBudget, V2gUse
 from controller.runtime.car_store import CarNow
+from controller.runtime.expected import planned_energy
 from controller.runtime.horizon import Horizon, HorizonFacts, build_horizon, step_boundaries
 from controller.runtime.people import People
+from controller.runtime.plan import ActivePlan
 from controller.sharing_settings import SharingSettings
 from controller.supplier_settings import SupplierSettings
 from market.rates import Rate, RateKind
@@ -346,6 +349,36 @@ def test_a_plan_counts_with_the_rates_that_bills_are_made_of() -> None:
         for store in stores:
             assert store.charge_adder_eur_per_kwh == pytest.approx(charged)
             assert store.discharge_adder_eur_per_kwh == pytest.approx(-0.121)
+
+
+def test_a_plan_pays_vat_on_supply_and_gets_none_for_what_it_feeds_in() -> None:
+    """0.20 EUR/kWh cost 0.242 from the day on that VAT of 21% holds; 0.10 stays what is paid for feed-in."""
+    rate = Rate(kind=RateKind.VAT, value=210_000, from_utc=START + HOUR, source="law")
+    made = horizon([car()], People(), sharing=SharingSettings(rates=(rate,)))
+    later = np.array([at >= START + HOUR for at in made.boundaries[:-1]])
+    assert made.inputs.import_price_eur_per_kwh == pytest.approx(np.where(later, 0.242, 0.2))
+    assert made.inputs.export_price_eur_per_kwh == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("worth", "bid"), [(0.242, 0.2), (-0.05, -0.05)])
+def test_a_planned_buyer_bids_what_it_is_worth_without_vat(worth: float, bid: float) -> None:
+    """On 0.20 EUR/kWh from the supplier it pays 0.042 of VAT; a seller asks what it costs, 0.242."""
+    rate = Rate(kind=RateKind.VAT, value=210_000, from_utc=START - HOUR, source="law")
+    made = horizon([car()], People(), sharing=SharingSettings(rates=(rate,)))
+    store, steps = made.inputs.stores[0], len(made.boundaries) - 1
+    result = solve_quick(made.inputs)
+    for power_kw, factor, expected in (
+        (4.0, 1.0 / store.efficiency_charge, bid),
+        (-4.0, store.efficiency_discharge, worth + store.wear_eur_per_kwh_discharged),
+    ):
+        wanted = replace(
+            result,
+            power_kw={**result.power_kw, store.id: np.full(steps, power_kw)},
+            water_value_eur_per_kwh={store.id: np.full(steps, worth * factor)},
+        )
+        plan = ActivePlan(horizon=made, result=wanted)
+        (energy,) = (one for one in planned_energy(plan, site(), START) if one.asset == AssetId("cp-1"))
+        assert energy.value_eur_per_kwh == pytest.approx(expected)
 
 
 def test_a_store_pays_what_its_own_supplier_asks() -> None:

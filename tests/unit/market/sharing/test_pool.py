@@ -70,7 +70,7 @@ INPUTS = PoolInputs(
 def amounts(inputs: PoolInputs, rules: PoolRules = RULES) -> dict[str, list[int]]:
     """What each point pays, by reason."""
     settled = settle_pool(inputs, rules)
-    found = block_amounts(settled.amounts, settled.vat_ppm, slice(0, len(inputs.starts)))
+    found = block_amounts(settled, slice(0, len(inputs.starts)))
     return {reason.value: paid.tolist() for reason, paid in found.items()}
 
 
@@ -91,6 +91,18 @@ def test_three_members_with_tax_tariff_fee_and_vat() -> None:
         "feed_in_fee": [0, 0, 0],
         "vat": [30_681, 15_309, 0],
     }
+
+
+def test_neighbours_energy_carries_vat_only_where_the_rules_say_so() -> None:
+    """Ann pays 49,950 to neighbours and Bob 25,050: 0.21 x (146,100 + 49,950) and 0.21 x (72,900 + 25,050).
+
+    Cor, who sells, is paid the same. Had nothing been shared, there would be none of it.
+    """
+    rules = replace(RULES, vat_on_neighbours=True)
+    assert amounts(INPUTS, rules) == {**amounts(INPUTS), "vat": [41_170, 20_569, 0]}
+    settled = settle_pool(INPUTS, rules)
+    without = block_amounts(settled, slice(0, 1), settled.without)
+    assert without[PostingReason.VAT][0] == 246_000 * 21 // 100
 
 
 def test_without_sharing_by_the_same_rates() -> None:
