@@ -183,7 +183,11 @@ def _main(descriptor: int) -> None:
     # Whoever stops the controller with Ctrl-C stops this one through it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _go_first()
-    with socket.socket(fileno=descriptor) as sock:
+    # `select` takes descriptors below 1024 only, and a controller that replaces its child has a thousand
+    # chargers connected already: the lowest number that is free here.
+    low = os.dup(descriptor)
+    os.close(descriptor)
+    with socket.socket(fileno=low) as sock:
         serve(sock)
 
 

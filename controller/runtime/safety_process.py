@@ -41,6 +41,8 @@ from controller.runtime.safety_messages import (
 
 START_S = 60.0
 """Longest that a child may take to import its libraries [s]."""
+RETRY_S = 0.5
+"""Rest after a child that could not be started [s]: the next one is tried."""
 SILENT_S = 5.0
 """A child that has said nothing for so long [s, machine] hangs."""
 TELL_MIN_S, TELL_MAX_S, TELL_PERIODS = 0.002, 0.05, 0.125
@@ -83,7 +85,13 @@ class SafetyProcess:
         """Keeps cycles running until cancelled; `deliver` takes the setpoints of each."""
         while True:
             if self._child is None:
-                self._child = await _Child.start()
+                try:
+                    self._child = await _Child.start()
+                except (OSError, EOFError) as error:  # A timeout is an OSError.
+                    _LOG.exception("the safety process does not start", error=type(error).__name__)
+                    self._controller.counters.count_failure("safety", self._controller.clock.now())
+                    await asyncio.sleep(RETRY_S)
+                    continue
             why = await self._live(self._child, deliver)
             _LOG.error("the safety process is replaced", why=why)
             self._controller.counters.count_failure("safety", self._controller.clock.now())

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,6 +143,45 @@ async def test_a_process_that_is_killed_is_replaced_and_knows_what_was_known(tmp
         assert controller.counters.failures == {"safety": 1}
         # The seconds without a cycle are not hidden.
         assert controller.counters.late_cycles >= 1
+
+
+async def test_a_process_is_replaced_while_a_thousand_connections_are_open(tmp_path: Path) -> None:
+    """The new one's socket then has a number that `select` does not take."""
+    async with safe(tmp_path) as (controller, safety, _):
+        await until(lambda: controller.counters.safety_cycles > 0)
+        connections = [os.dup(0) for _ in range(1100)]
+        try:
+            os.kill(safety_child(), signal.SIGKILL)
+            await until(lambda: safety.restarts == 1)
+            cycles = controller.counters.safety_cycles
+            await until(lambda: controller.counters.safety_cycles > cycles)
+        finally:
+            for number in connections:
+                os.close(number)
+        assert safety.restarts == 1
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine has no memory left for it twice: the controller goes on, and so do the cycles after it."""
+    monkeypatch.setattr(safety_process, "RETRY_S", 0.01)
+    start, problems = asyncio.create_subprocess_exec, [OSError(12, "no memory"), EOFError()]
+
+    async def troubled(*arguments: str, **options: Any) -> asyncio.subprocess.Process:
+        if problems:
+            raise problems.pop()
+        process: asyncio.subprocess.Process = await start(*arguments, **options)
+        return process
+
+    async with safe(tmp_path) as (controller, safety, _):
+        await until(lambda: controller.counters.safety_cycles > 0)
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", troubled)
+        os.kill(safety_child(), signal.SIGKILL)
+        await until(lambda: safety.restarts == 1)
+        cycles = controller.counters.safety_cycles
+        await until(lambda: controller.counters.safety_cycles > cycles)
+        assert controller.counters.failures == {"safety": 3}
 
 
 async def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
