@@ -118,9 +118,9 @@ class Received(NamedTuple):
     """The charger started anew: its profiles are to be laid again."""
     requests: tuple[Request, ...] = ()
     """What is to be asked of the charger because of it."""
-    malformed: bool = False
     certificate_request: str = ""
     """PEM, to be signed and sent back."""
+    malformed: bool = False
 
 
 class CallInFlightError(WijkstroomError):

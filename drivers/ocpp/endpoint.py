@@ -419,7 +419,7 @@ class OcppEndpoint:
                 reply = self.last_word(point, received)
                 if reply is not None:
                     self._sent(point, reply)
-                    await connection.send(reply)
+                    await link.reply(reply)
         except ConnectionClosed:
             return
 

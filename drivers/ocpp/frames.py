@@ -9,9 +9,8 @@ so a wrong frame cannot change any.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -52,25 +51,22 @@ class RpcErrorCode(StrEnum):
     TYPE_CONSTRAINT_VIOLATION = "TypeConstraintViolation"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that wants an answer."""
+class Call(NamedTuple):
+    """A request that wants an answer; like all frames a tuple, because one is made for every message."""
 
     message_id: str
     action: str
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(NamedTuple):
     """The answer to a call."""
 
     message_id: str
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(NamedTuple):
     """The refusal of a call."""
 
     message_id: str
@@ -79,8 +75,7 @@ class CallError:
     details: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class CallResultError:
+class CallResultError(NamedTuple):
     """The complaint about a call's answer (2.1)."""
 
     message_id: str
@@ -89,8 +84,7 @@ class CallResultError:
     details: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """A message that wants no answer (2.1)."""
 
     message_id: str

@@ -41,10 +41,10 @@ def take_samples(
                 notices.append(fall)
         if current and sample.has_car():
             car = CarFacts(
-                soc_fraction=car.soc_fraction if sample.soc_fraction is None else sample.soc_fraction,
-                capacity_kwh=car.capacity_kwh if sample.capacity_kwh is None else sample.capacity_kwh,
-                charge_kw_max=car.charge_kw_max,
-                discharge_kw_max=car.discharge_kw_max,
+                car.soc_fraction if sample.soc_fraction is None else sample.soc_fraction,
+                car.capacity_kwh if sample.capacity_kwh is None else sample.capacity_kwh,
+                car.charge_kw_max,
+                car.discharge_kw_max,
             )
             readings.append(context.car(car, at))
     return state.with_samples(registers, car), readings, notices
@@ -62,9 +62,9 @@ def _meter_reading(
         why = f"{why}; {fault[1]}" if why else fault[1]
     elif newer and (import_wh is not None or export_wh is not None):
         registers = Registers(
-            import_wh=registers.import_wh if import_wh is None else import_wh,
-            export_wh=registers.export_wh if export_wh is None else export_wh,
-            at=at,
+            registers.import_wh if import_wh is None else import_wh,
+            registers.export_wh if export_wh is None else export_wh,
+            at,
         )
     reading = MeterReading(
         meter=context.point.id,

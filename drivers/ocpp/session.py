@@ -98,13 +98,7 @@ class BaseSession(ABC):
 
     def receive(self, message: str | bytes, now: datetime) -> Received:
         """Takes one message; see `drivers.ocpp.codec.Session.receive`."""
-        context = Context(
-            point=self.charge_point,
-            now=now,
-            knows_token=self._knows_token,
-            template=self.template,
-            signs=self.signs,
-        )
+        context = Context(self.charge_point, now, self._knows_token, self.template, self.signs)
         try:
             frame = frames.parse(message, newest_kind=self.dialect.newest_kind)
         except frames.FrameError as error:
@@ -232,14 +226,7 @@ class BaseSession(ABC):
                     requests = tuple(self.wake_request(step) for step in self.template.wake_up)
                     text = "the car takes nothing although its pause is over"
                     notices = (*notices, context.notice(NoticeCode.ASLEEP, text))
-        return Received(
-            reply=reply,
-            readings=readings,
-            notices=notices,
-            booted=handled.booted,
-            certificate_request=handled.certificate_request,
-            requests=requests,
-        )
+        return Received(reply, readings, notices, None, handled.booted, requests, handled.certificate_request)
 
     def _on_send(self, send: Send, context: Context) -> Received:
         if send.action != self.dialect.stream:

@@ -97,15 +97,7 @@ class ChargerState(NamedTuple):
 
     def with_samples(self, registers: Registers, car: CarFacts) -> ChargerState:
         """The state after meter values; written out, because every message of a charger comes by here."""
-        return ChargerState(
-            plugged=self.plugged,
-            open=self.open,
-            ended=self.ended,
-            registers=registers,
-            car=car,
-            numbered=self.numbered,
-            left=self.left,
-        )
+        return ChargerState(self.plugged, self.open, self.ended, registers, car, self.numbered, self.left)
 
     def with_end_of(self, transaction: str) -> ChargerState:
         """The state that remembers a transaction's end; an open one of that name is closed."""
