@@ -45,6 +45,14 @@ class Rows:
             return np.zeros(0)
         return np.add.reduceat(self._flat_weights * values[self._flat_members], self._starts)
 
+    def least(self, parts: FloatArray) -> FloatArray:
+        """For each device the least of its rows' parts, shape (R,), and at most 1; shape (A,)."""
+        found = np.ones(len(self.of_device))
+        sizes = [places.size for places in self.members]
+        counts = self._flat_weights > 0.0
+        np.minimum.at(found, self._flat_members[counts], np.repeat(parts, sizes)[counts])
+        return found
+
 
 class RowBook:
     """Gives the rows of a network's devices, made anew when they change."""

@@ -8,7 +8,7 @@ helps above:
 - over the ceiling: first what is above the departure promise gives way, the least urgent first; then
   the promised part; only then, when the load alone is over the limit, stores discharge;
 - under the floor: discharge gives way first, then stores charge what they still may, and only then
-  roofs are turned down.
+  roofs are turned down; none of it beyond a ceiling below.
 
 What a device feeds in makes room for others only as far as it does so already: a discharge that is refused
 or a sun that is not there must not let anybody draw more.
@@ -207,7 +207,8 @@ def _inside(state: _Fit, *, ceilings: bool) -> None:
         row = state.row(number)
         if ceilings:
             _under_ceiling(state, row)
-        _over_floor(state, row)
+        # The ceilings further up come later, and then take away what this is too much for them.
+        _over_floor(state, row, number + 1 if ceilings else end, whole=not ceilings)
         begin = number + 1
 
 
@@ -236,29 +237,68 @@ def _lower(state: _Fit, row: _Row, floor_kw: FloatArray, over_kw: float) -> floa
     return over_kw - float(take @ inside[order])
 
 
-def _over_floor(state: _Fit, row: _Row) -> None:
+def _over_floor(state: _Fit, row: _Row, ceilings: int, *, whole: bool) -> None:
+    """Brings a row over its floor.
+
+    Args:
+        state: Of the fit.
+        row: Which one.
+        ceilings: So many rows, from the first on, keep their ceilings.
+        whole: Whether nobody may be left below the minimum.
+    """
     short_kw = row.floor_kw - float(row.weight @ state.power_kw[row.members])
     if short_kw <= TOLERANCE_KW:
         return
     stores = ~state.production
-    for ceiling, chosen in (
-        (np.maximum(state.power_kw, 0.0), stores),
-        (state.high_kw, stores),
-        (state.high_kw, state.production),
+    may_charge = stores & (state.power_kw >= state.min_kw) if whole else stores
+    for ceiling, chosen, charging in (
+        (np.maximum(state.power_kw, 0.0), stores, False),
+        (state.high_kw, may_charge, True),
+        (state.high_kw, state.production, False),
     ):
-        inside = np.zeros(state.power_kw.size)
-        inside[row.members] = row.weight
-        order = np.flatnonzero((inside > 0.0) & chosen)
-        room = np.maximum(ceiling[order] - state.power_kw[order], 0.0) * inside[order]
-        total = float(room.sum())
-        if total <= 0.0:
+        weight = np.zeros(state.power_kw.size)
+        weight[row.members] = row.weight
+        more_kw = np.where((weight > 0.0) & chosen, np.maximum(ceiling - state.power_kw, 0.0), 0.0)
+        more_kw = _under_ceilings(state, more_kw, ceilings, charging=charging)
+        total_kw = float(weight @ more_kw)
+        if total_kw <= 0.0:
             continue
-        share = min(1.0, short_kw / total)
+        share = min(1.0, short_kw / total_kw)
         limit = Reason(code=row.room.floor_by, subject=row.node, value=row.room.floor_limit_kw, unit="kW")
-        _change(state, order, share * room / inside[order], limit)
-        short_kw -= share * total
+        order = np.flatnonzero(more_kw > 0.0)
+        _change(state, order, share * more_kw[order], limit)
+        if whole:
+            _whole_discharge(state)
+        short_kw = row.floor_kw - float(row.weight @ state.power_kw[row.members])
         if short_kw <= TOLERANCE_KW:
             return
+
+
+def _under_ceilings(state: _Fit, more_kw: FloatArray, ceilings: int, *, charging: bool) -> FloatArray:
+    """What devices may take more, shape (A,), as far as the first rows' ceilings allow it to all of them.
+
+    A ceiling that is broken already is no reason to feed in beyond a floor, but no store charges under it.
+    """
+    counted_kw = np.maximum(state.power_kw, state.drawn_kw)
+    need_kw = state.rows.sums(np.maximum(state.power_kw + more_kw, state.drawn_kw) - counted_kw)
+    spare_kw = state.ceiling_kw - state.rows.sums(counted_kw)
+    part = np.minimum(np.maximum(spare_kw, 0.0) / np.maximum(need_kw, TOLERANCE_KW), 1.0)
+    part[need_kw <= TOLERANCE_KW] = 1.0
+    part[ceilings:] = 1.0
+    if not charging:
+        part[spare_kw < -TOLERANCE_KW] = 1.0
+    return more_kw * state.rows.least(part)
+
+
+def _whole_discharge(state: _Fit) -> None:
+    """Who is left to discharge less than the minimum rests, or keeps to the minimum where a ceiling needs it."""
+    between = (state.power_kw < 0.0) & (state.power_kw > -state.min_kw)
+    if not between.any():
+        return
+    over_kw = np.maximum(state.over_kw(), 0.0)
+    state.power_kw[between] = 0.0
+    if (state.over_kw() > over_kw + TOLERANCE_KW).any():
+        state.power_kw[between] = -state.min_kw[between]
 
 
 def _change(state: _Fit, places: IntArray, by_kw: FloatArray, reason: Reason) -> None:

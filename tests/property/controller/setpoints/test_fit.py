@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,6 +87,66 @@ def test_roofs_and_discharge_give_way_to_an_export_limit(
     rooms = {NodeId("t"): Room(ceiling_kw=1e9, floor_kw=-up_kw)}
     decided = Fitter(network()).fit(given_candidates, rooms)
     assert sum(decision.power_kw for decision in decided) >= -up_kw - EPSILON_KW
+
+
+@given(
+    st.lists(candidates(), min_size=1, max_size=10, unique_by=lambda c: c.asset),
+    st.lists(st.floats(0.0, 1.0), min_size=10, max_size=10),
+    st.lists(st.tuples(st.floats(0.0, 40.0), st.floats(-40.0, 30.0)), min_size=3, max_size=3),
+)
+@settings(max_examples=300, deadline=None)
+def test_an_export_limit_is_kept_by_no_charging_beyond_an_import_limit(
+    given_candidates: list[Candidate], fed_in: list[float], spans: list[tuple[float, float]]
+) -> None:
+    """Floors anywhere, also such as ask for charging: no ceiling is broken for them.
+
+    What is fed in makes room only as far as it is already.
+    """
+    tree = network()
+    devices = [
+        replace(c, drawn_kw=part * c.low_kw) for c, part in zip(given_candidates, fed_in, strict=False)
+    ]
+    rooms = {
+        NodeId(name): Room(ceiling_kw=ceiling, floor_kw=min(floor, ceiling))
+        for name, (ceiling, floor) in zip(NODES, spans, strict=True)
+    }
+    decided = Fitter(tree).fit(devices, rooms)
+    for device, decision in zip(devices, decided, strict=True):
+        magnitude = abs(decision.power_kw)
+        assert magnitude < EPSILON_KW or magnitude >= device.min_kw - EPSILON_KW
+    for name, (ceiling, _) in zip(NODES, spans, strict=True):
+        counted = sum(
+            max(decision.power_kw, device.drawn_kw)
+            for device, decision in zip(devices, decided, strict=True)
+            if NodeId(name) in tree.paths[device.node]
+        )
+        assert counted <= ceiling + 1e-5
+
+
+def test_too_much_sun_charges_cars_up_to_their_own_feeders_limit() -> None:
+    """22 kW are to be taken up above a feeder that carries 12: 12 are, by both cars alike."""
+    cars = [a_car(1), a_car(2)]
+    rooms = {
+        NodeId("t"): Room(ceiling_kw=1e3, floor_kw=22.0),
+        NodeId("f1"): Room(ceiling_kw=12.0, floor_kw=-1e3),
+    }
+    assert [d.power_kw for d in Fitter(network()).fit(cars, rooms)] == [6.0, 6.0]
+
+
+def a_car(number: int) -> Candidate:
+    """One that wants nothing and may charge with 4.14 to 11 kW."""
+    return Candidate(
+        asset=AssetId(f"a-{number}"),
+        node=NodeId("f1"),
+        low_kw=0.0,
+        high_kw=11.0,
+        must_kw=0.0,
+        want_kw=0.0,
+        min_kw=4.14,
+        urgency=-float(number),
+        reason=Reason(code=ReasonCode.PLAN),
+        safe_kw=0.0,
+    )
 
 
 @given(st.integers(1, 6), st.floats(0.0, 66.0))
