@@ -47,7 +47,7 @@ class InlineSolver:
 
     def __init__(self, site: Site | None) -> None:
         """Checks plans on the network of a site where there is one."""
-        self._planner = live_planner(site)
+        self._planner = live_planner(site, ready=False)
         self._born_s = time.monotonic()
         self._cpu_s = 0.0
 

@@ -26,6 +26,7 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import Layout, layout_of
 from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.problem import build, charge_high_kw, discharge_high_kw, per_slot
+from controller.dispatch.result import SAME_KWH
 from controller.dispatch.rounding import Decisions, group, repair
 from controller.dispatch.stages import Staged, cost_stage, run_priced, run_stages
 from controller.domain.units import BoolArray, FloatArray, IntArray
@@ -36,8 +37,6 @@ POWER_NOISE_KW = 1e-6
 """Power below this is a solver's rounding [kW]; a charger's smallest step is a million times that."""
 RELATIVE_COST_NOISE = 1e-7
 """Costs this close count as equal, a thousandth of the gap that formats.md asks for."""
-SAME_KWH = 5e-7
-"""Totals this close count as equal: half of what formats.md allows."""
 BELOW_KWH = 1e-6
 """How far below a least total the prices are taken (`run_priced`)."""
 QUICK_BINARIES = 40

@@ -15,6 +15,8 @@ type Side = Literal["import", "export"]
 
 OPTIMAL_GAP = 1e-3
 """A plan whose cost is within this of its lower bound counts as optimal (formats.md)."""
+SAME_KWH = 5e-7
+"""Totals this close count as equal: half of what formats.md allows."""
 NODE_PRICE_LIMIT_EUR_PER_KWH = 10.0
 """Node prices are kept within plus and minus this (formats.md)."""
 

@@ -5,27 +5,32 @@ minutes, few too; few stores otherwise, and whatever it declines or does not pro
 exact model, root by root (they share nothing). Limits of single phases are rows of the exact model; the
 structured solver, which knows a tree, keeps them by `phased`. What comes out was checked against every hard
 constraint (`check`), whatever the solver claims; an answer that fails is thrown away and rules make the plan.
+
+Each method's libraries (numba; cvxpy and HiGHS) take a second or more to load and most problems need one of
+them, so each is loaded by the first problem that does. Where plans have deadlines, `load` does it before.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from controller.dispatch.assemble import Certificate, assemble, powers_of
 from controller.dispatch.check import check
 from controller.dispatch.evaluate import Powers, trivial_bound_eur
-from controller.dispatch.exact import SAME_KWH, RootPlan, RootSolver
 from controller.dispatch.fallback import fallback
-from controller.dispatch.highs import Deadline, OutOfTime
 from controller.dispatch.inputs import DispatchInputs, split_by_root
 from controller.dispatch.phase_rows import without_even_rows
 from controller.dispatch.phased import keeps, shared_out
 from controller.dispatch.restate import restated
-from controller.dispatch.result import DispatchResult
+from controller.dispatch.result import SAME_KWH, DispatchResult
 from controller.dispatch.warm import WarmStart
+
+if TYPE_CHECKING:
+    from controller.dispatch.exact import RootPlan
 
 STRUCTURED_FROM = 30
 """Stores from which the structured solver comes first: at 50 it takes a quarter of the exact model's time,
@@ -40,6 +45,12 @@ FALLBACK_RESERVE_S = 0.3
 BOUND_MARGIN = 1e-5
 """Taken off a bound, of the cost's scale: totals are capped to 1e-7 kWh and not exactly, and a plan whose
 totals differ by that much may be cheaper by as much as its shortfalls are worth. A hundredth of 0.1%."""
+
+
+def load() -> None:
+    """Loads every method's libraries now, so that no plan's deadline goes by in it."""
+    import controller.dispatch.exact
+    import controller.dispatch.structured.solve  # noqa: F401
 
 
 def solve(
@@ -95,7 +106,6 @@ def _solve_structured(
 
     Where single phases bind, few stores are left to the exact model: it is quicker than sharing out.
     """
-    # numba is heavy to load and small problems do without it.
     from controller.dispatch.structured.solve import solve_structured
 
     def on_tree(tree: DispatchInputs) -> DispatchResult | None:
@@ -125,6 +135,9 @@ def solve_exact(
     inputs: DispatchInputs, *, deadline_s: float | None = None, thorough: bool = True
 ) -> DispatchResult:
     """The same by the cvxpy model alone."""
+    from controller.dispatch.exact import RootPlan, RootSolver
+    from controller.dispatch.highs import Deadline, OutOfTime
+
     deadline = Deadline(None if deadline_s is None else deadline_s - FALLBACK_RESERVE_S)
     start = time.perf_counter()
     plans: list[tuple[DispatchInputs, RootPlan]] = []

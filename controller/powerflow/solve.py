@@ -12,7 +12,7 @@ from dataclasses import fields
 from controller.dispatch.carry import second_best, second_choices
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
-from controller.dispatch.solve import solve_quick
+from controller.dispatch.solve import load, solve_quick
 from controller.dispatch.warm import WarmStart
 from controller.domain.site import Site
 from controller.powerflow.check import check_flow
@@ -22,8 +22,15 @@ from controller.powerflow.replan import plan_that_holds, severity
 from controller.powerflow.result import CheckedPlan
 
 
-def live_planner(site: Site | None) -> LivePlanner:
-    """A planner that checks its plans on the network of a site; without one, or its cables, it does not."""
+def live_planner(site: Site | None, *, ready: bool = True) -> LivePlanner:
+    """A planner that checks its plans on the network of a site.
+
+    Args:
+        site: The site; where there is none, or it does not describe its cables, plans are not checked.
+        ready: Whether all libraries are loaded now: where plans have deadlines.
+    """
+    if ready:
+        load()
     return LivePlanner(None if site is None else flow_model(site))
 
 
