@@ -20,6 +20,7 @@ counts the whole sun, whatever is used of it, and allows what is then left witho
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,8 +94,13 @@ class PhaseRows:
         )
 
 
-def phase_rows(inputs: DispatchInputs) -> PhaseRows | None:
-    """The rows that what is steered could make bind; None where there is none."""
+def phase_rows(inputs: DispatchInputs, of: Container[NodeId] | None = None) -> PhaseRows | None:
+    """The rows that what is steered could make bind; None where there is none.
+
+    Args:
+        inputs: The problem.
+        of: The nodes whose rows are wanted; None: all.
+    """
     phases = inputs.phases
     if phases is None or not phases.import_limit_kw:
         return None
@@ -102,7 +108,11 @@ def phase_rows(inputs: DispatchInputs) -> PhaseRows | None:
     from scipy import sparse
 
     under = _under(inputs)
-    limited = [inputs.node_index[node] for node in phases.import_limit_kw if node in inputs.node_index]
+    limited = [
+        inputs.node_index[node]
+        for node in phases.import_limit_kw
+        if node in inputs.node_index and (of is None or node in of)
+    ]
     nodes = [inputs.nodes[place].id for place in limited]
     count, steps = len(limited), inputs.steps
     rows = [(k, phase, sign) for sign in (1.0, -1.0) for k in range(count) for phase in range(PHASES)]

@@ -203,7 +203,7 @@ class _StoreView:
 
     def _phases(self) -> dict[NodeId, list[tuple[NodeInput, BoolArray]]]:
         """Of each node the phases that its charging loads, as nodes, and in which steps they are full."""
-        rows = phase_rows(self.inputs)
+        rows = phase_rows(self.inputs, {node.id for node in self.path})
         if rows is None:
             return {}
         full = rows.full(powers_of(self.inputs, self.result), BINDING_KW)
