@@ -84,7 +84,13 @@ def imbalance_lines(
             amount_nanoeur=amount,
             reason=PostingReason.IMBALANCE,
             interval_start=start,
-            ref=f"{member}/{supplier}" if supplier else member,
+            ref=_ref(member, supplier),
         )
         for member, amount in zip(members, paid.tolist(), strict=True)
     ]
+
+
+def _ref(member: MemberId, supplier: str) -> str:
+    """One reference for a member and supplier, whatever their names: in them the sign between is escaped."""
+    names = [member, supplier] if supplier else [member]
+    return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)

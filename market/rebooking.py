@@ -69,13 +69,21 @@ def rebooked(previous: Sequence[Posting], lines: Iterable[Line], *, booked_at: d
 
 
 def about(
-    postings: Sequence[Posting], reasons: Collection[PostingReason], refs: Collection[str] | None = None
+    postings: Sequence[Posting],
+    reasons: Collection[PostingReason],
+    refs: Collection[str] | None = None,
+    account: str | None = None,
 ) -> list[Posting]:
-    """The postings with one of the reasons, and one of the references where given; their reversals too."""
+    """The postings with one of the reasons, and one of the references where given; their reversals too.
+
+    Of one account alone, where it is given.
+    """
     own = {
         entry.posting_id
         for entry in postings
-        if entry.reason in reasons and (refs is None or entry.ref in refs)
+        if entry.reason in reasons
+        and (refs is None or entry.ref in refs)
+        and (account is None or account in {entry.debit_account, entry.credit_account})
     }
     return [entry for entry in postings if entry.posting_id in own or entry.ref in own]
 

@@ -37,7 +37,7 @@ from market.clearing import IntervalResult
 from market.day_closing import ClosedDay, DayInputs, Traded, close_day
 from market.from_plan import QuarterPrices
 from market.imbalance import imbalance_lines
-from market.ledger import Posting, PostingReason
+from market.ledger import Posting, PostingReason, supplier_account
 from market.orders import Order, Side
 from market.rates import rate_problems
 from market.rebooking import about, rebooked
@@ -65,7 +65,7 @@ PAGE = timedelta(hours=2)
 _LOG = structlog.get_logger(__name__)
 
 
-class _PointLeftError(ConflictError):
+class PointLeftError(ConflictError):
     """A closed day has a point that the site file does not name any more."""
 
 
@@ -144,26 +144,6 @@ class Closing:
             await self._guarded(each, first_at, now)
         self._read = {each: count for each, count in self._read.items() if each >= since}
 
-    async def close_again(self, days: Sequence[date]) -> None:
-        """Closes those of the days again that are closed: something else about them has become known.
-
-        Raises:
-            ConflictError: Where some of them cannot be closed; the others are.
-        """
-        now = self.controller.clock.now()
-        failed: list[str] = []
-        async with self.controller.store.unit() as unit:
-            newest, first_at = await unit.latest_closed_day(), await unit.first_register_at()
-        for day in days:
-            if newest is None or first_at is None or day > newest:
-                continue
-            try:
-                await self._close(day, first_at, now)
-            except (WijkstroomError, ValueError) as error:
-                failed.append(f"{day}: {error}")
-        if failed:
-            raise ConflictError("; ".join(failed))
-
     async def _has_more(self, unit: UnitOfWork, day: date) -> bool:
         starts = quarters_of_local_day(day)
         return await unit.count_registers(starts[0], starts[-1] + QUARTER) != self._read.get(day)
@@ -171,8 +151,8 @@ class Closing:
     async def _guarded(self, day: date, first_at: datetime, now: datetime) -> None:
         """Closes a day; one whose figures do not fit must not keep the others from being closed."""
         try:
-            await self._close(day, first_at, now)
-        except _PointLeftError as error:
+            await self.close(day, first_at, now)
+        except PointLeftError as error:
             starts = quarters_of_local_day(day)
             async with self.controller.store.unit() as unit:
                 self._read[day] = await unit.count_registers(starts[0], starts[-1] + QUARTER)
@@ -181,7 +161,19 @@ class Closing:
             _LOG.warning("a day could not be closed", day=day.isoformat(), why=str(error))
             self.controller.counters.count_failure("closing", now)
 
-    async def _close(self, day: date, first_at: datetime, now: datetime) -> None:
+    async def close(self, day: date, first_at: datetime, now: datetime) -> None:
+        """Closes a day, for the first time or again, one at a time.
+
+        Args:
+            day: A local day that is over.
+            first_at: The oldest reading of all.
+            now: Domain time.
+
+        Raises:
+            PointLeftError: Where a point of it has left the site file since.
+            WijkstroomError: Where it cannot be closed now.
+            ValueError: Where its figures do not fit.
+        """
         async with self._one_at_a_time:
             await self._close_whole(day, first_at, now)
 
@@ -189,6 +181,9 @@ class Closing:
         starts = tuple(start for start in quarters_of_local_day(day) if start >= first_at)
         if not starts:
             return
+        async with self.controller.store.unit() as unit:
+            # Before anything else is read: what is told meanwhile is asked for once more.
+            asked_for = await unit.asked_closings(day=day)
         rules = self._rules(starts)
         whole = await self._day(day, starts)
         names = sorted(set(whole.suppliers))
@@ -212,6 +207,7 @@ class Closing:
         async with self.controller.store.unit() as unit:
             await unit.add_postings([*closed.postings, *again])
             await unit.put_closed_day(closed.points)
+            await unit.closings_done(asked_for)
             await unit.put_supplied(
                 [
                     quarter
@@ -244,12 +240,12 @@ class Closing:
         """Whose each point was and who supplied it: as when the day was first closed, else as it is now.
 
         Raises:
-            _PointLeftError: Where one has left the site file since: what others shared with it would change.
+            PointLeftError: Where one has left the site file since: what others shared with it would change.
         """
         async with self.controller.store.unit() as unit:
             kept = {point.ean: point for point in await unit.closed_days(day, day)}
         if gone := kept.keys() - {point.ean for point in self._points}:
-            raise _PointLeftError(f"{day} stays as it was closed: {min(gone)} is in the site file no longer")
+            raise PointLeftError(f"{day} stays as it was closed: {min(gone)} is in the site file no longer")
         points, suppliers = [], []
         for point in self._points:
             then = kept.get(point.ean)
@@ -407,7 +403,8 @@ class Closing:
                 async with self.controller.store.unit() as unit:
                     booked = await unit.postings_between(start, start + QUARTER)
                 lines = imbalance_lines(start, nomination.net_wh, metered, costs[start], supplier)
-                own = about(booked, {PostingReason.IMBALANCE}, {line.ref for line in lines})
+                # By account and not by reference: older books have other references.
+                own = about(booked, {PostingReason.IMBALANCE}, account=supplier_account(supplier))
                 found += rebooked(own, lines, booked_at=now)
         return found
 

@@ -71,6 +71,7 @@ class Loops:
             if self.controller.settings.market.enabled:
                 group.create_task(self._nominating(), name="nominating")
                 group.create_task(self._closing(), name="closing")
+                group.create_task(self._closing_again(), name="closing again")
                 group.create_task(self._sealing(), name="sealing")
 
     async def _guarded[*Ts](
@@ -170,6 +171,12 @@ class Loops:
         while True:
             await sleep_until(clock, clock.now() + CLOSE_EVERY)
             await self._guarded("closing", self.trading.closing.close_due)
+
+    async def _closing_again(self) -> None:
+        again = self.trading.closing_again
+        while True:
+            await self._guarded("closing", again.close_asked)
+            await again.wait()
 
     async def _sealing(self) -> None:
         clock = self.controller.clock

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
-from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import AskedClosing, Nomination, NominationKind, SuppliedQuarter
 from market.benefit import Benefit
 from market.imbalance import ImbalanceCost
 
@@ -38,8 +38,15 @@ class SupplierDoor(Protocol):
 
     async def put_imbalance_costs(
         self, *, costs: Mapping[datetime, ImbalanceCost], supplier: str, who: str
-    ) -> None:
-        """Keeps what imbalance cost, and books it where the day is closed; `ConflictError` for the future."""
+    ) -> int:
+        """Keeps what imbalance cost, to be booked as soon as each of its days is closed; gives how many days.
+
+        `ConflictError` for the future.
+        """
+        ...
+
+    async def closings(self, *, supplier: str) -> Sequence[AskedClosing]:
+        """The days on which what it told is not booked yet, and why not where that was tried."""
         ...
 
     async def benefit(self, *, first: date, last: date) -> Sequence[Benefit]:

@@ -12,7 +12,7 @@ from controller.domain.units import NANOEUR_PER_EUR
 from controller.runtime.on_loop import OnLoop
 from controller.runtime.ports import EventRecord, UnitOfWork
 from controller.runtime.supplier_door import ImbalanceView
-from controller.runtime.supply_ports import Nomination, NominationKind
+from controller.runtime.supply_ports import AskedClosing, Nomination, NominationKind
 from controller.runtime.trading import Trading
 from market.benefit import Benefit, benefits
 from market.day_closing import DayPoint
@@ -56,8 +56,8 @@ class Supply(OnLoop):
 
     async def put_imbalance_costs(
         self, *, costs: Mapping[datetime, ImbalanceCost], supplier: str, who: str
-    ) -> None:
-        """Keeps what imbalance cost, and books it where the day is closed."""
+    ) -> int:
+        """Keeps what imbalance cost, and that its days are to be closed again; gives how many."""
         now = self.controller.clock.now()
         if early := [start for start in costs if start + QUARTER > now]:
             raise ConflictError(f"the quarter-hour of {utc_text(min(early))} is not over")
@@ -65,13 +65,19 @@ class Supply(OnLoop):
 
         async def run(unit: UnitOfWork) -> None:
             await unit.put_imbalance_costs(costs, supplier=supplier)
+            await unit.ask_closings(days, supplier=supplier, at=now)
             subject = ", ".join(map(str, days))
             await unit.add_event(
                 EventRecord(at=now, who=who, what="told what imbalance cost", subject=subject)
             )
 
         await self._in_unit(run)
-        await self._on_loop(self.trading.closing.close_again(days))
+        await self._on_loop(self.trading.closing_again.wake())
+        return len(days)
+
+    async def closings(self, *, supplier: str) -> Sequence[AskedClosing]:
+        """The days that are still to be closed for what a supplier has told."""
+        return await self._in_unit(lambda unit: unit.asked_closings(supplier=supplier))
 
     async def benefit(self, *, first: date, last: date) -> Sequence[Benefit]:
         """What the auction brought each member on the closed days from `first` to `last`."""

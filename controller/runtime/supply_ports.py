@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -55,6 +55,20 @@ class SuppliedQuarter:
     """Whose customers' points; empty: the site's own."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedClosing:
+    """A day that is to be closed again: a supplier told what imbalance cost on it."""
+
+    day: date
+    """Local."""
+    supplier: str
+    revision: int
+    """How often it was asked for since it was last closed."""
+    asked_at: datetime
+    why: str = ""
+    """Why it could not be closed, the last time; empty: not tried yet."""
+
+
 class SupplyUnit(Protocol):
     """The part of a unit of work that is about suppliers."""
 
@@ -88,4 +102,22 @@ class SupplyUnit(Protocol):
         self, first: datetime, after: datetime, *, supplier: str = ""
     ) -> Mapping[datetime, ImbalanceCost]:
         """What imbalance cost a supplier in the quarter-hours from `first` to before `after`."""
+        ...
+
+    async def ask_closings(self, days: Iterable[date], *, supplier: str, at: datetime) -> None:
+        """Keeps that days are to be closed again for a supplier."""
+        ...
+
+    async def asked_closings(
+        self, *, day: date | None = None, supplier: str | None = None
+    ) -> Sequence[AskedClosing]:
+        """What is asked for and not done, by day: of one day, and of one supplier, where given."""
+        ...
+
+    async def closings_done(self, done: Sequence[AskedClosing]) -> None:
+        """Takes out what was asked for, but where it was asked for again since."""
+        ...
+
+    async def closings_failed(self, day: date, why: str) -> None:
+        """Keeps why a day could not be closed."""
         ...

@@ -26,6 +26,7 @@ from controller.domain.time import QUARTER, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.backlog import MARKET_SINCE_KEY, Backlog
 from controller.runtime.closing import Closing
+from controller.runtime.closing_again import ClosingAgain
 from controller.runtime.core import Controller
 from controller.runtime.desk import OrderDesk
 from controller.runtime.discharged import Tally, keep_tally, load_tally
@@ -69,6 +70,7 @@ class Trading:
         self.due = self.backlog.due
         self.desk = OrderDesk(controller, self.backlog)
         self.closing = Closing(controller, prices=self.quarter_prices, due=self.due, offload=offload)
+        self.closing_again = ClosingAgain(controller, self.closing)
         self.nominating = Nominating(controller, offload=offload)
         self.sealing = Sealing(controller, offload=offload)
         self._offload = offload

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, delete, select, update
 
 from controller.domain.ids import MemberId
-from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import AskedClosing, Nomination, NominationKind, SuppliedQuarter
 from controller.storage import rows, tables
 from market.imbalance import ImbalanceCost
 
@@ -103,6 +103,61 @@ def imbalance_costs(
         )
         for row in _between(connection, tables.imbalance_costs, first, after, supplier)
     }
+
+
+def ask_closings(connection: Connection, asked: Sequence[date], supplier: str, at: datetime) -> None:
+    """Keeps that days are to be closed again; one that is asked for already gets a new revision."""
+    before = {one.day: one.revision for one in asked_closings(connection, None, supplier)}
+    told = [
+        {
+            "day": day.isoformat(),
+            "supplier": supplier,
+            "revision": before.get(day, 0) + 1,
+            "asked_at": at,
+            "why": "",
+        }
+        for day in asked
+    ]
+    rows.upsert(connection, tables.asked_closings, told)
+
+
+def asked_closings(connection: Connection, day: date | None, supplier: str | None) -> Sequence[AskedClosing]:
+    """What is asked for, by day: of one day, and of one supplier, where given."""
+    table = tables.asked_closings
+    query = select(table).order_by(table.c.day, table.c.supplier)
+    if day is not None:
+        query = query.where(table.c.day == day.isoformat())
+    if supplier is not None:
+        query = query.where(table.c.supplier == supplier)
+    return [
+        AskedClosing(
+            day=date.fromisoformat(row.day),
+            supplier=row.supplier,
+            revision=row.revision,
+            asked_at=row.asked_at,
+            why=row.why,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def closings_done(connection: Connection, done: Sequence[AskedClosing]) -> None:
+    """Takes out what was asked for, but where it was asked for again since."""
+    table = tables.asked_closings
+    for one in done:
+        connection.execute(
+            delete(table).where(
+                table.c.day == one.day.isoformat(),
+                table.c.supplier == one.supplier,
+                table.c.revision == one.revision,
+            )
+        )
+
+
+def closings_failed(connection: Connection, day: date, why: str) -> None:
+    """Keeps why a day could not be closed."""
+    table = tables.asked_closings
+    connection.execute(update(table).where(table.c.day == day.isoformat()).values(why=why))
 
 
 def _between(

@@ -224,6 +224,18 @@ imbalance_costs = Table(
     Column("long_microeur_per_kwh", BigInteger, nullable=False),
 )
 
+asked_closings = Table(
+    "asked_closings",
+    metadata,
+    Column("day", String, primary_key=True),
+    Column("supplier", String, primary_key=True),
+    # How often it was asked for: who closes the day takes out what it saw, and no more.
+    Column("revision", BigInteger, nullable=False),
+    Column("asked_at", UtcMicros, nullable=False),
+    # Why it could not be closed, the last time; empty: not tried yet.
+    Column("why", Text, nullable=False),
+)
+
 limits = Table(
     "limits",
     metadata,

@@ -28,7 +28,7 @@ from controller.runtime.ports import (
     TokenRecord,
 )
 from controller.runtime.session_ports import SessionQuery, SessionRecord
-from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import AskedClosing, Nomination, NominationKind, SuppliedQuarter
 from controller.storage import charging, days, grid, ledger, people, seals, sessions, supply, trading
 from controller.storage.database import Transaction
 from market.clearing import IntervalResult
@@ -244,6 +244,24 @@ class SqlUnit:
     ) -> Mapping[datetime, ImbalanceCost]:
         """What imbalance cost a supplier in the quarter-hours from `first` to before `after`."""
         return await self._transaction.run(supply.imbalance_costs, first, after, supplier)
+
+    async def ask_closings(self, days: Iterable[date], *, supplier: str, at: datetime) -> None:
+        """Keeps that days are to be closed again for a supplier."""
+        await self._transaction.run(supply.ask_closings, list(days), supplier, at)
+
+    async def asked_closings(
+        self, *, day: date | None = None, supplier: str | None = None
+    ) -> Sequence[AskedClosing]:
+        """What is asked for and not done, by day: of one day, and of one supplier, where given."""
+        return await self._transaction.run(supply.asked_closings, day, supplier)
+
+    async def closings_done(self, done: Sequence[AskedClosing]) -> None:
+        """Takes out what was asked for, but where it was asked for again since."""
+        await self._transaction.run(supply.closings_done, done)
+
+    async def closings_failed(self, day: date, why: str) -> None:
+        """Keeps why a day could not be closed."""
+        await self._transaction.run(supply.closings_failed, day, why)
 
     async def balances_between(
         self, first: datetime, after: datetime, *, but: Collection[PostingReason] = ()

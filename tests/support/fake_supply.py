@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 from controller.domain.errors import ConflictError
 from controller.domain.ids import MemberId
 from controller.domain.time import QUARTER, quarter_start
 from controller.runtime.supplier_door import ImbalanceView
-from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import AskedClosing, Nomination, NominationKind, SuppliedQuarter
 from market.benefit import Benefit
 from market.imbalance import ImbalanceCost
 from tests.support.fake_views import RESIDENT, START
@@ -65,12 +66,18 @@ class FakeSupply:
 
     async def put_imbalance_costs(
         self, *, costs: Mapping[datetime, ImbalanceCost], supplier: str, who: str
-    ) -> None:
-        """Keeps those that are over."""
+    ) -> int:
+        """Keeps those that are over, a day."""
         del supplier, who
         if any(start > QUARTER_HOUR for start in costs):
             raise ConflictError("the quarter-hour is not over")
         self.imbalance_costs |= costs
+        return 1
+
+    async def closings(self, *, supplier: str) -> Sequence[AskedClosing]:
+        """A day that could not be closed, and one that is still to be."""
+        asked = AskedClosing(day=START.date(), supplier=supplier, revision=1, asked_at=START)
+        return [replace(asked, why="a rate is missing"), replace(asked, day=START.date() + QUARTER * 96)]
 
     async def benefit(self, *, first: date, last: date) -> Sequence[Benefit]:
         """One member's, who gains a cent a day and pays a euro a year."""

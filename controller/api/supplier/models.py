@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -46,6 +46,24 @@ class ImbalanceCostIn(In):
     """For what was taken beyond what was announced; negative where it earned something."""
     long_microeur_per_kwh: Price
     """For what was announced and not taken."""
+
+
+class CostsTaken(Out):
+    """What imbalance cost is kept, and will be booked."""
+
+    days: int
+    """How many local days it is about."""
+    see: str
+    """Where to look how far it is."""
+
+
+class ClosingOut(Out):
+    """A local day on which what was told is not booked yet."""
+
+    day: date
+    asked_at_utc: datetime
+    why_not: str | None
+    """Why it could not be booked when it was tried; it is tried again every hour. Null: not tried yet."""
 
 
 class ImbalanceOut(Out):

@@ -13,10 +13,15 @@ from fastapi import APIRouter, Body, Depends, Query
 from starlette.responses import Response
 
 from controller.api import wire
-from controller.api.models import Done
 from controller.api.problems import documented
 from controller.api.security import TheDoor, allow
-from controller.api.supplier.models import ImbalanceCostIn, ImbalanceOut, NominationOut
+from controller.api.supplier.models import (
+    ClosingOut,
+    CostsTaken,
+    ImbalanceCostIn,
+    ImbalanceOut,
+    NominationOut,
+)
 from controller.domain.errors import InputProblemsError, Problem
 from controller.domain.time import quarter_start, utc_text
 from controller.runtime.door import Principal
@@ -112,7 +117,8 @@ def _imbalance(view: ImbalanceView) -> wire.Json:
 @router.put(
     "/imbalance-costs",
     summary="Tell what imbalance cost",
-    response_model=Done,
+    status_code=202,
+    response_model=CostsTaken,
     responses=documented(409, 422),
 )
 async def put_imbalance_costs(
@@ -120,7 +126,7 @@ async def put_imbalance_costs(
     who: Supplier,
     body: Annotated[list[ImbalanceCostIn], Body(min_length=1, max_length=COSTS_MAX)],
 ) -> Response:
-    """Books it by who caused it, where the day is closed, else when it is; told again it is corrected."""
+    """Kept at once; booked by who caused it, day after day (`/api/supplier/closings`). Again: corrected."""
     starts = [each.interval_start_utc for each in body]
     places = {start: i for i, start in reversed(list(enumerate(starts)))}
     problems = [
@@ -142,8 +148,20 @@ async def put_imbalance_costs(
         )
         for each in body
     }
-    await door.put_imbalance_costs(costs=costs, supplier=_name(who), who=f"{who.role}:{who.label}")
-    return wire.reply({"done": True})
+    days = await door.put_imbalance_costs(costs=costs, supplier=_name(who), who=f"{who.role}:{who.label}")
+    where = f"{router.prefix}/closings"
+    return wire.reply({"days": days, "see": where}, 202, {"Location": where})
+
+
+@router.get("/closings", summary="What is not booked yet", response_model=list[ClosingOut])
+async def get_closings(door: TheDoor, who: Supplier) -> Response:
+    """The days on which what you told is still to be booked; empty: all of it is."""
+    return wire.reply(
+        [
+            {"day": each.day, "asked_at_utc": utc_text(each.asked_at), "why_not": each.why or None}
+            for each in await door.closings(supplier=_name(who))
+        ]
+    )
 
 
 def _name(who: Principal) -> str:

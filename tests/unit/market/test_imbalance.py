@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.domain.ids import MemberId
 from controller.domain.units import IntArray
-from market.imbalance import ImbalanceCost, caused_nanoeur
+from market.imbalance import ImbalanceCost, caused_nanoeur, imbalance_lines
 
 COST = ImbalanceCost(short_microeur_per_kwh=50, long_microeur_per_kwh=20)
 
@@ -44,3 +47,15 @@ def test_the_parts_are_the_whole_and_who_kept_to_it_pays_nothing(
     total = int((metered - nominated).sum())
     assert paid.sum() == cost.of(total) == (total * short if total >= 0 else -total * long)
     assert (paid[nominated == metered] == 0).all()
+
+
+def test_no_two_pairs_of_names_have_one_reference() -> None:
+    """Ann of the supplier b/c and a member ann/b of the supplier c, and one that looks like the escape."""
+    pairs = [("ann", "b/c"), ("ann/b", "c"), ("ann%2Fb", "c"), ("ann/b/c", ""), ("ann", "")]
+    cost = ImbalanceCost(short_microeur_per_kwh=1, long_microeur_per_kwh=0)
+    noon = datetime(2024, 6, 3, 10, tzinfo=UTC)
+    refs = [
+        imbalance_lines(noon, {}, {MemberId(member): 1}, cost, supplier)[0].ref for member, supplier in pairs
+    ]
+    assert len(set(refs)) == len(pairs)
+    assert refs[-1] == "ann"

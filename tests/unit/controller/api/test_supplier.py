@@ -54,7 +54,7 @@ async def test_nominations_as_a_table() -> None:
 async def test_costs_that_were_told_stand_beside_the_deviation() -> None:
     """500 Wh more than announced at 0.04 EUR/kWh; of what is not known nothing is said."""
     api = make_api()
-    assert await put(api, COST) == 200
+    assert await put(api, COST) == 202
     rows = (await api.call("GET", "/api/supplier/imbalance?day=2024-01-15", "supplier-token")).json()
     assert (rows[0]["deviation_wh"], rows[0]["cost_nanoeur"]) == (500, 500 * 40_000)
     assert {value for name, value in rows[1].items() if name != "interval_start_utc"} == {None}
@@ -110,3 +110,17 @@ async def test_a_report_over_no_days_or_too_many_is_refused(query: str) -> None:
     """Both ends are needed, in order, and at most a leap year."""
     answer = await make_api().call("GET", f"/api/operator/benefit?{query}", "operator-token")
     assert answer.status_code == 422
+
+
+async def test_costs_are_taken_at_once_and_the_answer_says_where_to_look() -> None:
+    """Booking a year takes minutes: nobody waits for it."""
+    api = make_api()
+    answer = await api.call("PUT", "/api/supplier/imbalance-costs", "supplier-token", [COST])
+    assert (answer.status_code, answer.json()) == (202, {"days": 1, "see": "/api/supplier/closings"})
+    assert answer.headers["location"] == "/api/supplier/closings"
+    left = (await api.call("GET", answer.headers["location"], "supplier-token")).json()
+    assert [(each["day"], each["why_not"]) for each in left] == [
+        ("2024-01-15", "a rate is missing"),
+        ("2024-01-16", None),
+    ]
+    assert (await api.call("GET", answer.headers["location"], "resident-token")).status_code == 403

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,47 +12,36 @@ import pytest
 from controller.config import MarketSettings, Settings
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
-from controller.domain.site import Site
-from controller.domain.time import QUARTER, VirtualDomainClock
+from controller.domain.time import QUARTER
 from controller.forecast.prices import PriceBook
 from controller.runtime.closing import DAY_WAIT
 from controller.runtime.core import Controller
 from controller.runtime.offload import run_inline
-from controller.runtime.ports import EventRecord
 from controller.runtime.service import Service
 from controller.runtime.statements import Statements
-from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.runtime.trading import METERS_WAIT, Trading
 from controller.sharing_settings import MarketMode, SharingSettings
 from market.day_closing import DayPoint
 from market.guest_charging import guest_postings
-from market.imbalance import ImbalanceCost
 from market.ledger import PostingReason, assert_balanced, balances
 from market.orders import Order, Side
-from market.rates import Rate, RateKind
+from market.rates import RateKind
 from market.statements import LineKind
-from tests.support.metered_days import DAY, END, METERS, MIDNIGHT, books, day_registers, keep
+from tests.support.metered_days import (
+    DAY,
+    END,
+    METERS,
+    MIDNIGHT,
+    SHARING,
+    TAX,
+    books,
+    day_registers,
+    keep,
+    running,
+)
 from tests.support.neighbourhood import site
-from tests.support.running import make_controller
-from tests.support.storage import opened
 
-TAX = Rate(kind=RateKind.ENERGY_TAX, value=100_000, from_utc=MIDNIGHT - timedelta(days=400), source="law")
-SHARING = Settings(sharing=SharingSettings(rates=(TAX,)))
 AUCTION = replace(SHARING, market=MarketSettings(mode=MarketMode.AUCTION))
-
-
-@asynccontextmanager
-async def running(
-    folder: Path, settings: Settings = SHARING, of: Site | None = None
-) -> AsyncIterator[tuple[Controller, Trading, VirtualDomainClock]]:
-    """A controller whose supplier asks 0.12 and pays 0.09 EUR/kWh, just after midnight."""
-    clock = VirtualDomainClock(MIDNIGHT)
-    async with opened(folder / "test.sqlite3") as store:
-        controller = make_controller(store, clock, settings=settings, prices=PriceBook({}, 0.10), of=of)
-        await controller.load()
-        trading = Trading(controller, offload=run_inline)
-        await trading.load()
-        yield controller, trading, clock
 
 
 async def clear_the_rest(trading: Trading) -> None:
@@ -106,7 +93,7 @@ async def test_closing_again_books_nothing_twice(tmp_path: Path) -> None:
         before = await books(controller)
         await trading.closing.close_due()
         again = Trading(controller, offload=run_inline)
-        await again.closing._close(DAY, MIDNIGHT, clock.now())
+        await again.closing.close(DAY, MIDNIGHT, clock.now())
         assert await books(controller) == before
 
 
@@ -313,84 +300,6 @@ async def test_the_statement_of_a_closed_day(tmp_path: Path) -> None:
         assert months[0].statement.lines == made.lines
 
 
-async def test_imbalance_is_paid_by_who_caused_it(tmp_path: Path) -> None:
-    """School and home were announced 500 and 200 Wh and took 700 and 150: the pool is 150 Wh short.
-
-    A kWh short cost 0.04 EUR beyond the energy: 150 x 40,000 = 6,000,000 nano-euro. The school pays for 200
-    Wh, the home is paid for the 50 that it left. Told again with another cost, the difference is booked.
-    """
-    start = MIDNIGHT + QUARTER
-    told = Nomination(
-        interval_start=start,
-        kind=NominationKind.INTRADAY,
-        made_at=MIDNIGHT,
-        import_wh=700,
-        export_wh=0,
-        net_wh={MemberId("m-school"): 500, MemberId("m-home"): 200},
-    )
-    cost = ImbalanceCost(short_microeur_per_kwh=40_000, long_microeur_per_kwh=0)
-    async with running(tmp_path, Settings()) as (controller, trading, clock):
-        service = Service(
-            controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict[str, int]
-        )
-        async with controller.store.unit() as unit:
-            await unit.put_nominations([told])
-        await keep(controller, day_registers(school=(700, 0), home=(150, 0)))
-        with pytest.raises(ConflictError, match="not over"):
-            await service.put_imbalance_costs(costs={start: cost}, supplier="", who="supplier")
-        clock.advance_to(END)
-        await service.put_imbalance_costs(costs={start: cost}, supplier="", who="supplier")
-        assert await books(controller) == []
-        clock.advance_to(END + DAY_WAIT)
-        await trading.closing.close_due()
-        booked = [entry for entry in await books(controller) if entry.reason is PostingReason.IMBALANCE]
-        assert balances(booked) == {
-            "member:m-home": -50 * 40_000,
-            "member:m-school": 200 * 40_000,
-            "supplier": -6_000_000,
-        }
-        dearer = replace(cost, short_microeur_per_kwh=50_000)
-        await service.put_imbalance_costs(costs={start: dearer}, supplier="", who="supplier")
-        postings = await books(controller)
-        assert_balanced(postings)
-        fresh = [entry for entry in postings if entry.reason is PostingReason.IMBALANCE][len(booked) :]
-        assert balances(fresh)["supplier"] == -150 * 50_000
-        seen = await service.imbalance(day=DAY, supplier="")
-        assert (seen[1].nominated_wh, seen[1].cost) == (700, dearer)
-        assert seen[1].supplied == SuppliedQuarter(
-            interval_start=start,
-            import_wh=850,
-            export_wh=0,
-            complete=True,
-            import_microeur_per_kwh=120_000,
-            export_microeur_per_kwh=90_000,
-        )
-        assert (seen[0].nominated_wh, seen[0].cost, len(seen)) == (None, None, 96)
-        events = [event.what async for event in _events(controller)]
-        assert events == ["told what imbalance cost"] * 2
-
-
-async def _events(controller: Controller) -> AsyncIterator[EventRecord]:
-    async with controller.store.unit() as unit:
-        for event in await unit.events():
-            yield event
-
-
-async def test_a_day_that_cannot_be_closed_again_keeps_no_other_from_it(tmp_path: Path) -> None:
-    """What imbalance cost is told of three days at once: what can be booked is, and the rest is said."""
-    days = [DAY + timedelta(days=i) for i in range(3)]
-    gap = (replace(TAX, to_utc=MIDNIGHT + QUARTER), replace(TAX, value=50_000, from_utc=END))
-    async with running(tmp_path) as (controller, trading, clock):
-        await keep(controller, day_registers(days=3, home=(200, 0)))
-        clock.advance_to(END + timedelta(days=2) + DAY_WAIT)
-        await trading.closing.close_due()
-        assert balances(await books(controller))["tax"] == -96 * 200 * (3 * 100_000)
-        controller.settings = Settings(sharing=SharingSettings(rates=gap))
-        with pytest.raises(ConflictError, match=f"^{DAY}: "):
-            await trading.closing.close_again(days)
-        assert balances(await books(controller))["tax"] == -96 * 200 * (100_000 + 2 * 50_000)
-
-
 async def test_whoever_moves_in_does_not_get_the_bills_of_who_moved_out(tmp_path: Path) -> None:
     """A closed day stays its members': also when a late reading comes after the site file has changed."""
     late = [each for each in day_registers(home=(200, 0), school=(400, 0)) if each.at == END]
@@ -424,7 +333,7 @@ async def test_a_day_of_a_point_that_left_the_site_file_stays_as_it_was_closed(t
         await trading.closing.close_due()
         assert "closing" not in controller.counters.failures
         with pytest.raises(ConflictError, match="in the site file no longer"):
-            await trading.closing.close_again([DAY])
+            await trading.closing.close(DAY, MIDNIGHT, clock.now())
         assert await books(controller) == before
 
 

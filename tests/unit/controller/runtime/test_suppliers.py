@@ -151,6 +151,7 @@ async def test_whoever_supplied_a_point_on_a_closed_day_stays_its_supplier_of_th
         clock.advance_to(END + DAY_WAIT)
         cost = ImbalanceCost(short_microeur_per_kwh=1, long_microeur_per_kwh=1)
         await service.put_imbalance_costs(costs={MIDNIGHT: cost}, supplier="", who="own")
+        await service.trading.closing_again.close_asked()
         assert await books(controller) == before
         north = await service.imbalance(day=DAY, supplier="north")
     assert north[5].supplied is not None
@@ -182,6 +183,8 @@ async def test_imbalance_is_each_suppliers_own(tmp_path: Path) -> None:
         await service.put_imbalance_costs(costs={start: north_cost}, supplier="north", who="north")
         await service.trading.closing.close_due()
         await service.put_imbalance_costs(costs={start: own_cost}, supplier="", who="own")
+        assert [len(await service.closings(supplier=name)) for name in ("north", "")] == [0, 1]
+        await service.trading.closing_again.close_asked()
         booked = [one for one in await books(controller) if one.reason is PostingReason.IMBALANCE]
         assert balances(booked) == {
             "member:m-school": 100 * 40_000,
@@ -191,6 +194,7 @@ async def test_imbalance_is_each_suppliers_own(tmp_path: Path) -> None:
         }
         dearer = replace(north_cost, short_microeur_per_kwh=50_000)
         await service.put_imbalance_costs(costs={start: dearer}, supplier="north", who="north")
+        await service.trading.closing_again.close_asked()
         stand = standing(await books(controller))
         booked = [one for one in stand if one.reason is PostingReason.IMBALANCE]
         assert balances(booked)["supplier:north"] == -100 * 50_000

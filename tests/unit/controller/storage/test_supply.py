@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,23 @@ async def test_suppliers_are_kept_apart(store: SqlStore) -> None:
         assert await unit.imbalance_costs(START, after) == {START: cost}
         assert await unit.imbalance_costs(START, after, supplier="north") == {START: dearer}
         assert await unit.imbalance_costs(START, after, supplier="south") == {}
+
+
+async def test_a_day_asked_for_again_stays_when_the_first_asking_is_done(store: SqlStore) -> None:
+    """By supplier; why it could not be closed is kept until it is asked for anew."""
+    days = [date(2024, 6, 3), date(2024, 6, 4)]
+    async with store.unit() as unit:
+        await unit.ask_closings(days, supplier="north", at=START)
+        await unit.ask_closings(days[1:], supplier="", at=START)
+        seen = await unit.asked_closings(day=days[1])
+        assert [(one.supplier, one.revision) for one in seen] == [("", 1), ("north", 1)]
+        await unit.closings_failed(days[1], "a rate is missing")
+        await unit.ask_closings(days[1:], supplier="north", at=START + QUARTER)
+        await unit.closings_done(seen)
+        left = await unit.asked_closings()
+    assert [(one.day, one.supplier, one.revision, one.why) for one in left] == [
+        (days[0], "north", 1, ""),
+        (days[1], "north", 2, ""),
+    ]
+    async with store.unit() as unit:
+        assert await unit.asked_closings(supplier="") == []
