@@ -86,6 +86,8 @@ class DirectDevices:
         self._battery_until_s: FloatArray = np.full(len(site.batteries), np.inf)
         self._moving: BoolArray = np.zeros(count, dtype=np.bool_)
         self._introduced = False
+        self._told = True
+        """Whether a setpoint came since the devices were last looked at."""
 
     # --- SetsPower ---
 
@@ -96,6 +98,7 @@ class DirectDevices:
     async def set_power(self, setpoint: Setpoint) -> Outcome:
         """Takes a setpoint at once; what the device cannot do is taken as far as it can."""
         until_s = (setpoint.valid_until - self._start).total_seconds()
+        self._told = True
         if setpoint.valid_until <= self._clock.now():
             return Rejected(setpoint=setpoint, code="expired", why="the command ran out before it was sent")
         site = self._world.site
@@ -136,7 +139,9 @@ class DirectDevices:
         """
         if not self._introduced:
             self._introduce()
-        self._expire()
+        if self._told:
+            self._told = False
+            self._expire()
         for event in self._world.advance(now):
             if isinstance(event, PluggedIn):
                 self._tell_plugged(event.charger, event.at)
@@ -160,14 +165,13 @@ class DirectDevices:
     def _expire(self) -> None:
         """What each device does at this moment, by its command and how long that held."""
         world, elapsed_s = self._world, self._elapsed_s()
-        tail_s = self._until_s + SAFE_TAIL.total_seconds()
-        wanted = np.where(
-            elapsed_s < self._until_s,
-            self._power_kw,
-            np.where(elapsed_s < tail_s, self._safe_kw, self._floor_kw()),
-        )
+        plugged = world.vehicle_at >= 0
+        wanted = np.where(elapsed_s < self._until_s, self._power_kw, self._safe_kw)
+        ended = plugged & (elapsed_s >= self._until_s + SAFE_TAIL.total_seconds())
+        if ended.any():
+            wanted = np.where(ended, self._floor_kw(), wanted)
         wanted = np.where(self._ignoring, self._full_kw, wanted)
-        world.request_chargers_kw(np.where(world.vehicle_at >= 0, wanted, 0.0))
+        world.request_chargers_kw(np.where(plugged, wanted, 0.0))
         for i in np.flatnonzero(self._roof_until_s <= elapsed_s):
             world.limit_pv_kw(int(i), None)
             self._limited[i] = False

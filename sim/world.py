@@ -96,6 +96,8 @@ class World:
         self.step_s = step_s
         self._start = start.astimezone(UTC)
         self._elapsed_s = 0.0
+        self.now = self._start
+        """The moment up to which the world has advanced, UTC."""
         self._network_every_s = network_every_s
         self._sources = sources or DaySources(scenario, weather)
         self._flow = PowerFlow(scenario.electrical, len(self.site.network.nodes))
@@ -114,11 +116,6 @@ class World:
         self._sum_nodes()
 
     # ---- what endpoints may do -----------------------------------------------------------------
-
-    @property
-    def now(self) -> datetime:
-        """The moment up to which the world has advanced, UTC."""
-        return self._start + timedelta(seconds=self._elapsed_s)
 
     def request_charger_kw(self, i: int, power_kw: float) -> None:
         """What a charger's electronics asks for from now on (+ charge, - discharge).
@@ -381,6 +378,7 @@ class World:
             self.step_s,
         )
         self._elapsed_s += self.step_s
+        self.now = self._start + timedelta(seconds=self._elapsed_s)
         if full:
             self.recorder.close_quarter(self._held_kwh())
 

@@ -17,14 +17,18 @@ class Rota:
         self._interval_s = interval_s
         phase = np.arange(1, len(interval_s) + 1) * _GOLDEN % 1.0
         self._next_s: FloatArray = phase * interval_s
+        self._soonest_s = float(self._next_s.min(initial=np.inf))
 
     def due(self, elapsed_s: float) -> list[int]:
         """Whose turn came by `elapsed_s` [s since the start], in ascending order; each only once.
 
         A device that missed turns, because time took a long step, does not make up for them.
         """
+        if elapsed_s < self._soonest_s:
+            return []
         numbers = np.flatnonzero(self._next_s <= elapsed_s)
         missed = np.floor((elapsed_s - self._next_s[numbers]) / self._interval_s[numbers]) + 1.0
         self._next_s[numbers] += missed * self._interval_s[numbers]
+        self._soonest_s = float(self._next_s.min(initial=np.inf))
         found: list[int] = numbers.tolist()
         return found
