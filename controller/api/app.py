@@ -41,7 +41,7 @@ from controller.api.resident.market import router as market_router
 from controller.api.resident.routes import router as resident_router
 from controller.api.resident.standing import router as standing_router
 from controller.api.resident.statements import router as statements_router
-from controller.api.security import Caller
+from controller.api.security import Caller, Strangers
 from controller.api.supplier.routes import router as supplier_router
 from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.chargers_door import ChargersDoor
@@ -151,6 +151,7 @@ def create_app(
     app.state.guest_limits = GuestLimits()
     app.state.machine_clock = machine_clock
     app.state.limiter = RateLimiter()
+    app.state.strangers = Strangers(door, machine_clock)
     app.state.open_streams = Counter()
     install(app)
     app.add_middleware(_SafeHeaders)

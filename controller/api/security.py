@@ -13,12 +13,15 @@ from typing import Annotated, cast
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
+from controller.api.rate import FAILURES, FAILURES_PER_S, RateLimiter, address_of
 from controller.domain.errors import ForbiddenError, WijkstroomError
 from controller.domain.ids import MemberId
-from controller.domain.time import utc_text
+from controller.domain.time import MachineClock, utc_text
 from controller.runtime.door import Door, ExpiredToken, Principal
 from controller.runtime.ports import Role, Scope
+from controller.runtime.tokens import token_hash
 
 _BEARER = HTTPBearer(auto_error=False, description="A token from `wijkstroom token create` or the operator.")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="wijkstroom"'}
@@ -42,18 +45,54 @@ TheDoor = Annotated[Door, Depends(door_of)]
 """The running controller."""
 
 
+class Strangers:
+    """Holds who comes with tokens that open nothing; a token that has opened something is let through.
+
+    Args:
+        door: Who knows the tokens.
+        clock: What the rate goes by.
+    """
+
+    def __init__(self, door: Door, clock: MachineClock) -> None:
+        self._door = door
+        self._clock = clock
+        self._failures = RateLimiter(burst=FAILURES, per_s=FAILURES_PER_S)
+        self._opened: set[str] = set()
+        """Hashes of the tokens that opened something when they were last used."""
+
+    async def authenticate(self, request: HTTPConnection, token: str) -> Principal | ExpiredToken | None:
+        """Who holds a token; None where nobody does.
+
+        Raises:
+            HTTPException: 429 with `Retry-After`, where too many unknown tokens came from there.
+        """
+        key, caller = token_hash(token), address_of(request)
+        wait_s = self._failures.wait_s(caller, self._clock.monotonic_s())
+        if wait_s and key not in self._opened:
+            raise HTTPException(429, f"try again in {wait_s} s", {"Retry-After": str(wait_s)})
+        found = await self._door.authenticate(token)
+        if isinstance(found, Principal):
+            self._opened.add(key)
+        else:
+            self._opened.discard(key)
+            self._failures.take(caller, self._clock.monotonic_s())
+        return found
+
+
 async def principal_of(
-    door: TheDoor, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> Principal:
     """Who holds the token that came along.
 
     Raises:
         HTTPException: 401 without a token, or with one that nobody gave out.
+            429 where too many such came from one network address.
         TokenExpiredError: 401 with one that has ended.
     """
     if credentials is None:
         raise HTTPException(401, "send a bearer token in the Authorization header", _CHALLENGE)
-    principal = await door.authenticate(credentials.credentials)
+    strangers = cast("Strangers", request.app.state.strangers)
+    principal = await strangers.authenticate(request, credentials.credentials)
     if principal is None:
         raise HTTPException(401, "the token is not known", UNKNOWN_TOKEN)
     if isinstance(principal, ExpiredToken):
@@ -61,6 +100,22 @@ async def principal_of(
     return principal
 
 
+def standing(
+    door: TheDoor,
+    who: Annotated[Principal, Depends(principal_of)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+) -> Callable[[], Awaitable[bool]]:
+    """Whether a token still opens what it did: for what goes on after the first answer."""
+    token = "" if credentials is None else credentials.credentials
+
+    async def stands() -> bool:
+        return await door.authenticate(token) == who
+
+    return stands
+
+
+Standing = Annotated[Callable[[], Awaitable[bool]], Depends(standing)]
+"""Asks again, later, whether the caller's token counts."""
 Caller = Annotated[Principal, Depends(principal_of)]
 """Who is asking; any role."""
 

@@ -7,11 +7,13 @@ that was mounted counts.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
 
 from fastapi import FastAPI, Request
 from nicegui import core, ui
 from starlette.responses import RedirectResponse, Response
 
+from controller.api.security import Strangers
 from controller.console import session
 from controller.console.feed import Feed
 from controller.console.grid.page import grid_page
@@ -22,7 +24,7 @@ from controller.console.operator.chargers_page import chargers_page
 from controller.console.operator.page import operator_page
 from controller.console.resident import statements
 from controller.console.resident.page import resident_page
-from controller.console.shell import FAVICON, Visit
+from controller.console.shell import FAVICON, PERIOD_S, Visit
 from controller.console.welcome import welcome_page
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.charging_tokens import ChargingTokens
@@ -60,14 +62,15 @@ def mount_console(
         chargers: The operator's tools for chargers; without them their pages are not there.
         charging_tokens: Who may charge; without them residents have no list of their cards.
     """
-    session.install(app, door)
-    statements.install(app, door)
+    strangers = cast("Strangers", app.state.strangers)
+    session.install(app, strangers)
+    statements.install(app, door, strangers)
     feed = Feed(door, chargers=chargers, charging_tokens=charging_tokens)
     _welcome()
     for path, builder in _BUILDERS.items():
-        _page(path, builder, feed)
+        _page(path, builder, feed, strangers)
     for path, builder in _CHARGER_BUILDERS.items() if chargers is not None else ():
-        _page(path, builder, feed)
+        _page(path, builder, feed, strangers)
     # Middleware cannot be added to an application that has answered before: a second console in one
     # process starts from a clean stack.
     core.app.middleware_stack = None
@@ -88,17 +91,31 @@ def _welcome() -> None:
         welcome_page(session.words_of(request), unknown="unknown" in request.query_params)
 
 
-def _page(path: str, builder: _Builder, feed: Feed) -> None:
+def _page(path: str, builder: _Builder, feed: Feed, strangers: Strangers) -> None:
     """Registers one role's page: others are led to theirs, strangers to the welcome page."""
     roles, build = builder
 
     @ui.page(path, response_timeout=_BUILD_S)
     async def page(request: Request) -> Response | None:
         words = session.words_of(request)
-        who = await session.principal_of(request, feed.door)
+        who = await session.principal_of(request, strangers)
         if who is None:
             return RedirectResponse("/welcome", 303)
         if who.role not in roles:
             return RedirectResponse(session.PAGES[who.role], 303)
+        _close_with_the_token(session.standing(request, feed.door, who))
         await build(Visit(who=who, words=words, feed=feed, place=request.path_params))
         return None
+
+
+def _close_with_the_token(stands: Callable[[], Awaitable[bool]]) -> None:
+    """Empties an open page within a look after its token was taken back or has ended, and leads away."""
+    client = ui.context.client
+
+    async def look() -> None:
+        if not await stands():
+            ui.navigate.to("/")
+            # Without elements nothing is shown, renewed or pressed any more, whatever the browser does.
+            client.remove_all_elements()
+
+    ui.timer(PERIOD_S, look)

@@ -7,12 +7,13 @@ takes bearer tokens alone, so no other site can act through a browser that is si
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
+from controller.api.security import Strangers
 from controller.runtime.door import Door, Principal
 from controller.runtime.ports import Role
 from controller.texts import Translator, negotiate, translator
@@ -37,21 +38,31 @@ def words_of(request: Request) -> Translator:
     )
 
 
-async def principal_of(request: Request, door: Door) -> Principal | None:
+async def principal_of(request: Request, strangers: Strangers) -> Principal | None:
     """Who is signed in; None where nobody is, or the token is not known any more."""
     token = request.session.get("token")
-    return None if token is None else await _person_of(token, door)
+    return None if token is None else await _person_of(request, token, strangers)
 
 
-async def _person_of(token: str, door: Door) -> Principal | None:
+def standing(request: Request, door: Door, who: Principal) -> Callable[[], Awaitable[bool]]:
+    """Whether the token with which a page was opened still opens it."""
+    token = request.session["token"]
+
+    async def stands() -> bool:
+        return await door.authenticate(token) == who
+
+    return stands
+
+
+async def _person_of(request: Request, token: str, strangers: Strangers) -> Principal | None:
     """Who holds a token that opens a page: one that was made for a program, or a supplier's, does not."""
-    principal = await door.authenticate(token)
+    principal = await strangers.authenticate(request, token)
     if not isinstance(principal, Principal) or principal.scopes is not None or principal.role not in PAGES:
         return None
     return principal
 
 
-def install(app: FastAPI, door: Door) -> None:
+def install(app: FastAPI, strangers: Strangers) -> None:
     """Puts the ready link and the way out on the app."""
 
     async def ready_link(request: Request) -> Response:
@@ -59,10 +70,10 @@ def install(app: FastAPI, door: Door) -> None:
         token = request.query_params.get("token")
         if token is not None:
             request.session.pop("token", None)
-            if await _person_of(token, door) is None:
+            if await _person_of(request, token, strangers) is None:
                 return RedirectResponse("/welcome?unknown=1", 303)
             request.session["token"] = token
-        principal = await principal_of(request, door)
+        principal = await principal_of(request, strangers)
         return RedirectResponse("/welcome" if principal is None else PAGES[principal.role], 303)
 
     async def sign_out(request: Request) -> Response:
@@ -73,7 +84,7 @@ def install(app: FastAPI, door: Door) -> None:
         # A form of the welcome page: the token travels in the body, not in the address.
         form = await request.form(max_files=0, max_fields=4)
         token = str(form.get("token", "")).strip()
-        if await _person_of(token, door) is None:
+        if await _person_of(request, token, strangers) is None:
             return RedirectResponse("/welcome?unknown=1", 303)
         request.session["token"] = token
         return RedirectResponse("/", 303)

@@ -62,6 +62,19 @@ def test_strangers_get_a_welcome_page_and_a_wrong_token_is_told(site: Site) -> N
     assert "token" not in site.browser.current_url
 
 
+def test_an_open_page_closes_when_its_token_is_taken_back(site: Site) -> None:
+    """Nothing stays on the screen, and a press reaches nobody: the browser is led to the welcome page."""
+    site.open("resident-token", "nl")
+    site.see("Wat van mij is")
+    holder = site.door.tokens.pop("resident-token")
+    try:
+        site.until(lambda: site.browser.current_url.endswith("/welcome"))
+        assert "Wat van mij is" not in site.text()
+    finally:
+        site.door.tokens["resident-token"] = holder
+    assert site.complaints() == []
+
+
 def test_the_operators_page_updates_live_and_stops_all_discharge(site: Site) -> None:
     """Figures move by themselves; the stop asks first and reaches the controller."""
     site.open("operator-token", "nl")

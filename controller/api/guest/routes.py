@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib.resources import files
-from ipaddress import ip_address, ip_network
 from typing import Annotated, cast
 from urllib.parse import parse_qs
 
@@ -19,7 +18,7 @@ from controller.api.guest import pages
 from controller.api.guest.models import GuestOpenedOut, GuestOpenIn, GuestPointOut, GuestSessionOut
 from controller.api.models import Done
 from controller.api.problems import documented, words_of
-from controller.api.rate import RateLimiter
+from controller.api.rate import RateLimiter, address_of
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError
 from controller.domain.ids import AssetId
 from controller.domain.time import MachineClock
@@ -39,19 +38,9 @@ class GuestLimits:
     opens: RateLimiter = field(default_factory=lambda: RateLimiter(burst=6, per_s=1 / 60))
 
 
-def caller_of(request: Request) -> str:
-    """Who asks, as far as a network address tells: of IPv6 the network that one customer has."""
-    host = "" if request.client is None else request.client.host
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return str(ip_network((address, 64), strict=False)) if address.version == 6 else host
-
-
 async def _held(request: Request, limiter: RateLimiter) -> None:
     clock = cast("MachineClock", request.app.state.machine_clock)
-    wait_s = limiter.take(caller_of(request), clock.monotonic_s())
+    wait_s = limiter.take(address_of(request), clock.monotonic_s())
     if wait_s:
         raise HTTPException(429, f"try again in {wait_s} s", {"Retry-After": str(wait_s)})
 

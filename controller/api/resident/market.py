@@ -21,7 +21,7 @@ from controller.api.models import Quarter
 from controller.api.problems import documented
 from controller.api.resident.models import ClearingOut, DepthStepOut, MatchOut
 from controller.api.resident.rights import Reader, limited
-from controller.api.security import TheDoor, own_member
+from controller.api.security import Standing, TheDoor, own_member
 from controller.domain.ids import MemberId
 from controller.domain.time import utc_text
 from controller.runtime.door import Door
@@ -61,9 +61,13 @@ async def get_stream(
     request: Request,
     door: TheDoor,
     who: Reader,
+    stands: Standing,
     last_event_id: Annotated[Quarter | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
-    """Server-sent events: prices, volume and your own fills of each quarter-hour, the missed ones first."""
+    """Server-sent events: prices, volume and your own fills of each quarter-hour, the missed ones first.
+
+    It ends when the token is taken back or ends.
+    """
     member = own_member(who)
     open_streams = cast("Counter[str]", request.app.state.open_streams)
     if open_streams[member] >= STREAMS_MAX:
@@ -72,7 +76,7 @@ async def get_stream(
     async def events() -> AsyncIterator[bytes]:
         open_streams[member] += 1
         try:
-            async for event in clearing_events(door, member, last_event_id, sleep=asyncio.sleep):
+            async for event in clearing_events(door, member, last_event_id, stands, sleep=asyncio.sleep):
                 yield event
         finally:
             open_streams[member] -= 1
@@ -82,14 +86,20 @@ async def get_stream(
 
 
 async def clearing_events(
-    door: Door, member: MemberId, after: datetime | None, *, sleep: Sleep
+    door: Door,
+    member: MemberId,
+    after: datetime | None,
+    stands: Callable[[], Awaitable[bool]],
+    *,
+    sleep: Sleep,
 ) -> AsyncIterator[bytes]:
-    """The events of a stream, without end.
+    """The events of a stream, for as long as its token counts.
 
     Args:
         door: The running controller.
         member: Whose fills go with each clearing.
         after: The last quarter-hour that was heard of; None: those from now on.
+        stands: Whether the token still counts.
         sleep: Waits some seconds.
 
     Yields:
@@ -100,7 +110,7 @@ async def clearing_events(
         known = latest.interval_start
     yield b": open\n\n"
     silent_s = 0.0
-    while True:
+    while await stands():
         latest = door.latest_clearing()
         if latest is not None and (known is None or latest.interval_start > known):
             for record in await door.clearings(after=known, until=None, limit=REPLAY_MAX):

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from controller.api.resident.statement_pages import statement_csv, statement_html
+from controller.api.security import Strangers
 from controller.console import session
 from controller.console.live import text
 from controller.domain.errors import NotFoundError
@@ -48,12 +49,12 @@ def _month_before(first: date) -> date:
     )
 
 
-def install(app: FastAPI, door: Door) -> None:
+def install(app: FastAPI, door: Door, strangers: Strangers) -> None:
     """Puts the documents on the app."""
 
     async def statement(request: Request, year: int, month: int) -> Response:
         words = session.words_of(request)
-        who = await session.principal_of(request, door)
+        who = await session.principal_of(request, strangers)
         if who is None:
             return RedirectResponse("/welcome", 303)
         if who.member is None:

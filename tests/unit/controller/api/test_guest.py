@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 
 from controller.api.app import create_app
-from controller.api.guest.routes import caller_of
+from controller.api.rate import address_of
 from controller.domain.guests import Stage
 from tests.support.fake_door import FakeDoor
 from tests.support.guests import LIMIT_CENTS, POINT, GuestStreet, guest_street
@@ -133,4 +133,4 @@ def test_an_address_of_ipv6_counts_as_its_network(one: str, other: str, *, same:
 
 
 def _caller(host: str) -> str:
-    return caller_of(Request({"type": "http", "client": (host, 1), "headers": []}))
+    return address_of(Request({"type": "http", "client": (host, 1), "headers": []}))

@@ -7,6 +7,7 @@ import re
 import pytest
 from fastapi.routing import APIRoute
 
+from controller.api.rate import FAILURES
 from tests.support.web import make_api
 
 _TOKENS = {
@@ -84,6 +85,25 @@ async def test_other_roles_are_refused(method: str, path: str) -> None:
             continue
         answer = await api.call(method, _address(path), token)
         assert (answer.status_code == 403) == (role != own), (role, answer.text)
+
+
+async def test_who_tries_tokens_is_told_to_wait_and_who_has_one_is_not() -> None:
+    """From one address; a token that has opened something goes on."""
+    api = make_api()
+    assert (await api.call("GET", "/api/resident/balance", "resident-token")).status_code == 200
+    statuses = [
+        (await api.call("GET", "/api/resident/balance", f"guess-{number}")).status_code
+        for number in range(FAILURES + 5)
+    ]
+    assert statuses[:FAILURES] == [401] * FAILURES
+    assert statuses[-1] == 429
+    refused = await api.call("GET", "/metrics", "one more guess")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await api.call("GET", "/api/resident/balance", "resident-token")).status_code == 200
+    del api.door.tokens["resident-token"]
+    assert (await api.call("GET", "/api/resident/balance", "resident-token")).status_code == 401
+    assert (await api.call("GET", "/api/resident/balance", "resident-token")).status_code == 429
 
 
 async def test_health_needs_no_token_and_tells_nothing() -> None:

@@ -289,6 +289,15 @@ def test_buckets_do_not_pile_up() -> None:
     assert len(limiter._buckets) < 10
 
 
+def test_buckets_of_ten_thousand_busy_callers_are_no_more_than_ten_thousand() -> None:
+    """Also where none is full again; those that asked last are still held."""
+    limiter = RateLimiter(burst=1, per_s=0.001)
+    for number in range(CALLERS_MAX + 5):
+        assert limiter.take(f"caller-{number}", 0.0) == 0
+    assert len(limiter._buckets) <= CALLERS_MAX
+    assert limiter.take(f"caller-{CALLERS_MAX}", 0.0) > 0
+
+
 class Listener:
     """Reads a stream while the street's clock does not run: each wait is written down."""
 
@@ -300,8 +309,12 @@ class Listener:
             None if after is None else next(r for r in door.results if utc_text(r.interval_start) == after)
         )
         self.events = clearing_events(
-            door, RESIDENT, None if start is None else start.interval_start, sleep=self._sleep
+            door, RESIDENT, None if start is None else start.interval_start, self._stands, sleep=self._sleep
         )
+        self.revoked = False
+
+    async def _stands(self) -> bool:
+        return not self.revoked
 
     async def _sleep(self, seconds: float) -> None:
         self.waited_s += seconds
@@ -353,6 +366,16 @@ async def test_a_lost_line_is_made_up_for() -> None:
     assert [fill["order_id"] for fill in json.loads(heard[0].splitlines()[2][6:])["fills"]] == ["evening-1"]
 
 
+async def test_a_stream_ends_when_its_token_is_taken_back() -> None:
+    """What happens after that is not told any more."""
+    listener = Listener(FakeDoor(), None)
+    assert await listener.next() == ": open\n\n"
+    listener.clear_after_s = [1.0]
+    listener.revoked = True
+    with pytest.raises(StopAsyncIteration):
+        await listener.next()
+
+
 async def test_a_silent_stream_is_kept_open() -> None:
     """A comment now and then."""
     listener = Listener(FakeDoor(), None)
@@ -400,6 +423,12 @@ async def test_the_stream_runs_over_a_socket_and_gives_its_place_back(
         raise AssertionError("closed streams keep their places")
     bad = await client.get("/api/resident/stream", headers={"Last-Event-ID": "yesterday"})
     assert bad.status_code == 422
+    async with client.stream("GET", "/api/resident/stream") as stream:
+        lines = stream.aiter_lines()
+        assert await anext(lines) == ": open"
+        del door.tokens["resident-token"]
+        async with asyncio.timeout(5.0):
+            assert [line async for line in lines if line] == []
 
 
 async def _status(client: httpx.AsyncClient) -> int:

@@ -9,8 +9,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.middleware.sessions import SessionMiddleware
 
+from controller.api.security import Strangers
 from controller.console import session
 from controller.console.resident.statements import install, months_html
+from controller.domain.time import SystemMachineClock
 from controller.texts import Language, translator
 from tests.support.fake_door import FakeDoor
 
@@ -19,8 +21,9 @@ def browser() -> httpx.AsyncClient:
     """A browser before an application with nothing but these pages."""
     app, door = FastAPI(), FakeDoor()
     app.add_middleware(SessionMiddleware, secret_key="a secret of the tests")  # noqa: S106  # no secret
-    session.install(app, door)
-    install(app, door)
+    strangers = Strangers(door, SystemMachineClock())
+    session.install(app, strangers)
+    install(app, door, strangers)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 
