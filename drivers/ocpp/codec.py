@@ -65,6 +65,8 @@ class NoticeCode(StrEnum):
     """It offered only versions older than one that it has spoken: not let in."""
     CERTIFICATE = "certificate"
     """A certificate was asked for that is not signed, or refused once signed."""
+    FEW_PROFILES = "few_profiles"
+    """It keeps one profile of each purpose: no setpoint can wait for a transaction that is yet to begin."""
     PROFILE_REFUSED = "profile_refused"
     """A default profile was refused: what the charger does on its own is its maker's choice."""
 
@@ -182,6 +184,10 @@ class Session(Protocol):
 
     def power_outcome(self, setpoint: Setpoint, answer: Answer, now: datetime) -> Outcome:
         """What the charger's answer means for the setpoint."""
+        ...
+
+    def room_request(self) -> Request:
+        """Asks how many profiles it takes beside each other; the session reads the answer."""
         ...
 
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:

@@ -9,11 +9,9 @@ what it did meanwhile (evcc 25069). A connection that breaks the protocol is ans
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -26,20 +24,21 @@ from websockets.typing import Subprotocol
 from controller.domain.assets import ChargePoint
 from controller.domain.charger_tools import ChargerHealth, Direction
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
-from controller.domain.errors import NotFoundError, StartUpError, WijkstroomError
+from controller.domain.errors import NotFoundError, StartUpError
 from controller.domain.floor import NOTHING, Floor
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
 from controller.domain.setpoints import Outcome, Rejected, Setpoint, TimedOut
 from controller.domain.telemetry import LinkReading
 from controller.domain.time import DomainClock
-from drivers.ocpp.authority import Authority, SigningError
+from drivers.ocpp.authority import Authority
 from drivers.ocpp.codec import Answer, Codec, Notice, NoticeCode, Received, Request, Session
-from drivers.ocpp.complaints import complaint
+from drivers.ocpp.errands import Errands
 from drivers.ocpp.frames import MAX_FRAME_BYTES
 from drivers.ocpp.gate import PATH, Gate, is_loopback
 from drivers.ocpp.handshake import SOCKET_LOG, Handshake, Tls
 from drivers.ocpp.health import HealthRecord
+from drivers.ocpp.housekeeping import Housekeeping
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
 from drivers.ocpp.message_log import MessageLog
 from drivers.ocpp.v16 import Ocpp16
@@ -48,14 +47,38 @@ from drivers.ocpp.v201 import Ocpp201
 
 _KEPT = 1000
 """How many notices are kept."""
-_HOUSEKEEPING_S = 5.0
 _AT_ONCE = 8
 """Setpoints that are said in one turn of the loop: some milliseconds."""
 _log = structlog.get_logger("drivers.ocpp")
 
 
 class OcppEndpoint:
-    """All chargers of a site. `async with` serves; implements `controller.domain.ports.SetsPower`."""
+    """All chargers of a site. `async with` serves; implements `controller.domain.ports.SetsPower`.
+
+    Args:
+        host: Where to listen.
+        port: 0 takes a free one, see `port`.
+        charge_points: The chargers that are admitted, by the id in their address.
+        tokens: The identifications that may charge.
+        sink: Takes the readings.
+        clock: Domain time.
+        call_timeout_s: How long a charger may take to answer, machine time [s].
+        passwords: By charge point id, for HTTP Basic (security profile 1); None only on loopback.
+        codecs: The versions that are spoken, the newest first.
+        templates: The quirks of chargers that do not follow their specification.
+        floor: What each charger does on its own; one that is not in it stands still.
+        log: Keeps the messages; None: the newest, in memory.
+        plain: Whether `port` is served: security profiles 0 and 1.
+        tls: Where chargers connect encrypted: profiles 2 and 3.
+        authority: Signs chargers' certificates; None: nobody does.
+        remembered: What `remember` was given last, in an earlier run.
+        remember: Keeps what has to outlive a restart; it is called again if it fails.
+        boot_grace_s: How long a new connection may stay silent before it is asked, machine time [s].
+        ping_interval_s: Between WebSocket pings, machine time [s]; two without an answer close it.
+
+    Raises:
+        StartUpError: Without passwords on an address that others can reach.
+    """
 
     def __init__(
         self,
@@ -80,39 +103,12 @@ class OcppEndpoint:
         boot_grace_s: float = 10.0,
         ping_interval_s: float = 30.0,
     ) -> None:
-        """Builds it; nothing is opened before `async with`.
-
-        Args:
-            host: Where to listen.
-            port: 0 takes a free one, see `port`.
-            charge_points: The chargers that are admitted, by the id in their address.
-            tokens: The identifications that may charge.
-            sink: Takes the readings.
-            clock: Domain time.
-            call_timeout_s: How long a charger may take to answer, machine time [s].
-            passwords: By charge point id, for HTTP Basic (security profile 1); None only on loopback.
-            codecs: The versions that are spoken, the newest first.
-            templates: The quirks of chargers that do not follow their specification.
-            floor: What each charger does on its own; one that is not in it stands still.
-            log: Keeps the messages; None: the newest, in memory.
-            plain: Whether `port` is served: security profiles 0 and 1.
-            tls: Where chargers connect encrypted: profiles 2 and 3.
-            authority: Signs chargers' certificates; None: nobody does.
-            remembered: What `remember` was given last, in an earlier run.
-            remember: Keeps what has to outlive a restart; it is called again if it fails.
-            boot_grace_s: How long a new connection may stay silent before it is asked, machine time [s].
-            ping_interval_s: Between WebSocket pings, machine time [s]; two without an answer close it.
-
-        Raises:
-            StartUpError: Without passwords on an address that others can reach.
-        """
         if plain and passwords is None and not is_loopback(host):
             raise StartUpError(f"chargers may connect without passwords only on loopback, not on {host}")
-        self._host, self._port = host, port
+        self._host, self._port, self._plain, self._ping_interval_s = host, port, plain, ping_interval_s
         self._knows_token = tokens if callable(tokens) else frozenset(tokens).__contains__
-        self._sink, self._clock = sink, clock
-        self._call_timeout_s, self._boot_grace_s = call_timeout_s, boot_grace_s
-        self._ping_interval_s = ping_interval_s
+        self._sink, self._clock, self._call_timeout_s = sink, clock, call_timeout_s
+        self._errands = Errands(clock=clock, boot_grace_s=boot_grace_s, note=self._note)
         self._codecs = {codec.subprotocol: codec for codec in (codecs or (Ocpp21(), Ocpp201(), Ocpp16()))}
         self.gate = Gate(
             tuple(charge_points.values()),
@@ -127,18 +123,14 @@ class OcppEndpoint:
             note_downgrade=lambda point, why: self._note(point, NoticeCode.DOWNGRADE, why),
         )
         self.log = log or MessageLog()
-        self._plain, self._remember = plain, remember
+        self._housekeeping = Housekeeping(self.log, self.gate, remember)
         self.tls, self.authority = tls, authority
         """How encrypted connections are taken, and who signs chargers' certificates; None: not."""
-        self._health = {key: HealthRecord() for key in charge_points}
-        self._templates = templates or {}
-        self._floor = floor or {}
+        self._health = {point: HealthRecord() for point in charge_points}
+        self._templates, self._floor = templates or {}, floor or {}
         self._sessions: dict[tuple[str, str], Session] = {}
-        self._links: dict[AssetId, Link] = {}
-        self._steerable: frozenset[AssetId] = frozenset()
-        self._few = asyncio.Semaphore(_AT_ONCE)
-        self._servers: list[Server] = []
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._links, self._steerable = dict[AssetId, Link](), frozenset[AssetId]()
+        self._few, self._servers = asyncio.Semaphore(_AT_ONCE), list[Server]()
         self.messages = 0
         """Frames in and out since the start."""
         self.malformed = 0
@@ -194,7 +186,7 @@ class OcppEndpoint:
         except BaseException:
             await self._stop()
             raise
-        self._housekeeping = asyncio.create_task(self._keep_house())
+        self._housekeeping.start()
         return self
 
     async def _serve(self, port: int, context: ssl.SSLContext | None) -> Server:
@@ -236,32 +228,7 @@ class OcppEndpoint:
             server.close()
         for server in servers:
             await server.wait_closed()
-        task, self._housekeeping = self._housekeeping, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await self._tidy()
-
-    async def _keep_house(self) -> None:
-        """Writes, every few seconds, what is to outlive us."""
-        while True:
-            await asyncio.sleep(_HOUSEKEEPING_S)
-            await self._tidy()
-
-    async def _tidy(self) -> None:
-        """A disk or a database that does not take it is tried again the next time."""
-        try:
-            await self.log.flush()
-        except OSError as error:
-            _log.warning("message_log_not_written", why=str(error))
-        kept = None if self._remember is None else self.gate.changes()
-        if kept is not None and self._remember is not None:
-            try:
-                await self._remember(kept)
-            except WijkstroomError as error:
-                self.gate.keep_again()
-                _log.warning("credentials_not_kept", why=str(error))
+        await self._housekeeping.stop()
 
     def connected(self) -> int:
         """How many chargers are connected."""
@@ -347,7 +314,7 @@ class OcppEndpoint:
         link = self._links.get(charge_point)
         if link is None:
             raise NotFoundError(f"{charge_point} is not connected")
-        await self._ask_all(link, link.session.state_requests())
+        await self._errands.ask_all(link, link.session.state_requests())
 
     async def _serve_charger(self, connection: ServerConnection) -> None:
         """One admitted connection, from its first message to its end."""
@@ -372,7 +339,7 @@ class OcppEndpoint:
                 if before is not None:
                     before.end()
                     tasks.create_task(before.connection.close(1000, "a newer connection took over"))
-                errands = tasks.create_task(self._run_errands(link))
+                errands = tasks.create_task(self._errands.run(link))
                 await self._read(link)
                 errands.cancel()
         finally:
@@ -435,55 +402,16 @@ class OcppEndpoint:
             link.answered(received.answer)
         if received.booted:
             link.booted = True
-            link.add_errand(link.session.floor_requests(self._clock.now()))
+            link.add_errand(self._errands.floor(link.session))
         if received.requests:
             link.add_errand(received.requests)
         if received.certificate_request:
-            link.add_errand(self._certificate(link, received.certificate_request))
+            identity = self.gate.identity_of(link.session.charge_point.id)
+            link.add_errand(
+                self._errands.certificate(link, received.certificate_request, identity, self.authority)
+            )
         if not received.malformed and not link.spoke.is_set():
             link.spoke.set()
-
-    async def _run_errands(self, link: Link) -> None:
-        """After each boot lays the profiles below all setpoints; without a boot asks for the state too.
-
-        A sleeping car's wake-up sequence goes the same way.
-        """
-        name = link.session.charge_point.id
-        try:
-            async with asyncio.timeout(self._boot_grace_s):
-                await link.spoke.wait()
-        except TimeoutError:
-            _log.debug("charger_silent_after_connect", charge_point=name)
-        if not link.booted:
-            floor = link.session.floor_requests(self._clock.now())
-            await self._ask_all(link, (*floor, *link.session.state_requests()))
-        while True:
-            await self._ask_all(link, await link.next_errand())
-
-    async def _ask_all(self, link: Link, requests: Sequence[Request]) -> None:
-        """Asks one after the other; a refusal is noted, a silent charger is left to its pings."""
-        for request in requests:
-            try:
-                answer = await link.ask(request)
-            except (NotSentError, TimeoutError, LinkLostError) as error:
-                _log.info("charger_did_not_answer", action=request.action, why=str(error) or "timeout")
-                continue
-            if (wrong := complaint(request, answer)) is not None:
-                self._note(link.session.charge_point, *wrong)
-            elif request.action == "CertificateSigned":
-                link.certified.set()
-
-    def _certificate(self, link: Link, request_pem: str) -> tuple[Request, ...]:
-        """The signed certificate on its way; a request that is not signed is noted."""
-        point = link.session.charge_point
-        if self.authority is None:
-            return ()
-        try:
-            chain = self.authority.sign(request_pem, self.gate.identity_of(point.id), datetime.now(UTC))
-        except SigningError as error:
-            self._note(point, NoticeCode.CERTIFICATE, f"it asked for a certificate: {error}")
-            return ()
-        return (Request(action="CertificateSigned", payload={"certificateChain": chain}),)
 
     def _note(self, point: ChargePoint, code: NoticeCode, text: str) -> None:
         self._keep(Notice(charge_point=point.id, at=self._clock.now(), code=code, text=text))

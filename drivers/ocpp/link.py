@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
@@ -51,7 +51,7 @@ class Link:
         """Set when the charger has taken a certificate that we signed."""
         self.booted = False
         """Whether the charger booted on this connection."""
-        self._errands: asyncio.Queue[tuple[Request, ...]] = asyncio.Queue(_ERRANDS_MAX)
+        self._errands: asyncio.Queue[Iterable[Request]] = asyncio.Queue(_ERRANDS_MAX)
         self.ended = False
         self._call_timeout_s = call_timeout_s
         self._sent = sent
@@ -59,12 +59,12 @@ class Link:
         self._waiting = 0
         self._answer: asyncio.Future[Answer] | None = None
 
-    def add_errand(self, requests: tuple[Request, ...]) -> None:
+    def add_errand(self, requests: Iterable[Request]) -> None:
         """Puts requests in line for who runs this connection's errands; dropped where too many wait."""
         if not self._errands.full():
             self._errands.put_nowait(requests)
 
-    async def next_errand(self) -> tuple[Request, ...]:
+    async def next_errand(self) -> Iterable[Request]:
         """Waits for the next requests that nobody else asks."""
         return await self._errands.get()
 

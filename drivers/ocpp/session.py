@@ -19,8 +19,9 @@ from controller.domain.floor import NOTHING, FloorHours
 from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
 from controller.domain.telemetry import MeterReading, ObedienceReading
 from drivers.ocpp import frames, schemas
-from drivers.ocpp.codec import Answer, CallInFlightError, NoticeCode, Received, Request
+from drivers.ocpp.codec import Answer, CallInFlightError, Notice, NoticeCode, Received, Request
 from drivers.ocpp.frames import Call, CallError, CallResult, CallResultError, RpcErrorCode, Send
+from drivers.ocpp.room import AMPLE, SCARCE_TEXT, Room
 from drivers.ocpp.schemas import PayloadError
 from drivers.ocpp.state import ChargerState, Context, Handled, Handler
 from drivers.ocpp.told import NOTHING_TOLD, TELLING
@@ -71,6 +72,8 @@ class BaseSession(ABC):
         """Read-only for others."""
         self.told = NOTHING_TOLD
         """What the charger told of itself; read-only for others."""
+        self.room = AMPLE
+        """How many profiles it takes beside each other; read-only for others."""
         self._knows_token = knows_token
         self._watch = Watch(template.wake_after_s)
         self._open: tuple[str, str] | None = None
@@ -154,6 +157,14 @@ class BaseSession(ABC):
     @abstractmethod
     def _outcome(self, setpoint: Setpoint, answer: Answer) -> Outcome:
         """What the charger's answer means for the setpoint."""
+
+    @abstractmethod
+    def room_request(self) -> Request:
+        """Asks how many profiles it takes beside each other."""
+
+    @abstractmethod
+    def _room_told(self, answer: Answer) -> Room | None:
+        """What an answer says of that; None: nothing."""
 
     @abstractmethod
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
@@ -255,7 +266,16 @@ class BaseSession(ABC):
                 answer=answer,
                 malformed=True,
             )
-        return Received(answer=Answer(action=action, payload=result.payload))
+        answer = Answer(action=action, payload=result.payload)
+        return Received(answer=answer, notices=self._room_notices(answer, context))
+
+    def _room_notices(self, answer: Answer, context: Context) -> tuple[Notice, ...]:
+        """Learns from an answer how many profiles the charger keeps; a notice where they are few."""
+        room = self._room_told(answer)
+        if room is None or room == self.room:
+            return ()
+        self.room = room
+        return (context.notice(NoticeCode.FEW_PROFILES, SCARCE_TEXT),) if room.is_scarce else ()
 
     def _on_error(self, error: CallError, context: Context) -> Received:
         if self._open is None or self._open[0] != error.message_id:

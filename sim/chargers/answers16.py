@@ -18,7 +18,6 @@ from sim.chargers.answers import (
 )
 from sim.chargers.dialect import Handler, Message
 from sim.chargers.profiles import MAX, PHASES, Profile, read_profile_16
-from sim.chargers.rules import STACK_LEVEL_MAX
 from sim.chargers.secured import SECURED_16
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def _start(charger: ChargerCore, payload: Payload) -> Payload:
 def _configuration(charger: ChargerCore) -> Mapping[str, tuple[str, bool]]:
     """Value, and whether it is read-only, by key."""
     return {
-        "ChargeProfileMaxStackLevel": (str(STACK_LEVEL_MAX), True),
+        "ChargeProfileMaxStackLevel": (str(charger.manners.stack_level_max), True),
         "ChargingScheduleAllowedChargingRateUnit": ("Current,Power", True),
         "SupportedFeatureProfiles": (
             "Core,LocalAuthListManagement,RemoteTrigger,SmartCharging",

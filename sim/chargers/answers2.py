@@ -20,7 +20,7 @@ from sim.chargers.answers import (
 )
 from sim.chargers.dialect import Handler, Message
 from sim.chargers.profiles import PHASES, read_profile
-from sim.chargers.rules import STACK_LEVEL_MAX, Refusal
+from sim.chargers.rules import Refusal
 from sim.chargers.secured import SECURED_2, ask_for_certificate
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _variables(charger: ChargerCore) -> Mapping[tuple[str, str], str]:
     """What it tells of itself."""
     return {
         ("SmartChargingCtrlr", "Enabled"): "true",
-        ("SmartChargingCtrlr", "ProfileStackLevel"): str(STACK_LEVEL_MAX),
+        ("SmartChargingCtrlr", "ProfileStackLevel"): str(charger.manners.stack_level_max),
         ("SmartChargingCtrlr", "RateUnit"): "W,A",
         ("SmartChargingCtrlr", "SupportedAdditionalPurposes"): "PriorityCharging,LocalGeneration",
         ("V2XChargingCtrlr", "Enabled"): str(charger.point.discharge_kw_max > 0).lower(),

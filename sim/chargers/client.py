@@ -37,7 +37,26 @@ _log = structlog.get_logger("sim.ocpp")
 
 
 class SimulatedCharger:
-    """One charger and its WebSocket."""
+    """One charger and its WebSocket.
+
+    A charger that is switched on; it connects in `run`.
+
+    Args:
+        point: What it can do; its id ends the address.
+        url: The endpoint's address, `ws://HOST:PORT/ocpp`.
+        physics: Its socket.
+        version: The subprotocol that it speaks.
+        faults: What it does wrong.
+        tls: For `wss`: whom it trusts, and its own certificate where it has one.
+        seed: Of the jitter, and of where its samples lie in the interval.
+        meter_interval_s: Between samples during a transaction, domain time [s].
+        idle_interval_s: Between samples without one, domain time [s].
+        password: For HTTP Basic (security profile 1).
+        secure_url: Where a charger of 1.6 goes that is raised to an encrypted profile.
+        answer_timeout_s: How long it waits for an answer, machine time [s].
+        backoff_s: The first and the longest pause before it connects again, machine time [s].
+        start_spread_s: The first connection waits up to this long, machine time [s].
+    """
 
     def __init__(
         self,
@@ -57,24 +76,6 @@ class SimulatedCharger:
         backoff_s: tuple[float, float] = (0.3, 5.0),
         start_spread_s: float = 0.0,
     ) -> None:
-        """A charger that is switched on; it connects in `run`.
-
-        Args:
-            point: What it can do; its id ends the address.
-            url: The endpoint's address, `ws://HOST:PORT/ocpp`.
-            physics: Its socket.
-            version: The subprotocol that it speaks.
-            faults: What it does wrong.
-            tls: For `wss`: whom it trusts, and its own certificate where it has one.
-            seed: Of the jitter, and of where its samples lie in the interval.
-            meter_interval_s: Between samples during a transaction, domain time [s].
-            idle_interval_s: Between samples without one, domain time [s].
-            password: For HTTP Basic (security profile 1).
-            secure_url: Where a charger of 1.6 goes that is raised to an encrypted profile.
-            answer_timeout_s: How long it waits for an answer, machine time [s].
-            backoff_s: The first and the longest pause before it connects again, machine time [s].
-            start_spread_s: The first connection waits up to this long, machine time [s].
-        """
         self._random = random.Random(f"{seed}/{point.id}")
         trusts_nobody = tls is not None and Fault.WRONG_CERTIFICATE in faults
         self.core = ChargerCore(

@@ -63,7 +63,21 @@ def _hardware_of(point: ChargePoint) -> Hardware:
 
 
 class ChargerCore:
-    """One charger with one socket."""
+    """One charger with one socket.
+
+    A charger that has just been switched on.
+
+    Args:
+        point: What it can do.
+        physics: Its socket.
+        dialect: The version of OCPP that it speaks.
+        faults: What it does wrong.
+        meter_interval_s: Between samples during a transaction, domain time [s].
+        idle_interval_s: Between samples without one, domain time [s].
+        phase_fraction: Where in the interval its samples lie, 0 to 1: spreads many chargers.
+        lot: Draws the delays that a profile leaves to chance.
+        access: How it reaches the CSMS; None: a transport of its own does.
+    """
 
     def __init__(
         self,
@@ -78,19 +92,6 @@ class ChargerCore:
         lot: Random | None = None,
         access: Access | None = None,
     ) -> None:
-        """A charger that has just been switched on.
-
-        Args:
-            point: What it can do.
-            physics: Its socket.
-            dialect: The version of OCPP that it speaks.
-            faults: What it does wrong.
-            meter_interval_s: Between samples during a transaction, domain time [s].
-            idle_interval_s: Between samples without one, domain time [s].
-            phase_fraction: Where in the interval its samples lie, 0 to 1: spreads many chargers.
-            lot: Draws the delays that a profile leaves to chance.
-            access: How it reaches the CSMS; None: a transport of its own does.
-        """
         self.point, self.faults = point, frozenset(faults)
         self.dialect = dialect(clock_text(faults))
         self.outbox = Outbox(self.dialect, twice=Fault.DUPLICATES in faults)

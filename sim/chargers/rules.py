@@ -30,7 +30,6 @@ from sim.chargers.profiles import (
     updated,
 )
 
-STACK_LEVEL_MAX = 8
 _FROM_CSMS = frozenset({TX, TX_DEFAULT, MAX})
 _ADDITIONAL = frozenset({PRIORITY, LOCAL_GENERATION})
 """Purposes that a charger of 2.1 may know beside those of all versions (`SupportedAdditionalPurposes`)."""
@@ -63,6 +62,8 @@ class Manners:
     """Whether the rules of 1.6 hold: twins replace each other, an absolute schedule needs no start."""
     negative_limits: bool = False
     """Whether a limit below 0 asks for discharge, as before 2.1 only some makes have it."""
+    stack_level_max: int = 8
+    """The highest stack level; in 1.6 also how many profiles of a purpose it keeps (section 9.4.1)."""
 
 
 def refusal(
@@ -85,6 +86,7 @@ def _problems(
     profile: Profile, profiles: Profiles, transaction: str | None, now: datetime, manners: Manners
 ) -> Iterator[Refusal | None]:
     """What is wrong with it, one after the other: each rests on the ones before."""
+    yield _level_problem(profile, profiles, manners)
     yield _place_problem(profile, transaction)
     yield _time_problem(profile, now, manners)
     for period in profile.periods:
@@ -101,13 +103,23 @@ def phase_refusal(body: Mapping[str, Any], purpose: str) -> Refusal | None:
     return None
 
 
+def _level_problem(profile: Profile, profiles: Profiles, manners: Manners) -> Refusal | None:
+    """Whether the stack has its level, and a place for it."""
+    highest = manners.stack_level_max
+    if not 0 <= profile.stack_level <= highest:
+        return Refusal(code="InvalidStackLevel", why=f"stack levels go from 0 to {highest}")
+    left = install(profiles, profile, by_16=manners.by_16)
+    others = [one for one in left if one.purpose == profile.purpose and one is not profile]
+    if manners.by_16 and len(others) >= max(highest, 1):
+        return Refusal(code="TooManyProfiles", why=f"it keeps {len(others)} of that purpose already")
+    return None
+
+
 def _place_problem(profile: Profile, transaction: str | None) -> Refusal | None:
     """Whether purpose, EVSE, stack level and transaction fit each other."""
     if profile.purpose not in _FROM_CSMS | _ADDITIONAL:
         # K01.FR.22: external constraints come from another party than the CSMS.
         return Refusal(code="UnsupportedPurpose", why=f"a {profile.purpose} is not set by the CSMS here")
-    if not 0 <= profile.stack_level <= STACK_LEVEL_MAX:
-        return Refusal(code="InvalidStackLevel", why=f"stack levels go from 0 to {STACK_LEVEL_MAX}")
     if profile.purpose == TX:
         if profile.evse != 1:
             return Refusal(code="InvalidProfile", why="a TxProfile belongs to EVSE 1")

@@ -47,7 +47,7 @@ from controller.runtime.safety_process import SafetyProcess
 from controller.state import NeighbourhoodState, apply_all
 from drivers.ocpp.endpoint import OcppEndpoint
 from tests.support.neighbourhood import site
-from tests.support.ocpp import charge_point
+from tests.support.ocpp import charge_point, patient_answer
 from tests.support.running import make_controller
 from tests.support.storage import opened
 
@@ -258,7 +258,7 @@ async def _play(port: int, count: int) -> None:
                 async for message in link:
                     frame = orjson.loads(message)
                     if frame[0] == 2:
-                        await link.send(orjson.dumps([3, frame[1], {"status": "Accepted"}]).decode())
+                        await link.send(patient_answer(frame))
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(count):

@@ -230,6 +230,18 @@ async def raw_charger(
         yield connection
 
 
+def patient_answer(call: list[Any]) -> str:
+    """What a charger answers that takes all that is asked of it, and knows no variable."""
+    _, message_id, action, payload = call
+    answer: dict[str, Any] = {"status": "Accepted"}
+    if action == "GetConfiguration":
+        answer = {"unknownKey": payload["key"]}
+    elif action == "GetVariables":
+        asked = payload["getVariableData"]
+        answer = {"getVariableResult": [{**one, "attributeStatus": "UnknownComponent"} for one in asked]}
+    return orjson.dumps([3, message_id, answer]).decode()
+
+
 async def exchange(connection: ClientConnection, frame: Any) -> Any:
     """Sends a frame (text as it is, anything else as JSON) and gives the answer to it.
 
@@ -242,4 +254,4 @@ async def exchange(connection: ClientConnection, frame: Any) -> Any:
             answer = orjson.loads(await connection.recv())
             if answer[0] != 2:
                 return answer
-            await connection.send(orjson.dumps([3, answer[1], {"status": "Accepted"}]).decode())
+            await connection.send(patient_answer(answer))

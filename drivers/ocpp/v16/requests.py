@@ -1,7 +1,8 @@
 """What we ask of an OCPP 1.6 charger: setpoints as limits, the floor below them, questions, commands.
 
 A profile replaces the one of the same id, or of the same purpose and stack level (section 5.16.4), so the
-floor lies on level 0 and setpoints on level 1. `ChargePointMaxProfile` belongs to connector 0 only.
+floor lies on level 0 and setpoints on level 1, where there is one (see `drivers.ocpp.room`).
+`ChargePointMaxProfile` belongs to connector 0 only.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from controller.domain.time import utc_text
 from drivers.ocpp import limits
 from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.frames import Payload
+from drivers.ocpp.room import AMPLE, Room, no_room, room_of
 
 CONNECTOR = 1
 _STATION = 0
+_SETPOINT_LEVEL = 1
+_LEVELS = "ChargeProfileMaxStackLevel"
 
 
 def power_request(
@@ -28,6 +32,7 @@ def power_request(
     template: ChargerTemplate,
     transaction: str | None,
     now: datetime,
+    room: Room = AMPLE,
 ) -> Request | Outcome:
     """A setpoint as a limit, or why it is not said at all.
 
@@ -37,6 +42,7 @@ def power_request(
         template: The make's quirks.
         transaction: The open transaction's number as text; None: a default that waits for the next one.
         now: Domain time, UTC.
+        room: How many profiles it takes beside each other.
     """
     refused = limits.refused_before_sending(setpoint, now) or limits.one_way_refusal(
         setpoint, point, template, "OCPP 1.6"
@@ -45,10 +51,12 @@ def power_request(
         return refused
     if template.two_way is TwoWay.DATA_TRANSFER:
         return limits.data_transfer(setpoint, point, template)
+    if (refused := no_room(setpoint, transaction, room)) is not None:
+        return refused
     start = limits.schedule_start(now)
     profile: Payload = {
         "chargingProfileId": limits.TX_DEFAULT_SETPOINT_ID if transaction is None else limits.TX_PROFILE_ID,
-        "stackLevel": 1,
+        "stackLevel": room.level(_SETPOINT_LEVEL),
         "chargingProfilePurpose": "TxDefaultProfile" if transaction is None else "TxProfile",
         "chargingProfileKind": "Absolute",
         "validFrom": utc_text(start),
@@ -126,6 +134,16 @@ def read_configuration(answer: Answer) -> dict[str, str | None]:
     """The keys in an answer to `get_configuration`; None where the charger does not know one."""
     known = {entry["key"]: entry.get("value") for entry in answer.payload.get("configurationKey", ())}
     return known | dict.fromkeys(answer.payload.get("unknownKey", ()))
+
+
+def room_request() -> Request:
+    """Asks how many profiles it takes beside each other."""
+    return get_configuration([_LEVELS])
+
+
+def room_told(answer: Answer) -> Room | None:
+    """What an answer says of that; None: nothing."""
+    return room_of(read_configuration(answer).get(_LEVELS), by_16=True)
 
 
 def change_configuration(key: str, value: str) -> Request:

@@ -9,6 +9,7 @@ from controller.domain.setpoints import Outcome, Setpoint
 from drivers.ocpp import frames, limits
 from drivers.ocpp.codec import Answer, Request
 from drivers.ocpp.frames import RpcErrorCode
+from drivers.ocpp.room import Room
 from drivers.ocpp.session import BaseSession, Dialect, Version
 from drivers.ocpp.v16 import requests
 from drivers.ocpp.v16.handlers import HANDLERS
@@ -48,10 +49,19 @@ class Session16(BaseSession):
 
     def power_request(self, setpoint: Setpoint, now: datetime) -> Request | Outcome:
         """A setpoint as a limit, or why it is not said at all."""
-        return requests.power_request(setpoint, self.charge_point, self.template, self.state.transaction, now)
+        return requests.power_request(
+            setpoint, self.charge_point, self.template, self.state.transaction, now, self.room
+        )
 
     def _outcome(self, setpoint: Setpoint, answer: Answer) -> Outcome:
         return limits.limit_outcome(setpoint, self.charge_point, self.template, answer)
+
+    def room_request(self) -> Request:
+        """Asks how many profiles it takes beside each other."""
+        return requests.room_request()
+
+    def _room_told(self, answer: Answer) -> Room | None:
+        return requests.room_told(answer)
 
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
         """The profiles that hold when nobody is heard."""

@@ -13,6 +13,7 @@ from controller.domain.chargers import TwoWay, WakeStep
 from controller.domain.setpoints import Outcome, Setpoint
 from drivers.ocpp import frames, limits
 from drivers.ocpp.codec import Answer, Request
+from drivers.ocpp.room import Room
 from drivers.ocpp.session import BaseSession, Dialect, Version
 from drivers.ocpp.v21 import requests
 from drivers.ocpp.v21.handlers import HANDLERS
@@ -38,10 +39,19 @@ class Session201(BaseSession):
             return limits.data_transfer(setpoint, point, template)
         start = limits.schedule_start(now)
         periods = limits.setpoint_periods(setpoint, point, template, start)
-        return requests.setpoint_profile(setpoint, self.state.transaction, start, template.unit, periods)
+        return requests.setpoint_profile(
+            setpoint, self.state.transaction, start, template.unit, periods, self.room
+        )
 
     def _outcome(self, setpoint: Setpoint, answer: Answer) -> Outcome:
         return limits.limit_outcome(setpoint, self.charge_point, self.template, answer)
+
+    def room_request(self) -> Request:
+        """Asks how many profiles it takes beside each other."""
+        return requests.room_request()
+
+    def _room_told(self, answer: Answer) -> Room | None:
+        return requests.room_told(answer)
 
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
         """The profiles that hold when nobody is heard."""

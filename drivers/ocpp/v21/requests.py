@@ -16,7 +16,7 @@ from datetime import datetime
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, WakeStep
 from controller.domain.floor import FloorHours
-from controller.domain.setpoints import SAFE_TAIL, Applied, Outcome, PartlyApplied, Setpoint
+from controller.domain.setpoints import SAFE_TAIL, Applied, Outcome, PartlyApplied, Rejected, Setpoint
 from controller.domain.time import utc_text
 from controller.domain.units import W_PER_KW
 from drivers.ocpp.codec import Answer, Request
@@ -37,6 +37,7 @@ from drivers.ocpp.limits import (
     seconds_to,
     setpoint_periods,
 )
+from drivers.ocpp.room import AMPLE, Room, no_room, room_of
 
 EVSE = 1
 _STATION = 0
@@ -44,6 +45,7 @@ _LOWEST_LEVEL, _HOURS_LEVEL, _SETPOINT_LEVEL = 0, 1, 2
 """Stack levels: standing still, the hours of the night, setpoints."""
 RANDOM_DELAY_S = 600
 """How much later than asked a charger may begin and end its hours (`randomizedDelay`, 2.1 only) [s]."""
+_LEVELS = ("SmartChargingCtrlr", "ProfileStackLevel")
 _CHARGING_ONLY = {"operationMode": "ChargingOnly"}
 
 
@@ -70,6 +72,7 @@ def power_request(
     transaction: str | None,
     now: datetime,
     template: ChargerTemplate = PLAIN_TEMPLATE,
+    room: Room = AMPLE,
 ) -> Request | Outcome:
     """A setpoint as a charging profile.
 
@@ -80,6 +83,7 @@ def power_request(
             for the next one.
         now: Domain time, UTC.
         template: The make's quirks; a two-way charger of 2.1 needs none.
+        room: How many profiles it takes beside each other.
 
     Returns:
         The request; or a refusal where it has run out already.
@@ -92,18 +96,25 @@ def power_request(
             _central_setpoint(0, setpoint.power_kw, point),
             _central_setpoint(seconds_to(setpoint.valid_until, start), setpoint.safe_kw, point),
         ]
-        return setpoint_profile(setpoint, transaction, start, "W", periods)
+        return setpoint_profile(setpoint, transaction, start, "W", periods, room)
     periods = [_CHARGING_ONLY | part for part in setpoint_periods(setpoint, point, template, start)]
-    return setpoint_profile(setpoint, transaction, start, template.unit, periods)
+    return setpoint_profile(setpoint, transaction, start, template.unit, periods, room)
 
 
 def setpoint_profile(
-    setpoint: Setpoint, transaction: str | None, start: datetime, unit: str, periods: list[Payload]
-) -> Request:
+    setpoint: Setpoint,
+    transaction: str | None,
+    start: datetime,
+    unit: str,
+    periods: list[Payload],
+    room: Room,
+) -> Request | Rejected:
     """The profile around a setpoint's periods; it ends a while after the setpoint (2.0.1 and 2.1)."""
+    if (refused := no_room(setpoint, transaction, room)) is not None:
+        return refused
     profile: Payload = {
         "id": TX_DEFAULT_SETPOINT_ID if transaction is None else TX_PROFILE_ID,
-        "stackLevel": _SETPOINT_LEVEL,
+        "stackLevel": room.level(_SETPOINT_LEVEL),
         "chargingProfilePurpose": "TxDefaultProfile" if transaction is None else "TxProfile",
         "chargingProfileKind": "Absolute",
         "validFrom": utc_text(start),
@@ -131,13 +142,22 @@ def power_outcome(
 
 
 def floor_requests(
-    point: ChargePoint, now: datetime, hours: FloorHours, template: ChargerTemplate = PLAIN_TEMPLATE
+    point: ChargePoint,
+    now: datetime,
+    hours: FloorHours,
+    template: ChargerTemplate = PLAIN_TEMPLATE,
+    room: Room = AMPLE,
 ) -> tuple[Request, ...]:
-    """The most it may ever do, and what it does when nothing else is valid: charge in its hours."""
-    floor = floor_limits(point, template, hours, now, delay_s=RANDOM_DELAY_S)
+    """The most it may ever do, and what it does when nothing else is valid: charge in its hours.
+
+    Where the stack has no place for hours above a standstill, they begin on the minute and lie lowest.
+    """
+    floor = floor_limits(point, template, hours, now, delay_s=RANDOM_DELAY_S if room.has_three else 0)
     most = _CHARGING_ONLY | floor.most
     default = [_CHARGING_ONLY | part for part in floor.default]
-    return floor_profiles(replace(floor, most=most, default=default), schedule_start(now), template.unit)
+    laid = floor_profiles(replace(floor, most=most, default=default), schedule_start(now), template.unit)
+    # Hours that were laid before the room was known stand where setpoints have to.
+    return laid if room.has_three else (*laid, _clear_profile(HOURS_PROFILE_ID))
 
 
 def floor_profiles(floor: FloorLimits, start: datetime, unit: str) -> tuple[Request, ...]:
@@ -205,6 +225,11 @@ def state_requests() -> tuple[Request, ...]:
     )
 
 
+def _clear_profile(profile_id: int) -> Request:
+    """Takes away one profile; a charger that has it not says `Unknown`."""
+    return Request(action="ClearChargingProfile", payload={"chargingProfileId": profile_id})
+
+
 def clear_profiles(*, purpose: str, evse: int = EVSE) -> Request:
     """Takes away all profiles of a purpose."""
     criteria = {"chargingProfilePurpose": purpose, "evseId": evse}
@@ -250,6 +275,16 @@ def read_variables(answer: Answer) -> dict[tuple[str, str], str | None]:
         )
         for result in answer.payload.get("getVariableResult", ())
     }
+
+
+def room_request() -> Request:
+    """Asks how many profiles it takes beside each other."""
+    return get_variables([_LEVELS])
+
+
+def room_told(answer: Answer) -> Room | None:
+    """What an answer says of that; None: nothing."""
+    return room_of(read_variables(answer).get(_LEVELS), by_16=False)
 
 
 def composite_schedule(duration_s: int) -> Request:

@@ -8,6 +8,7 @@ from controller.domain.chargers import WakeStep
 from controller.domain.setpoints import Outcome, Setpoint
 from drivers.ocpp import frames
 from drivers.ocpp.codec import Answer, Request
+from drivers.ocpp.room import Room
 from drivers.ocpp.session import BaseSession, Dialect, Version
 from drivers.ocpp.v21 import requests
 from drivers.ocpp.v21.handlers import HANDLERS_21
@@ -39,14 +40,23 @@ class Session21(BaseSession):
 
     def power_request(self, setpoint: Setpoint, now: datetime) -> Request | Outcome:
         """A setpoint as a charging profile, or why it is not said at all."""
-        return requests.power_request(setpoint, self.charge_point, self.state.transaction, now, self.template)
+        return requests.power_request(
+            setpoint, self.charge_point, self.state.transaction, now, self.template, self.room
+        )
 
     def _outcome(self, setpoint: Setpoint, answer: Answer) -> Outcome:
         return requests.power_outcome(setpoint, self.charge_point, answer, self.template)
 
+    def room_request(self) -> Request:
+        """Asks how many profiles it takes beside each other."""
+        return requests.room_request()
+
+    def _room_told(self, answer: Answer) -> Room | None:
+        return requests.room_told(answer)
+
     def floor_requests(self, now: datetime) -> tuple[Request, ...]:
         """The profiles that hold when nobody is heard."""
-        return requests.floor_requests(self.charge_point, now, self.floor, self.template)
+        return requests.floor_requests(self.charge_point, now, self.floor, self.template, self.room)
 
     def state_requests(self) -> tuple[Request, ...]:
         """What makes a charger that came back without booting tell its state."""

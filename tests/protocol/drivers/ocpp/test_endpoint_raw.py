@@ -20,7 +20,7 @@ from controller.domain.time import VirtualDomainClock
 from drivers.ocpp.codec import NoticeCode, Request
 from drivers.ocpp.endpoint import OcppEndpoint
 from drivers.ocpp.frames import MAX_FRAME_BYTES
-from tests.support.ocpp import START, exchange, raw_charger, setpoint, street, until
+from tests.support.ocpp import START, exchange, patient_answer, raw_charger, setpoint, street, until
 
 HEARTBEAT = [2, "h", "Heartbeat", {}]
 PASSWORDS = {"cp-001": "correct-horse"}
@@ -107,6 +107,7 @@ async def test_each_version_is_spoken_on_the_one_port(subprotocol: str) -> None:
     async with street() as place, raw_charger(place, subprotocol=subprotocol) as charger:
         assert charger.subprotocol == subprotocol
         assert (await exchange(charger, HEARTBEAT))[:2] == [3, "h"]
+        await charger.send(patient_answer(orjson.loads(await charger.recv())))
         floor = orjson.loads(await charger.recv())
         profile = "csChargingProfiles" if subprotocol == "ocpp1.6" else "chargingProfile"
         assert profile in floor[3]
@@ -174,6 +175,7 @@ async def test_second_socket_replaces_the_first_only_with_the_password() -> None
 async def test_refused_floor_is_noted() -> None:
     """A charger that takes no default does on its own what its maker chose: the operator must know."""
     async with street() as place, raw_charger(place) as charger:
+        await charger.send(patient_answer(orjson.loads(await charger.recv())))
         for _ in range(2):
             call = orjson.loads(await charger.recv())
             assert call[2] == "SetChargingProfile"
@@ -187,18 +189,18 @@ async def _serve(charger: ClientConnection, seen: list[str]) -> None:
     while True:
         call = orjson.loads(await charger.recv())
         seen.append(call[2])
-        await charger.send(orjson.dumps([3, call[1], {"status": "Accepted"}]).decode())
+        await charger.send(patient_answer(call))
 
 
 async def test_silent_reconnect_is_given_its_floor_and_asked_for_its_state() -> None:
-    """A charger that only connects and waits hears: maximum, default, status, transaction."""
+    """A charger that only connects and waits hears: room, maximum, default, status, transaction."""
     async with street() as place, raw_charger(place) as charger:
         seen: list[str] = []
         task = asyncio.create_task(_serve(charger, seen))
-        await until(lambda: len(seen) == 4)
-        assert seen == ["SetChargingProfile"] * 2 + ["TriggerMessage"] * 2
+        await until(lambda: len(seen) == 5)
+        assert seen == ["GetVariables", *["SetChargingProfile"] * 2, *["TriggerMessage"] * 2]
         await place.endpoint.refresh(AssetId("cp-001"))
-        assert seen[4:] == ["TriggerMessage"] * 2
+        assert seen[5:] == ["TriggerMessage"] * 2
         task.cancel()
 
 

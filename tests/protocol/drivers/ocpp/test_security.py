@@ -27,7 +27,7 @@ from drivers.ocpp.desk import OcppDesk
 from drivers.ocpp.handshake import Tls
 from drivers.ocpp.security import READ_BUFFER_BYTES, server_context
 from tests.support.certificates import TestAuthority, key_pem, signing_request
-from tests.support.ocpp import START, Street, exchange, raw_charger, street, until
+from tests.support.ocpp import START, Street, exchange, patient_answer, raw_charger, street, until
 
 CP = AssetId("cp-001")
 PASSWORDS = {"cp-001": "opensesame"}
@@ -114,7 +114,7 @@ async def test_a_charger_asks_for_a_certificate_and_comes_back_with_it(tmp_path:
                     frame = orjson.loads(await charger.recv())
                     if frame[0] == 2:
                         chain = frame[3].get("certificateChain", "")
-                        await charger.send(orjson.dumps([3, frame[1], {"status": "Accepted"}]).decode())
+                        await charger.send(patient_answer(frame))
         await asyncio.to_thread((tmp_path / "own.pem").write_text, chain, encoding="utf-8")
         await asyncio.to_thread((tmp_path / "own.key").write_text, key_pem(key), encoding="utf-8")
         async with secure_charger(place, files.client(tmp_path / "own.pem", tmp_path / "own.key")) as charger:
@@ -203,7 +203,7 @@ async def test_an_operator_sends_any_request_by_hand(version: str) -> None:
                 async for message in charger:
                     frame = orjson.loads(message)
                     if frame[0] == 2:
-                        await charger.send(orjson.dumps([3, frame[1], {"status": "Accepted"}]).decode())
+                        await charger.send(patient_answer(frame))
 
         patience = asyncio.create_task(obey())
         with pytest.raises(ConflictError, match="confirm"):
@@ -257,8 +257,8 @@ async def test_the_timeline_of_a_transaction_has_its_messages_with_their_answers
         status["connectorStatus"] = "Available"
         await exchange(charger, [2, "s", "StatusNotification", status])
         # Nested deeper than Python goes by itself: it is refused, and nobody stumbles over it later.
-        await charger.send(f'[2,"deep","DataTransfer",{{"a":{"[" * 1000}{"]" * 1000}}}]')
-        assert orjson.loads(await charger.recv())[:2] == [4, "deep"]
+        deep = f'[2,"deep","DataTransfer",{{"a":{"[" * 1000}{"]" * 1000}}}]'
+        assert (await exchange(charger, deep))[:2] == [4, "deep"]
         (facts,) = desk.facts()
         assert (facts.identity, facts.security_profile) == (CP, 0)
         assert [one.status for one in facts.station.connectors] == ["Available"]

@@ -18,7 +18,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from controller.domain.telemetry import ConnectorReading, MeterReading
-from tests.support.ocpp import Street, raw_charger, street
+from tests.support.ocpp import Street, patient_answer, raw_charger, street
 
 CAR = "NL-WST-C00000001"
 FRAMES = 4000
@@ -205,7 +205,7 @@ async def _fire(connection: ClientConnection, shots: list[Shot], mark: str) -> l
             frame = orjson.loads(await connection.recv())
             if frame[0] == 2:
                 # The floor, or a question of its own: answered as a patient charger does.
-                await connection.send(orjson.dumps([3, frame[1], {"status": "Accepted"}]).decode())
+                await connection.send(patient_answer(frame))
             elif frame[1] == mark:
                 return answers
             else:
@@ -228,7 +228,7 @@ async def _open_transaction(connection: ClientConnection, version: str) -> int:
     while True:
         frame = orjson.loads(await connection.recv())
         if frame[0] == 2:
-            await connection.send(orjson.dumps([3, frame[1], {"status": "Accepted"}]).decode())
+            await connection.send(patient_answer(frame))
         elif frame[1] == "start":
             assert frame[0] == 3, frame
             return int(frame[2].get("transactionId", 0))
