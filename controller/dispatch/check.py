@@ -15,7 +15,6 @@ import numpy as np
 from controller.dispatch.assemble import powers_of
 from controller.dispatch.evaluate import Figures, Powers, evaluate
 from controller.dispatch.inputs import DispatchInputs
-from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.units import BoolArray, FloatArray, IntArray
@@ -138,7 +137,7 @@ def _limit_breaches(
 
 def _phase_breaches(inputs: DispatchInputs, powers: Powers) -> Iterator[Breach]:
     """Phases over their rating, but for what nobody steers."""
-    rows = phase_rows(inputs)
+    rows = inputs.phase_rows
     if rows is not None:
         names = [rows.name(row) for row in range(len(rows.node))]
         yield from _breaches("phase_limit", names, rows.load_kw(powers) - rows.limit_kw, rows.limit_kw)

@@ -24,7 +24,6 @@ from controller.dispatch.evaluate import Powers, evaluate
 from controller.dispatch.highs import Deadline, Failed, OutOfTime, Runner
 from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.layout import Layout, layout_of
-from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.problem import build, charge_high_kw, discharge_high_kw, per_slot
 from controller.dispatch.result import SAME_KWH
 from controller.dispatch.rounding import Decisions, group, repair
@@ -86,7 +85,7 @@ class RootSolver:
 
     def __init__(self, inputs: DispatchInputs, deadline: Deadline, *, thorough: bool = True) -> None:
         self.deadline, self.thorough = deadline, thorough
-        self.rows = phase_rows(inputs)
+        self.rows = inputs.phase_rows
         self.inputs = inputs = replace(inputs, phases=None)
         self.layout: Layout = layout_of(inputs)
         self.runner = Runner(build(inputs, self.layout, rows=self.rows))

@@ -12,7 +12,7 @@ import numpy as np
 
 from controller.dispatch.evaluate import Figures, Powers, base_power_kw, shortfalls_kwh
 from controller.dispatch.inputs import DispatchInputs, NodeInput, StoreInput
-from controller.dispatch.phase_rows import PhaseRows, phase_rows
+from controller.dispatch.phase_rows import PhaseRows
 from controller.dispatch.result import Shortfall, ShortfallKind, Side, Violation
 from controller.domain.units import BoolArray, FloatArray
 
@@ -32,7 +32,7 @@ def shortfalls(inputs: DispatchInputs, powers: Powers, figures: Figures) -> tupl
         ("final", last),
         ("minimum", minimum),
     ]
-    rows = phase_rows(inputs)
+    rows = inputs.phase_rows
     full = None if rows is None else (rows, rows.full(powers, BINDING_KW))
     found = []
     for kind, missing in kinds:

@@ -20,7 +20,6 @@ import numpy as np
 from controller.dispatch.assemble import Certificate, assemble
 from controller.dispatch.evaluate import Powers, base_power_kw, sum_up_tree, trivial_bound_eur
 from controller.dispatch.inputs import DispatchInputs, StoreInput
-from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import DispatchResult
 from controller.domain.units import FloatArray, IntArray
 
@@ -114,7 +113,7 @@ class Rules:
         down = np.array([node.import_limit_kw for node in inputs.nodes])
         up = np.array([node.export_limit_kw for node in inputs.nodes])
         free = [down - base, up + base]
-        self.rows = phase_rows(inputs)
+        self.rows = inputs.phase_rows
         if self.rows is not None:
             # Sun that may have to be turned down makes no room on a phase.
             loads = np.maximum(self.rows.sun @ self.pv, self.rows.sun @ (self.pv * self._forced()))

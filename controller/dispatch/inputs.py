@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from controller.domain.errors import Problem
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import tree_problems
 from controller.domain.units import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from controller.dispatch.phase_rows import PhaseRows
 
 
 class StoreKind(StrEnum):
@@ -230,6 +234,13 @@ class DispatchInputs:
             parent = int(self.parent_index[place])
             roots[place] = place if parent < 0 else roots[parent]
         return roots
+
+    @cached_property
+    def phase_rows(self) -> PhaseRows | None:
+        """The limits of single phases as rows: the planner, the check and the reasons all ask for them."""
+        from controller.dispatch.phase_rows import phase_rows
+
+        return phase_rows(self)
 
     @cached_property
     def cost_scale_eur(self) -> float:

@@ -20,7 +20,6 @@ counts the whole sun, whatever is used of it, and allows what is then left witho
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,12 +93,10 @@ class PhaseRows:
         )
 
 
-def phase_rows(inputs: DispatchInputs, of: Container[NodeId] | None = None) -> PhaseRows | None:
+def phase_rows(inputs: DispatchInputs) -> PhaseRows | None:
     """The rows that what is steered could make bind; None where there is none.
 
-    Args:
-        inputs: The problem.
-        of: The nodes whose rows are wanted; None: all.
+    `inputs.phase_rows` has them, made once.
     """
     phases = inputs.phases
     if phases is None or not phases.import_limit_kw:
@@ -108,11 +105,7 @@ def phase_rows(inputs: DispatchInputs, of: Container[NodeId] | None = None) -> P
     from scipy import sparse
 
     under = _under(inputs)
-    limited = [
-        inputs.node_index[node]
-        for node in phases.import_limit_kw
-        if node in inputs.node_index and (of is None or node in of)
-    ]
+    limited = [inputs.node_index[node] for node in phases.import_limit_kw if node in inputs.node_index]
     nodes = [inputs.nodes[place].id for place in limited]
     count, steps = len(limited), inputs.steps
     rows = [(k, phase, sign) for sign in (1.0, -1.0) for k in range(count) for phase in range(PHASES)]
@@ -176,7 +169,7 @@ def without_even_rows(inputs: DispatchInputs) -> tuple[DispatchInputs, PhaseRows
     Returns:
         The problem without its phases, no limit of which is higher than before, and the other rows.
     """
-    rows = phase_rows(inputs)
+    rows = inputs.phase_rows
     bare = replace(inputs, phases=None)
     if rows is None or inputs.phases is None:
         return bare, None

@@ -21,7 +21,6 @@ import numpy as np
 from controller.dispatch.assemble import powers_of
 from controller.dispatch.explain import BINDING_KW, path_of
 from controller.dispatch.inputs import DispatchInputs, NodeInput, StoreInput
-from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import NODE_PRICE_LIMIT_EUR_PER_KWH as PRICE_LIMIT
 from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId, NodeId
@@ -203,7 +202,7 @@ class _StoreView:
 
     def _phases(self) -> dict[NodeId, list[tuple[NodeInput, BoolArray]]]:
         """Of each node the phases that its charging loads, as nodes, and in which steps they are full."""
-        rows = phase_rows(self.inputs, {node.id for node in self.path})
+        rows = self.inputs.phase_rows
         if rows is None:
             return {}
         full = rows.full(powers_of(self.inputs, self.result), BINDING_KW)

@@ -12,7 +12,6 @@ from controller.dispatch.check import check
 from controller.dispatch.evaluate import standby_kw
 from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs
-from controller.dispatch.phase_rows import phase_rows
 from controller.dispatch.result import DispatchResult
 from controller.dispatch.solve import solve, solve_quick
 from tests.support.dispatch import random_problem
@@ -74,20 +73,3 @@ def test_phases_only_take_room(seed: int) -> None:
             assert mine > theirs
             return
     assert bound.cost_eur >= blind.cost_eur - 1e-4 * free.cost_scale_eur
-
-
-@given(seed=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
-def test_the_rows_of_some_nodes_are_theirs_among_all(seed: int) -> None:
-    """Asked for one node, the rows are those that the node has among the rows of all."""
-    inputs = with_random_phases(random_problem(seed, cars=4, steps=5), seed, tightness=0.3)
-    every = phase_rows(inputs)
-    for node in inputs.nodes:
-        own = phase_rows(inputs, {node.id})
-        kept = [] if every is None else [row for row, name in enumerate(every.node) if name == node.id]
-        assert (0 if own is None else len(own.node)) == len(kept)
-        if own is not None and every is not None:
-            assert set(own.node) == {node.id}
-            np.testing.assert_array_equal(own.limit_kw, every.limit_kw[kept])
-            np.testing.assert_array_equal(own.fixed_kw, every.fixed_kw[kept])
-            np.testing.assert_array_equal(own.charge.toarray(), every.charge[kept].toarray())
