@@ -116,12 +116,7 @@ def plan_that_holds(
         asked = _restated(inputs, certified, current.plan)
         if not check(inputs, asked) and severity(inputs, asked) < severity(inputs, best.plan):
             best = replace(current, plan=asked)
-    return replace(
-        best.plan,
-        inside_kw=_lower_limits(inputs, best.tree),
-        remembered=desk.lessons(best, remembered, lowered),
-        solve_s=time.perf_counter() - desk.begun_s - best.plan.build_s,
-    )
+    return desk.answer(best, remembered, lowered)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,13 +170,19 @@ class _Desk:
         plan = FlowCheckedPlan(**own, findings=findings, tightenings=told, rounds=rounds)
         return _Draft(plan=plan, found=found, tree=tree)
 
-    def lessons(
+    def answer(
         self, draft: _Draft, remembered: Sequence[Remembered], lowered: Iterable[Tightening]
-    ) -> tuple[Remembered, ...]:
-        """What the next plan is to start from."""
+    ) -> FlowCheckedPlan:
+        """A draft as it is handed back, with what the next plan is to start from."""
         power = np.array([draft.plan.node_power_kw[node.id] for node in self.inputs.nodes])
         learned = (item.response for item in lowered)
-        return measured_anew(self.inputs, power, gauges(self.model.grid, draft.found), remembered, learned)
+        found = gauges(self.model.grid, draft.found)
+        return replace(
+            draft.plan,
+            inside_kw=_lower_limits(self.inputs, draft.tree),
+            remembered=measured_anew(self.inputs, power, found, remembered, learned),
+            solve_s=time.perf_counter() - self.begun_s - draft.plan.build_s,
+        )
 
 
 def _by_a_hair(inputs: DispatchInputs) -> DispatchInputs:

@@ -2,11 +2,13 @@
 
 From plan to plan it remembers two things, and only to be quicker: the last plan, which most stores can keep,
 and what the network was found to bear. Where the solver gives nothing it hands on the last plan, clipped to
-what holds now, or one by rules: of these the first that a power flow finds nothing against.
+what holds now, or one by rules: of these the first that a power flow finds nothing against, or as far as
+there is time to look at them.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields
 
 from controller.dispatch.carry import second_best, second_choices
@@ -58,6 +60,7 @@ class LivePlanner:
         Returns:
             A `CheckedPlan` where there is a model and a new plan.
         """
+        begun_s = time.perf_counter()
         if self._model is None:
             result = self._solve(inputs, deadline_s)
         else:
@@ -69,22 +72,31 @@ class LivePlanner:
             own = {item.name: getattr(checked, item.name) for item in fields(CheckedPlan)}
             result = CheckedPlan(**own)
         if result.status == "fallback":
-            return self._second_best(inputs, result.reason)
+            until_s = None if deadline_s is None else begun_s + deadline_s
+            return self._second_best(inputs, result.reason, until_s)
         self._answered = WarmStart(inputs=inputs, result=result)
         return result
 
-    def _second_best(self, inputs: DispatchInputs, reason: str) -> DispatchResult:
-        """The first choice without a finding; where all have some, the one that breaks least."""
+    def _second_best(self, inputs: DispatchInputs, reason: str, until_s: float | None) -> DispatchResult:
+        """The first choice without a finding; where all have some, the one that breaks least.
+
+        The first is always looked at; another only where it is there by `until_s` (`time.perf_counter`) if
+        it takes as long as the one before.
+        """
         if self._model is None:
             return second_best(inputs, self._answered, reason)
         best: CheckedPlan | None = None
+        begun_s = time.perf_counter()
         for plan in second_choices(inputs, self._answered, reason):
             own = {item.name: getattr(plan, item.name) for item in fields(DispatchResult)}
             checked = CheckedPlan(**own, findings=check_flow(inputs, plan, self._model), rounds=0)
             if best is None or severity(inputs, checked) < severity(inputs, best):
                 best = checked
-            if not best.findings:
+            ended_s = time.perf_counter()
+            late = until_s is not None and ended_s + (ended_s - begun_s) > until_s
+            if late or not best.findings:
                 break
+            begun_s = ended_s
         return best if best is not None else second_best(inputs, self._answered, reason)
 
     def _solve(self, inputs: DispatchInputs, deadline_s: float | None) -> DispatchResult:

@@ -9,11 +9,14 @@ import pytest
 
 from controller.dispatch.carry import METHOD, second_best
 from controller.dispatch.check import check
+from controller.dispatch.fallback import fallback
 from controller.dispatch.inputs import DispatchInputs, Stay
+from controller.dispatch.result import DispatchResult
 from controller.dispatch.warm import WarmStart
 from controller.domain.ids import AssetId
 from controller.powerflow.check import check_flow
-from controller.powerflow.result import CheckedPlan
+from controller.powerflow.placement import FlowModel
+from controller.powerflow.result import CheckedPlan, Finding
 from controller.powerflow.solve import live_planner
 from tests.support.cable import cable_model, cable_site
 from tests.support.dispatch import START, node, problem, store
@@ -81,15 +84,36 @@ def test_the_last_plan_goes_on_inside_what_the_network_was_found_to_bear() -> No
     assert check_flow(more, second_best(more, WarmStart(inputs=cars(), result=first), "late"), model) == ()
 
 
-def test_of_what_can_be_followed_the_least_strained_is() -> None:
-    """A cable so long that nothing which charges holds: what is told is the plan that breaks it least."""
+@pytest.mark.parametrize(("deadline_s", "looked_at"), [(0.0, 1), (None, 2)])
+def test_of_what_can_be_followed_the_least_strained_is(
+    monkeypatch: pytest.MonkeyPatch, deadline_s: float | None, looked_at: int
+) -> None:
+    """A cable so long that nothing which charges holds: what is told is the plan that breaks it least.
+
+    Of all of them where there is time, and late only the first is looked at.
+    """
+    model = cable_model(900.0)
+    looked: list[tuple[Finding, ...]] = []
     planner = live_planner(cable_site(900.0))
+    calm = replace(cars(), stores=tuple(replace(car, final_min_kwh=0.0) for car in cars().stores))
+    assert not planner(calm).inside_kw
     wish = (Stay(from_step=0, to_step=2, departure_min_kwh=140.0),)
     hurried = replace(cars(), stores=tuple(replace(car, stays=wish) for car in cars().stores))
-    plan = planner(hurried, deadline_s=0.0)
+
+    def noted(inputs: DispatchInputs, plan: DispatchResult, grid: FlowModel) -> tuple[Finding, ...]:
+        looked.append(check_flow(inputs, plan, grid))
+        return looked[-1]
+
+    monkeypatch.setattr("controller.powerflow.solve.check_flow", noted)
+    monkeypatch.setattr(
+        "controller.powerflow.solve.solve_quick", lambda inputs, **_: fallback(inputs, "the solver gave up")
+    )
+    plan = planner(hurried, deadline_s=deadline_s)
     assert isinstance(plan, CheckedPlan)
-    assert plan.status == "fallback"
-    assert plan.findings == check_flow(hurried, plan, cable_model(900.0))
+    assert plan.findings == check_flow(hurried, plan, model)
+    assert len(looked) == looked_at
+    strain = [sum(finding.severity for finding in findings) for findings in looked]
+    assert sum(finding.severity for finding in plan.findings) == min(strain) > 0.0
 
 
 def test_no_time_for_the_first_plan_gives_rules() -> None:
