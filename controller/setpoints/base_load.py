@@ -5,8 +5,9 @@ sum of what lies below stands in: live meters as they are, stale or missing ones
 import) or low (for export) end of their forecast, and never below what the node's own meter said last.
 A silent device's reservation comes on top (what it may feed in: only where no live meter says). Nobody
 has to give back for it while a live meter shows that there is room: it may draw nothing at all, and if
-it draws, the meter shows it by the next cycle. What is measured is smoothed one way only: the larger of
-now and the recent mean counts against import, the smaller against export.
+it draws, the meter shows it by the next cycle. Nor does anybody discharge for a stale or missing meter's
+high end: what live meters show has to be over the limit for that. What is measured is smoothed one way
+only: the larger of now and the recent mean counts against import, the smaller against export.
 
 Every power here is a row of four: the total, and phases L1, L2 and L3 [kW].
 """
@@ -54,14 +55,16 @@ class Group:
 
     @cached_property
     def at_nodes(self) -> FloatArray:
-        """What hangs directly under each node, shape (N, 10).
+        """What hangs directly under each node, shape (N, 14).
 
-        Columns: the high end (4), the low end (4), how much there is of them and how much of that is live.
+        Columns: the high end (4), the low end (4), how much there is of them and how much of that is live,
+        and what is live of the high end (4).
         """
         extent = np.maximum(np.abs(self.high_kw), np.abs(self.low_kw))
         high, low = self.high_kw[:, None] * self.share, self.low_kw[:, None] * self.share
-        total = np.zeros((self.nodes, 10))
-        np.add.at(total, self.node, np.column_stack([high, low, extent, extent * self.live]))
+        total = np.zeros((self.nodes, 14))
+        seen = high * self.live[:, None]
+        np.add.at(total, self.node, np.column_stack([high, low, extent, extent * self.live, seen]))
         return total
 
 
@@ -77,8 +80,8 @@ class BaseLoad:
     """How much of it is measured and live, 0 to 1, shape (N,)."""
     reserved_kw: FloatArray
     """The part of `high_kw` that is kept free for silent devices and measured by nobody, shape (N, 4)."""
-    metered: BoolArray
-    """Whether the node's own live meter is what the rest of it comes from, shape (N, 4)."""
+    seen_kw: FloatArray
+    """The part of `high_kw` that live meters show, the node's own or those below it, shape (N, 4)."""
 
     def smoothed(self, mean: BaseLoad) -> BaseLoad:
         """The larger (against export: the smaller) of now and the recent mean."""
@@ -87,7 +90,7 @@ class BaseLoad:
             low_kw=np.minimum(self.low_kw, mean.low_kw),
             observed_fraction=self.observed_fraction,
             reserved_kw=self.reserved_kw,
-            metered=self.metered,
+            seen_kw=np.maximum(self.seen_kw, mean.seen_kw),
         )
 
     def mean_with(self, before: BaseLoad | None, weight: float) -> BaseLoad:
@@ -99,7 +102,7 @@ class BaseLoad:
             low_kw=weight * self.low_kw + (1.0 - weight) * before.low_kw,
             observed_fraction=self.observed_fraction,
             reserved_kw=self.reserved_kw,
-            metered=self.metered,
+            seen_kw=weight * self.seen_kw + (1.0 - weight) * before.seen_kw,
         )
 
 
@@ -146,23 +149,20 @@ def base_load(
         at_least_kw: The unsteered load that a node's own meter showed last, shape (4,): without a live
             meter the node counts for no less.
     """
-    count = len(network.nodes)
     place = {node.id: i for i, node in enumerate(network.nodes)}
     # Side by side, so that a node is added to its parent in one go.
     total = np.hstack([loads.at_nodes, steered.at_nodes[:, :4], reserved.high_kw])
-    high, low, drawn, kept = total[:, :4], total[:, 4:8], total[:, 10:14], total[:, 14:]
-    size, live = total[:, 8], total[:, 9]
+    high, low, size, live, seen = total[:, :4], total[:, 4:8], total[:, 8], total[:, 9], total[:, 10:14]
+    drawn, kept = total[:, 14:18], total[:, 18:]
     low += reserved.low_kw
-    metered = np.zeros((count, 4), dtype=np.bool_)
     for node_id in reversed(network.parents_first):
         i = place[node_id]
         meter = meters.get(node_id)
         if meter is not None:
             # A live meter overrides the sum of what lies below.
             rows = slice(0, len(meter))
-            high[i, rows] = low[i, rows] = np.asarray(meter) - drawn[i, rows]
+            high[i, rows] = low[i, rows] = seen[i, rows] = np.asarray(meter) - drawn[i, rows]
             live[i] = size[i]
-            metered[i, rows] = True
         elif node_id in at_least_kw:
             high[i] = np.maximum(high[i], at_least_kw[node_id])
         parent = network.by_id[node_id].parent
@@ -174,7 +174,7 @@ def base_load(
         low_kw=low,
         observed_fraction=np.minimum(observed, 1.0),
         reserved_kw=kept,
-        metered=metered,
+        seen_kw=seen,
     )
 
 
@@ -186,8 +186,7 @@ def rooms(
     found: dict[NodeId, Room] = {}
     most = np.array([_most_kw(limits.get(node.id), keep) for node in network.nodes])
     ceiling = most - base.high_kw
-    unforced = np.maximum(ceiling, np.minimum(0.0, ceiling + base.reserved_kw))
-    ceiling = np.where(base.metered & np.isfinite(most), unforced, ceiling)
+    ceiling = np.maximum(ceiling, np.minimum(0.0, most - base.seen_kw))
     rows = zip(network.nodes, ceiling.tolist(), base.low_kw.tolist(), strict=True)
     for node, (free, *free_phase), (low, *low_phase) in rows:
         limit = limits.get(node.id)

@@ -218,10 +218,15 @@ def _under_ceiling(state: _Fit, row: _Row) -> None:
         return
     soft_floor = np.maximum(state.must_kw, np.minimum(state.power_kw, 0.0))
     stop_floor = np.minimum(state.power_kw, 0.0)
-    for floor in (soft_floor, stop_floor, state.low_kw):
+    for floor in (soft_floor, stop_floor):
         over_kw = _lower(state, row, floor, over_kw)
         if over_kw <= TOLERANCE_KW:
             return
+    # Discharge that another row has asked for already makes no room, but is not asked for twice either.
+    asked_kw = np.where(state.production, np.maximum(state.power_kw, state.drawn_kw), state.power_kw)
+    over_kw = min(over_kw, float(row.weight @ asked_kw[row.members]) - row.ceiling_kw)
+    if over_kw > TOLERANCE_KW:
+        _lower(state, row, state.low_kw, over_kw)
 
 
 def _lower(state: _Fit, row: _Row, floor_kw: FloatArray, over_kw: float) -> float:
@@ -291,7 +296,7 @@ def _under_ceilings(state: _Fit, more_kw: FloatArray, ceilings: int, *, charging
 
 
 def _whole_discharge(state: _Fit) -> None:
-    """Who is left to discharge less than the minimum rests, or keeps to the minimum where a ceiling needs it."""
+    """Who is left to discharge less than the minimum rests, or gives the minimum where a ceiling needs it."""
     between = (state.power_kw < 0.0) & (state.power_kw > -state.min_kw)
     if not between.any():
         return

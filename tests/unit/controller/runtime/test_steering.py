@@ -241,6 +241,35 @@ def test_a_live_node_meter_overrides_the_sum_and_a_stale_one_never_counts_for_le
     assert cycle.base.observed_fraction[cockpit.place("f1")] == 0.0
 
 
+def test_a_stale_meter_makes_nobody_discharge() -> None:
+    """The feeder's meter shows 40 kW, 6.535 too many, and falls silent: from then on nobody gives back.
+
+    Nor for the school's 40 kW of an hour ago; nobody charges either.
+    """
+    cockpit = Cockpit()
+    cockpit.plug(1)
+    cockpit.plug(3)
+    cockpit.meter("f1", 40.0)
+    cockpit.meter("school", 40.0, START - timedelta(hours=1))
+    told = cockpit.decide(confirm=True).decisions
+    assert told[CP].power_kw == pytest.approx(-6.535)
+    assert told[AssetId("cp-3")].power_kw == 0.0
+    for minutes in range(3, 8):
+        told = cockpit.decide(START + timedelta(minutes=minutes), confirm=True).decisions
+    assert (told[CP].power_kw, told[AssetId("cp-3")].power_kw) == (0.0, 0.0)
+
+
+def test_live_meters_of_loads_are_reason_enough_to_discharge() -> None:
+    """The school shows 40 kW now on a feeder of 34.5 kW without a meter of its own: the car gives 6.5.
+
+    Once, though the feeder as a whole and each of its phases is over.
+    """
+    cockpit = Cockpit()
+    cockpit.plug(3)
+    cockpit.meter("school", 40.0)
+    assert cockpit.decide().decisions[AssetId("cp-3")].power_kw == pytest.approx(-6.535)
+
+
 def test_a_live_meter_above_a_stale_one_decides() -> None:
     """The transformer's meter is live: its own row does not care for the feeder's."""
     cockpit = Cockpit()
