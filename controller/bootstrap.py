@@ -24,6 +24,7 @@ import structlog
 from controller.bootstrap_charging import load_tokens, run_charging
 from controller.bootstrap_roaming import run_displays, run_roaming, who_may_charge
 from controller.config import Settings, read_site_file
+from controller.domain.charging_tokens import Verdict
 from controller.domain.errors import StartUpError
 from controller.domain.ids import AssetId, MemberId
 from controller.domain.ports import SetsPower, TelemetrySink
@@ -288,7 +289,7 @@ async def _ocpp(
     folder: Path,
     *,
     tokens: ChargingTokens,
-    known: Callable[[str], bool],
+    known: Callable[[str], Verdict],
     ears: Sequence[TelemetrySink],
 ) -> OcppEndpoint:
     """The chargers' endpoint; `folder` is the site file's, `ears` hear all that chargers tell."""

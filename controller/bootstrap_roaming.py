@@ -9,6 +9,7 @@ from functools import partial
 
 from controller.bootstrap_charging import kept_running
 from controller.domain.charge_tariff import ChargeTariff
+from controller.domain.charging_tokens import Verdict
 from controller.domain.ports import TelemetrySink
 from controller.runtime.charging import Charging, lets_charge
 from controller.runtime.charging_tokens import ChargingTokens
@@ -40,14 +41,19 @@ def _in_words(tariff: ChargeTariff) -> Mapping[str, str]:
     return {language.value: posted_text(tariff, translator(language)) for language in Language}
 
 
-def who_may_charge(tokens: ChargingTokens, roaming: Roaming | None) -> Callable[[str], bool]:
-    """Whether a token may charge: a member's, a guest's, or that of a provider's customer.
+def who_may_charge(tokens: ChargingTokens, roaming: Roaming | None) -> Callable[[str], Verdict]:
+    """Whether a token may charge, and why not: a member's, a guest's, or that of a provider's customer.
 
     Of the site's own tokens the book has the last word: one that is blocked is blocked.
     """
     if roaming is None:
-        return tokens.accepts
-    return lambda token: tokens.accepts(token) or roaming.accepts(token)
+        return tokens.verdict
+
+    def verdict(token: str) -> Verdict:
+        found = tokens.verdict(token)
+        return Verdict.ACCEPTED if found is Verdict.UNKNOWN and roaming.accepts(token) else found
+
+    return verdict
 
 
 async def run_roaming(

@@ -11,7 +11,7 @@ Tokens are compared without regard to case (OCPP 1.6 `CiString20`, OCPP 2.x `ide
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -36,6 +36,15 @@ class TokenKind(StrEnum):
     """A program on somebody's phone."""
     CAR = "car"
     """A car's own identification, from the site file."""
+
+
+class Verdict(StrEnum):
+    """Whether a token may charge."""
+
+    ACCEPTED = "accepted"
+    BLOCKED = "blocked"
+    """It is ours, and was taken out of use."""
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +97,12 @@ def token_problem(token: str) -> str:
     return ""
 
 
+def among(tokens: Collection[str]) -> Callable[[str], Verdict]:
+    """What becomes of a token where exactly these may charge."""
+    known = frozenset(tokens)
+    return lambda token: Verdict.ACCEPTED if token in known else Verdict.UNKNOWN
+
+
 def site_digest(vehicles: Iterable[Vehicle]) -> str:
     """A text that is another one when the cars' tokens or places are: then all lists are new."""
     rows = sorted(f"{car.token}\t{car.home_charge_point}" for car in vehicles)
@@ -133,13 +148,17 @@ class TokenBook:
     def _guests(self) -> frozenset[str]:
         return frozenset(map(normal, self.guests))
 
-    def accepts(self, token: str) -> bool:
-        """Whether a token may charge."""
+    def verdict(self, token: str) -> Verdict:
+        """Whether a token may charge, and why not."""
         key = normal(token)
         known = self._by_token.get(key)
         if known is not None:
-            return known.blocked_at is None
-        return key in self._cars or key in self._guests
+            return Verdict.ACCEPTED if known.blocked_at is None else Verdict.BLOCKED
+        return Verdict.ACCEPTED if key in self._cars or key in self._guests else Verdict.UNKNOWN
+
+    def accepts(self, token: str) -> bool:
+        """Whether a token may charge."""
+        return self.verdict(token) is Verdict.ACCEPTED
 
     def owns(self, token: str) -> bool:
         """Whether a token is a member's or a car's of the site, also a blocked one."""

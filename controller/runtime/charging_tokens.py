@@ -16,6 +16,7 @@ from controller.domain.charging_tokens import (
     ChargingToken,
     TokenBook,
     TokenKind,
+    Verdict,
     handle_of,
     normal,
     site_digest,
@@ -73,6 +74,10 @@ class ChargingTokens(OnLoop):
                 oldest = self._next_version(max(newest, oldest))
                 await unit.put_value(LIST_KEY, json.dumps({"site": digest, "oldest": oldest}))
         self.book = replace(self.book, registered=registered, version=max(newest, oldest), oldest=oldest)
+
+    def verdict(self, token: str) -> Verdict:
+        """Whether a token may charge, and why not."""
+        return self.book.verdict(token)
 
     def accepts(self, token: str) -> bool:
         """Whether a token may charge."""

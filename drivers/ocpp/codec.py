@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from controller.domain.assets import ChargePoint
 from controller.domain.charger_tools import StationFacts
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
+from controller.domain.charging_tokens import Verdict
 from controller.domain.errors import WijkstroomError
 from controller.domain.floor import NOTHING, FloorHours
 from controller.domain.setpoints import Outcome, Setpoint
@@ -54,7 +55,7 @@ class NoticeCode(StrEnum):
     IMPLAUSIBLE = "implausible"
     """A measured value that cannot be."""
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105  # a code's name, not a secret
-    """Somebody identified themselves with a token that is not ours."""
+    """Somebody identified themselves with a token that is not ours, or that is blocked."""
     UNEXPECTED_ANSWER = "unexpected_answer"
     """An answer to nothing that is open: late, or made up."""
     IGNORES_PROFILE = "ignores_profile"
@@ -107,6 +108,15 @@ class Answer:
     description: str = ""
 
 
+class CertificateRequest(NamedTuple):
+    """What is to be signed and sent back."""
+
+    pem: str
+    """The signing request."""
+    echo: Payload
+    """What the answer has to repeat."""
+
+
 class Received(NamedTuple):
     """What one message brought; a tuple, because one is made for every message of every charger."""
 
@@ -120,8 +130,7 @@ class Received(NamedTuple):
     """The charger started anew: its profiles are to be laid again."""
     requests: tuple[Request, ...] = ()
     """What is to be asked of the charger because of it."""
-    certificate_request: str = ""
-    """PEM, to be signed and sent back."""
+    certificate_request: CertificateRequest | None = None
     malformed: bool = False
 
 
@@ -219,7 +228,7 @@ class Codec(Protocol):
         self,
         charge_point: ChargePoint,
         *,
-        knows_token: Callable[[str], bool],
+        verdict: Callable[[str], Verdict],
         template: ChargerTemplate = PLAIN_TEMPLATE,
         floor: FloorHours = NOTHING,
         signs: bool = False,

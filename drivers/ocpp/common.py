@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from controller.domain.charging_tokens import Verdict
 from controller.domain.time import utc_text
-from drivers.ocpp.codec import Notice, NoticeCode
+from drivers.ocpp.codec import CertificateRequest, Notice, NoticeCode
 from drivers.ocpp.frames import Payload
 from drivers.ocpp.state import ChargerState, Context, Handled
 
 HEARTBEAT_S = 900
 """Domain seconds between the heartbeats of a charger that has nothing else to say."""
+
+
+_OWN_CERTIFICATE = "ChargingStationCertificate"
+_ECHOED = ("certificateType", "requestId")
+STRANGER = "Unknown"
+"""2.x's word for a token that is not ours."""
 
 
 def on_boot(state: ChargerState, _payload: Payload, context: Context) -> Handled:
@@ -23,18 +30,32 @@ def on_heartbeat(state: ChargerState, _payload: Payload, context: Context) -> Ha
 
 
 def token_verdict(token: str, context: Context) -> tuple[Payload, tuple[Notice, ...]]:
-    """Whether a token may charge: the status for the answer, and a notice where it is a stranger's."""
-    if context.knows_token(token):
-        return {"status": "Accepted"}, ()
+    """Whether a token may charge: the status for the answer, and a notice where it may not."""
     # The token itself is a person's identification and stays out of the notice.
-    return {"status": "Unknown"}, (context.notice(NoticeCode.UNKNOWN_TOKEN, "a token that is not ours"),)
+    match context.verdict(token):
+        case Verdict.ACCEPTED:
+            return {"status": "Accepted"}, ()
+        case Verdict.BLOCKED:
+            notice = context.notice(NoticeCode.UNKNOWN_TOKEN, "a token that is blocked")
+            return {"status": "Blocked"}, (notice,)
+        case Verdict.UNKNOWN:
+            notice = context.notice(NoticeCode.UNKNOWN_TOKEN, "a token that is not ours")
+            return {"status": STRANGER}, (notice,)
 
 
 def on_sign_certificate(state: ChargerState, payload: Payload, context: Context) -> Handled:
-    """It wants a certificate; the answer says whether we sign at all, the certificate comes by itself."""
-    if not context.signs:
+    """It wants a certificate; the answer says whether we sign at all, the certificate comes by itself.
+
+    We sign what a charger connects to us with, and nothing that it would show to cars. What names the request
+    comes back with the certificate: its kind (2.x, text of CertificateSignedRequest) and
+    its number (2.1).
+    """
+    kind = payload.get("certificateType", _OWN_CERTIFICATE)
+    if not context.signs or kind != _OWN_CERTIFICATE:
         return Handled(state=state, response={"status": "Rejected"})
-    return Handled(state=state, response={"status": "Accepted"}, certificate_request=payload["csr"])
+    echo = {name: payload[name] for name in _ECHOED if name in payload}
+    asked = CertificateRequest(payload["csr"], echo)
+    return Handled(state=state, response={"status": "Accepted"}, certificate_request=asked)
 
 
 def noted(state: ChargerState, _payload: Payload, _context: Context) -> Handled:

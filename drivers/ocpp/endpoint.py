@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 from controller.domain.assets import ChargePoint
 from controller.domain.charger_tools import ChargerHealth, Direction
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate
+from controller.domain.charging_tokens import Verdict, among
 from controller.domain.errors import NotFoundError, StartUpError
 from controller.domain.floor import NOTHING, Floor
 from controller.domain.ids import AssetId
@@ -59,7 +60,7 @@ class OcppEndpoint:
         host: Where to listen.
         port: 0 takes a free one, see `port`.
         charge_points: The chargers that are admitted, by the id in their address.
-        tokens: The identifications that may charge.
+        tokens: The identifications that may charge, or what decides it.
         sink: Takes the readings.
         clock: Domain time.
         call_timeout_s: How long a charger may take to answer, machine time [s].
@@ -86,7 +87,7 @@ class OcppEndpoint:
         host: str,
         port: int,
         charge_points: Mapping[AssetId, ChargePoint],
-        tokens: Callable[[str], bool] | Collection[str],
+        tokens: Callable[[str], Verdict] | Collection[str],
         sink: TelemetrySink,
         clock: DomainClock,
         call_timeout_s: float = 10.0,
@@ -106,7 +107,7 @@ class OcppEndpoint:
         if plain and passwords is None and not is_loopback(host):
             raise StartUpError(f"chargers may connect without passwords only on loopback, not on {host}")
         self._host, self._port, self._plain, self._ping_interval_s = host, port, plain, ping_interval_s
-        self._knows_token = tokens if callable(tokens) else frozenset(tokens).__contains__
+        self._verdict = tokens if callable(tokens) else among(tokens)
         self._sink, self._clock, self._call_timeout_s = sink, clock, call_timeout_s
         self._errands = Errands(clock=clock, boot_grace_s=boot_grace_s, note=self._note)
         self._codecs = {codec.subprotocol: codec for codec in (codecs or (Ocpp21(), Ocpp201(), Ocpp16()))}
@@ -357,7 +358,7 @@ class OcppEndpoint:
             codec = self._codecs[subprotocol]
             self._sessions[key] = codec.session(
                 point,
-                knows_token=self._knows_token,
+                verdict=self._verdict,
                 template=self._template(point),
                 floor=self._floor.get(point.id, NOTHING),
                 signs=self.authority is not None,
@@ -405,7 +406,7 @@ class OcppEndpoint:
             link.add_errand(self._errands.floor(link.session))
         if received.requests:
             link.add_errand(received.requests)
-        if received.certificate_request:
+        if received.certificate_request is not None:
             identity = self.gate.identity_of(link.session.charge_point.id)
             link.add_errand(
                 self._errands.certificate(link, received.certificate_request, identity, self.authority)

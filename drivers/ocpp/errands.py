@@ -15,7 +15,7 @@ import structlog
 from controller.domain.assets import ChargePoint
 from controller.domain.time import DomainClock
 from drivers.ocpp.authority import Authority, SigningError
-from drivers.ocpp.codec import NoticeCode, Request, Session
+from drivers.ocpp.codec import CertificateRequest, NoticeCode, Request, Session
 from drivers.ocpp.complaints import complaint
 from drivers.ocpp.link import Link, LinkLostError, NotSentError
 
@@ -76,16 +76,16 @@ class Errands:
                 link.certified.set()
 
     def certificate(
-        self, link: Link, request_pem: str, identity: str, authority: Authority | None
+        self, link: Link, asked: CertificateRequest, identity: str, authority: Authority | None
     ) -> tuple[Request, ...]:
         """The signed certificate on its way; a request that is not signed is noted."""
         if authority is None:
             return ()
         try:
-            chain = authority.sign(request_pem, identity, datetime.now(UTC))
+            chain = authority.sign(asked.pem, identity, datetime.now(UTC))
         except SigningError as error:
             self._note(
                 link.session.charge_point, NoticeCode.CERTIFICATE, f"it asked for a certificate: {error}"
             )
             return ()
-        return (Request(action="CertificateSigned", payload={"certificateChain": chain}),)
+        return (Request(action="CertificateSigned", payload={"certificateChain": chain, **asked.echo}),)

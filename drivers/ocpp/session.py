@@ -15,6 +15,7 @@ from datetime import datetime
 
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, WakeStep
+from controller.domain.charging_tokens import Verdict
 from controller.domain.floor import NOTHING, FloorHours
 from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Setpoint
 from controller.domain.telemetry import MeterReading, ObedienceReading
@@ -59,7 +60,7 @@ class BaseSession(ABC):
         self,
         charge_point: ChargePoint,
         *,
-        knows_token: Callable[[str], bool],
+        verdict: Callable[[str], Verdict],
         template: ChargerTemplate = PLAIN_TEMPLATE,
         floor: FloorHours = NOTHING,
         signs: bool = False,
@@ -74,7 +75,7 @@ class BaseSession(ABC):
         """What the charger told of itself; read-only for others."""
         self.room = AMPLE
         """How many profiles it takes beside each other; read-only for others."""
-        self._knows_token = knows_token
+        self._verdict = verdict
         self._watch = Watch(template.wake_after_s)
         self._open: tuple[str, str] | None = None
         """Message id and action of our open request."""
@@ -101,7 +102,7 @@ class BaseSession(ABC):
 
     def receive(self, message: str | bytes, now: datetime) -> Received:
         """Takes one message; see `drivers.ocpp.codec.Session.receive`."""
-        context = Context(self.charge_point, now, self._knows_token, self.template, self.signs)
+        context = Context(self.charge_point, now, self._verdict, self.template, self.signs)
         try:
             frame = frames.parse(message, newest_kind=self.dialect.newest_kind)
         except frames.FrameError as error:
@@ -316,15 +317,13 @@ class Version:
         self,
         charge_point: ChargePoint,
         *,
-        knows_token: Callable[[str], bool],
+        verdict: Callable[[str], Verdict],
         template: ChargerTemplate = PLAIN_TEMPLATE,
         floor: FloorHours = NOTHING,
         signs: bool = False,
     ) -> BaseSession:
         """A fresh session with one charger."""
-        return self.session_class(
-            charge_point, knows_token=knows_token, template=template, floor=floor, signs=signs
-        )
+        return self.session_class(charge_point, verdict=verdict, template=template, floor=floor, signs=signs)
 
     def prepare(self) -> None:
         """Compiles the schemas of every message that a usual day brings."""

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from controller.domain.assets import ChargePoint
 from controller.domain.chargers import PLAIN_TEMPLATE, ChargerTemplate, TwoWay
+from controller.domain.charging_tokens import Verdict
 from controller.domain.telemetry import CarReading, ConnectorReading, Reading
-from drivers.ocpp.codec import Notice, NoticeCode
+from drivers.ocpp.codec import CertificateRequest, Notice, NoticeCode
 from drivers.ocpp.frames import Payload
 
 _ENDED_KEPT = 8
@@ -116,7 +117,7 @@ class Context(NamedTuple):
     point: ChargePoint
     now: datetime
     """Domain time, UTC."""
-    knows_token: Callable[[str], bool]
+    verdict: Callable[[str], Verdict]
     template: ChargerTemplate = PLAIN_TEMPLATE
     signs: bool = False
     """Whether we sign certificates."""
@@ -163,8 +164,7 @@ class Handled(NamedTuple):
     readings: tuple[Reading, ...] = ()
     notices: tuple[Notice, ...] = ()
     booted: bool = False
-    certificate_request: str = ""
-    """PEM, to be signed."""
+    certificate_request: CertificateRequest | None = None
 
 
 type Handler = Callable[[ChargerState, Payload, Context], Handled]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controller.charging_settings import ChargingSettings
+from controller.domain.charging_tokens import Verdict
 from controller.domain.guests import GuestSession, Stage
 from controller.domain.ids import AssetId
 from controller.domain.telemetry import Reading
@@ -167,8 +168,8 @@ def _built(
     controller = make_controller(store, clock, settings=settings)
     streets: list[GuestStreet] = []
 
-    def accepts(token: str) -> bool:
-        return streets[0].tokens.accepts(token)
+    def verdict(token: str) -> Verdict:
+        return streets[0].tokens.verdict(token)
 
     def keep(reading: Reading) -> None:
         streets[0].hear(reading)
@@ -177,7 +178,7 @@ def _built(
         host="127.0.0.1",
         port=0,
         charge_points={POINT: controller.site.charge_point_by_id[POINT]},
-        tokens=accepts,
+        tokens=verdict,
         sink=keep,
         clock=clock,
         call_timeout_s=1.0,

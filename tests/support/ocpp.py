@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from controller.domain.assets import ChargePoint
+from controller.domain.charging_tokens import among
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Setpoint
@@ -63,7 +64,7 @@ def setpoint(
 
 def session(point: ChargePoint | None = None) -> Session21:
     """A fresh session that knows `TOKENS`."""
-    return Session21(point or charge_point(), knows_token=TOKENS.__contains__)
+    return Session21(point or charge_point(), verdict=among(TOKENS))
 
 
 @dataclass

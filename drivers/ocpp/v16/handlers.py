@@ -16,6 +16,7 @@ from controller.domain.telemetry import Reading
 from controller.domain.time import utc_text
 from drivers.ocpp.codec import Notice, NoticeCode
 from drivers.ocpp.common import (
+    STRANGER,
     noted,
     on_boot,
     on_data_transfer,
@@ -217,7 +218,7 @@ def _time(payload: Mapping[str, Any], context: Context) -> tuple[datetime, tuple
 def _tag_info(tag: str, context: Context) -> tuple[Payload, tuple[Notice, ...]]:
     """1.6 says `Invalid` for a stranger's token."""
     info, notices = token_verdict(tag, context)
-    return (info if not notices else {"status": "Invalid"}), notices
+    return ({"status": "Invalid"} if info["status"] == STRANGER else info), notices
 
 
 _NOTED = (

@@ -106,7 +106,7 @@ async def test_a_charger_asks_for_a_certificate_and_comes_back_with_it(tmp_path:
     key = ec.generate_private_key(ec.SECP256R1())
     async with tls_street(files, authority=authority) as place:
         async with secure_charger(place, files.client(), basic("opensesame")) as charger:
-            asked = {"csr": signing_request(key, "cp-001")}
+            asked = {"csr": signing_request(key, "cp-001"), "certificateType": "ChargingStationCertificate"}
             await charger.send(orjson.dumps([2, "c", "SignCertificate", asked]).decode())
             chain = ""
             async with asyncio.timeout(5.0):
@@ -114,6 +114,7 @@ async def test_a_charger_asks_for_a_certificate_and_comes_back_with_it(tmp_path:
                     frame = orjson.loads(await charger.recv())
                     if frame[0] == 2:
                         chain = frame[3].get("certificateChain", "")
+                        assert not chain or frame[3]["certificateType"] == asked["certificateType"]
                         await charger.send(patient_answer(frame))
         await asyncio.to_thread((tmp_path / "own.pem").write_text, chain, encoding="utf-8")
         await asyncio.to_thread((tmp_path / "own.key").write_text, key_pem(key), encoding="utf-8")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from controller.bootstrap_roaming import who_may_charge
-from controller.domain.charging_tokens import ChargingToken, TokenKind, handle_of
+from controller.domain.charging_tokens import ChargingToken, TokenKind, Verdict, handle_of
 from controller.domain.errors import ConflictError, NotFoundError
 from controller.runtime.charging_tokens import ChargingTokens, NewToken
 from controller.runtime.door import Principal
@@ -49,9 +49,9 @@ async def test_a_token_of_the_sites_own_is_no_providers_whoever_told_it_first(tm
             created_at=NOW,
         )
         tokens.book = replace(tokens.book, registered=(lost,))
-        assert may_charge(OTHER_CARD)
+        assert may_charge(OTHER_CARD) is Verdict.ACCEPTED
         await tokens.set_blocked(lost.handle, blocked=True, member=None, who=who)
-        assert (may_charge(CARD), may_charge(OTHER_CARD)) == (True, False)
+        assert (may_charge(CARD), may_charge(OTHER_CARD)) == (Verdict.ACCEPTED, Verdict.BLOCKED)
         assert (await roaming.sessions(party, SessionQuery(), offset=0, limit=9)).total == 1
         with pytest.raises(ConflictError):
             await roaming.put_contracts("NL*TNM", {OTHER_CARD: CONTRACT}, "operator")

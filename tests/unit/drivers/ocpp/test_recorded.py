@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from controller.domain.charging_tokens import among
 from controller.domain.telemetry import ConnectorReading, MeterReading, Reading
 from drivers.ocpp.codec import Answer, Notice, NoticeCode, Request
 from drivers.ocpp.session import BaseSession
@@ -52,7 +53,7 @@ def replay(name: str) -> Replay:
     """Plays a record; each frame of ours must be the one that the session makes today."""
     session = SESSIONS[name](
         charge_point("vcp-1", discharge_kw_max=11.0 if "two-way" in name else 0.0),
-        knows_token=TOKENS.__contains__,
+        verdict=among(TOKENS),
     )
     found = Replay()
     replies: dict[str, Any] = {}

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from controller.domain.chargers import ChargerTemplate, RateUnit, TwoWay, WakeStep
+from controller.domain.charging_tokens import among
 from controller.domain.floor import FloorHours
 from controller.domain.setpoints import Applied, PartlyApplied, Rejected
 from controller.domain.telemetry import ConnectorReading, MeterReading, ObedienceReading, Reading
@@ -38,7 +39,7 @@ METER = (
 def _session(template: ChargerTemplate | None = None, *, discharge_kw_max: float = 0.0) -> Session16:
     return Session16(
         charge_point(discharge_kw_max=discharge_kw_max),
-        knows_token=TOKENS.__contains__,
+        verdict=among(TOKENS),
         template=template or ChargerTemplate(),
     )
 
@@ -272,7 +273,7 @@ def test_setpoint_is_a_limit_whose_next_period_is_safe() -> None:
 def test_hours_of_the_night_are_a_daily_schedule() -> None:
     """Section 3.13.2: a recurring profile counts its periods from a start that comes back every day."""
     hours = FloorHours(start_s=22 * 3600, length_s=5 * 3600, power_kw=4.14)
-    session = Session16(charge_point(), knows_token=TOKENS.__contains__, floor=hours)
+    session = Session16(charge_point(), verdict=among(TOKENS), floor=hours)
     _, default = session.floor_requests(START)
     profile = default.payload["csChargingProfiles"]
     assert (profile["chargingProfileKind"], profile["recurrencyKind"]) == ("Recurring", "Daily")

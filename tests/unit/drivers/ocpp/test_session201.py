@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from controller.domain.chargers import ChargerTemplate, RateUnit, TwoWay, WakeStep
+from controller.domain.charging_tokens import among
 from controller.domain.setpoints import PartlyApplied, Rejected
 from controller.domain.telemetry import CarReading, ConnectorReading, MeterReading
 from drivers.ocpp.codec import Answer, Request
@@ -31,7 +32,7 @@ NEEDS = (
 def _session(template: ChargerTemplate | None = None, *, discharge_kw_max: float = 0.0) -> Session201:
     return Session201(
         charge_point(discharge_kw_max=discharge_kw_max),
-        knows_token=TOKENS.__contains__,
+        verdict=among(TOKENS),
         template=template or ChargerTemplate(),
     )
 

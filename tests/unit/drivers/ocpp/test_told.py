@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import orjson
 
+from controller.domain.charging_tokens import among
 from drivers.ocpp.codec import NOTICE_LENGTH_MAX
 from drivers.ocpp.session import BaseSession
 from drivers.ocpp.told import CONNECTORS_MAX
@@ -37,7 +38,7 @@ def test_a_station_says_who_it_is_and_how_each_connector_is() -> None:
 
 def test_an_older_charger_says_it_in_its_own_words() -> None:
     """1.6: prefixed names, an error code, and connector 0 for the whole."""
-    charger = Session16(charge_point(), knows_token=TOKENS.__contains__)
+    charger = Session16(charge_point(), verdict=among(TOKENS))
     tell(charger, "BootNotification", {"chargePointVendor": "Oud", "chargePointModel": "O1"})
     fault = {"connectorId": 1, "status": "Faulted", "errorCode": "GroundFailure"}
     tell(charger, "StatusNotification", fault)
@@ -61,7 +62,7 @@ def test_a_message_that_breaks_its_schema_changes_nothing() -> None:
 
 def test_who_tells_of_ever_new_connectors_fills_no_memory() -> None:
     """What is known of those that it has stays true."""
-    charger = Session16(charge_point(), knows_token=TOKENS.__contains__)
+    charger = Session16(charge_point(), verdict=among(TOKENS))
     for number in range(3 * CONNECTORS_MAX):
         tell(
             charger,

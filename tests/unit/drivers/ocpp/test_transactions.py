@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from controller.domain.charging_tokens import among
 from controller.domain.telemetry import TransactionPhase, TransactionReading
 from drivers.ocpp.codec import Received
 from drivers.ocpp.v16 import Session16
@@ -123,7 +124,7 @@ def call16(action: str, payload: dict[str, Any]) -> str:
 
 def test_a_transaction_of_1_6_is_told_from_start_to_end() -> None:
     """Its registers stand in start and end; the car's wish in the connector's status."""
-    plugged = Session16(charge_point(), knows_token=TOKENS.__contains__)
+    plugged = Session16(charge_point(), verdict=among(TOKENS))
     begun = {"connectorId": 1, "idTag": CARD, "meterStart": 1000, "timestamp": "2024-01-15T15:59:30Z"}
     reading = told(plugged.receive(call16("StartTransaction", begun), START))
     number = int(reading.transaction)
@@ -153,7 +154,7 @@ def test_a_transaction_of_1_6_is_told_from_start_to_end() -> None:
 
 def test_a_status_without_a_transaction_tells_of_none() -> None:
     """A car that is plugged in and has not begun."""
-    idle = Session16(charge_point(), knows_token=TOKENS.__contains__)
+    idle = Session16(charge_point(), verdict=among(TOKENS))
     full = {
         "connectorId": 1,
         "errorCode": "NoError",
