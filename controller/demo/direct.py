@@ -7,6 +7,7 @@ the same to the last trade.
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 import time
 from collections.abc import Callable
@@ -67,6 +68,9 @@ async def run_direct_demo(
     options: DemoOptions, simulated: Simulated, progress: Callable[[datetime, World], None]
 ) -> dict[str, Any]:
     """Runs to the end and gives the summary of formats.md."""
+    # All that is loaded lives as long as this process; looked through again and again, and once more at the
+    # very end, it takes a second.
+    gc.freeze()
     with tempfile.TemporaryDirectory(prefix="wijkstroom-") as scratch:
         folder = options.data if options.data is not None else Path(scratch)
         store = await open_store(new_database(folder))
