@@ -183,7 +183,7 @@ class _Step:
         """Takes the best parts of a change, or the whole, if that goes further; its aims are in the room."""
         room = self.newton.room
         aims = (room.aim_l, room.aim_u, change.x, room.more_l, room.more_u)
-        worst = np.maximum.reduce(self.boxes.each(mixed_lengths, room.dx, room.own, *aims))
+        worst = np.max(self.boxes.each(mixed_lengths, room.dx, room.own, *aims), axis=0).reshape(2, -1)
         i, j = (-1 if whole else int(np.argmin(row)) for row in worst)
         primal, dual = 1.0 / float(worst[0, i]), 1.0 / float(worst[1, j])
         longer, further = primal > self.primal, dual > self.dual

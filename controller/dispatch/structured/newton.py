@@ -18,7 +18,7 @@ from controller.dispatch.structured.chains import (
     expand_chains,
     factor_chains,
 )
-from controller.dispatch.structured.forest import NodeFactor, factor_forest, solve_forest
+from controller.dispatch.structured.forest import Forest
 from controller.dispatch.structured.program import Point, Program, Residuals
 from controller.dispatch.structured.team import Part
 from controller.domain.units import FloatArray, IntArray
@@ -66,6 +66,7 @@ class Workspace:
         self.rho, self.slope, self.hinges = np.zeros(size), np.zeros(size), np.zeros(program.hinge_from)
         self.answers = np.zeros((len(program.parts), nodes, program.steps, program.steps))
         """Of each part's stores by themselves."""
+        self.forest = _forest(program)
         self._slots = [(np.zeros(size), np.zeros(m), np.zeros(m)) for _ in range(SLOTS)]
         self._next = 0
 
@@ -73,6 +74,18 @@ class Workspace:
         """Arrays for the next step: unknowns, water values, what is left of the recursions."""
         self._next = (self._next + 1) % SLOTS
         return self._slots[self._next]
+
+
+def _forest(program: Program) -> Forest:
+    """Room for the nodes' factors: where anything answers their prices, and where limits or kinks are."""
+    c, roofs, p, h = program.chains, program.roofs, program.node_from, program.hinge_from
+    shape = (program.tree.kept.size, program.steps)
+    alive, bound = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+    alive[program.chain_node[c.store], c.step] = True
+    alive[roofs.node, roofs.step] = True
+    bound |= (np.isfinite(program.low[p:h]) | np.isfinite(program.high[p:h])).reshape(shape)
+    bound.reshape(-1)[program.target[program.target >= p] - p] = True
+    return Forest(program.tree.parent, alive, bound)
 
 
 class Newton:
@@ -114,7 +127,7 @@ class Newton:
         roofs = program.roofs
         np.add.at(answers, (roofs.node, roofs.step, roofs.step), self.theta[m:p])
         node_curvature = (tail[p - m : h - m] + stiffness[p:]).reshape(shape[:2])
-        self.factors: list[NodeFactor] = factor_forest(program.tree.parent, answers, node_curvature)
+        room.forest.factor(answers, node_curvature)
 
     def _tail_curvature(self, m: int) -> FloatArray:
         """Barrier curvatures behind the chains' section, shape (n - 3 M,); fills the inverses there."""
@@ -169,9 +182,7 @@ class Newton:
         for own in program.team.each(condense, program.parts):
             power += own
         np.subtract.at(power, (roofs.node, roofs.step), theta[m:p] * rho[m:p])
-        price, node_step = solve_forest(
-            program.tree.parent, self.factors, power, rho[p:h].reshape(power.shape)
-        )
+        price, node_step = self.room.forest.solve(power, rho[p:h].reshape(power.shape))
 
         def expand(part: Part) -> FloatArray:
             own = np.zeros_like(price)

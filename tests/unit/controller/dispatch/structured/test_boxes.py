@@ -79,7 +79,7 @@ def test_the_lengths_go_to_the_nearest_bound_and_no_further(seed: int) -> None:
     """A trace less stays inside, a trace more does not, for each part of the change and both steps."""
     boxes = _boxes(seed)
     aims = (boxes.aim_l, boxes.aim_u, boxes.more, boxes.more_l, boxes.more_u)
-    worst = mixed_lengths(*boxes.bounds, boxes.step, boxes.step, *aims)
+    worst = np.reshape(mixed_lengths(*boxes.bounds, boxes.step, boxes.step, *aims), (2, -1))
     assert (worst > 1.0).all(), "the steps are meant to be blocked"
     for place, part in enumerate(PARTS.tolist()):
         primal, dual = (1.0 / worst[:, place]).tolist()
