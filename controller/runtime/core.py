@@ -38,11 +38,10 @@ from controller.runtime.ports import RegisterRecord, Store
 from controller.runtime.stays import read_stays
 from controller.runtime.steering import Cycle, Steering
 from controller.state import NeighbourhoodState
+from controller.state.model import AHEAD_MAX
 
 REGISTERS_MAX = 200_000
 """Registers kept while the store cannot take them; beyond it the oldest are dropped and counted."""
-AHEAD_MAX = timedelta(minutes=5)
-"""A reading further ahead of our clock than this is a wrong clock: it would count as fresh for ever."""
 INBOX_READINGS_MAX = 200_000
 """Readings kept between two cycles; beyond it the oldest are dropped and counted."""
 SUN_EVERY_CYCLES = 30

@@ -63,7 +63,7 @@ class Guard:
         for noted in outcomes:
             self.steering.note(noted.outcome, noted.at)
         if readings:
-            self.state = apply_all(self.state, readings)
+            self.state = apply_all(self.state, readings, now)
             self.steering.follow(self.state, readings, now)
 
     def cycle(self, now: datetime) -> Cycle:

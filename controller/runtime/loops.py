@@ -118,8 +118,9 @@ class Loops:
             self.controller.replan_because = ""
             await self._guarded("planning", self._plan, started)
             await asyncio.sleep(REPLAN_MIN_MACHINE_S)
-            await sleep_until(clock, started + rest)
-            while clock.now() < started + every and not self.controller.replan_because:
+            # A clock that is set back before the start is no reason to wait until it has caught up.
+            await sleep_until(clock, min(started, clock.now()) + rest)
+            while started <= clock.now() < started + every and not self.controller.replan_because:
                 await sleep_until(clock, min(clock.now() + rest / 3, started + every))
 
     async def _plan(self, started: datetime) -> None:

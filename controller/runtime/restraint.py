@@ -46,7 +46,8 @@ class Comeback:
         if since is None:
             return candidate
         place = int.from_bytes(sha256(candidate.asset.encode()).digest()[:4]) / 2**32
-        if now >= since + RAMP * place:
+        # Well before `since`: our clock was set back, and nobody waits for it to catch up.
+        if not since - RAMP <= now < since + RAMP * place:
             del self._since[candidate.asset]
             return candidate
         low = max(candidate.low_kw, min(candidate.drawn_kw, 0.0))

@@ -197,7 +197,7 @@ class Steering:
     def _confirm(self, setpoint: Setpoint, power_kw: float, now: datetime) -> None:
         standing = self.confirmed.get(setpoint.asset)
         renewed = standing is not None and abs(standing.power_kw - power_kw) < SAME_KW
-        since = standing.at if standing is not None and renewed else now
+        since = min(standing.at, now) if standing is not None and renewed else now
         self.confirmed[setpoint.asset] = Confirmed(setpoint=setpoint, power_kw=power_kw, at=since)
         self.doubts.pop(setpoint.asset, None)
 
@@ -437,7 +437,8 @@ class Steering:
                 return None
             wanted = candidate.safe_kw
         sure = decision.asset not in self.doubts
-        if standing is not None and sure and standing.setpoint.valid_until - now > life / 2:
+        # One with more than a life left is from before our clock was set back: the device ends it sooner.
+        if standing is not None and sure and life / 2 < standing.setpoint.valid_until - now <= life:
             change = abs(wanted - standing.setpoint.power_kw)
             small = wanted != 0.0 and change < CHANGE_KW
             by_plan = decision.reason.code in PLAN_CODES

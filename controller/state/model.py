@@ -56,23 +56,25 @@ class NeighbourhoodState:
         return reading.power_kw
 
 
+AHEAD_MAX = timedelta(minutes=5)
+"""A reading further ahead of our clock than this is a wrong clock: it would count as fresh for ever."""
+
+
 def is_stale(at: datetime, now: datetime, stale_s: float) -> bool:
     """Whether something measured at `at` is older than `stale_s` [s], or as far ahead: a wrong clock."""
     return abs(now - at) > timedelta(seconds=stale_s)
 
 
-def apply(state: NeighbourhoodState, reading: Reading) -> NeighbourhoodState:
-    """The state after one reading."""
-    return apply_all(state, (reading,))
-
-
-def apply_all(state: NeighbourhoodState, readings: Iterable[Reading]) -> NeighbourhoodState:
+def apply_all(state: NeighbourhoodState, readings: Iterable[Reading], now: datetime) -> NeighbourhoodState:
     """The state after readings in the order in which they came.
 
-    A reading older than the one that stands is dropped. A meter reading that carries only registers
-    says nothing of the power now, so it is kept apart. What a transaction costs is not looked at.
+    A reading older than the one that stands is dropped; but one that stands and is from well after `now` was
+    taken before our clock was set back, and nothing would come after it for as long. A meter reading that
+    carries only registers says nothing of the power now, so it is kept apart. What a transaction costs is not
+    looked at.
     """
     touched: dict[str, dict[str, Reading]] = {}
+    newest = now + AHEAD_MAX
 
     def book(name: str) -> dict[str, Reading]:
         if name not in touched:
@@ -83,35 +85,35 @@ def apply_all(state: NeighbourhoodState, readings: Iterable[Reading]) -> Neighbo
         match reading:
             case MeterReading():
                 register_only = reading.power_kw is None and not reading.why_unknown
-                _put(book("registers" if register_only else "meters"), reading.meter, reading)
+                _put(book("registers" if register_only else "meters"), reading.meter, reading, newest)
             case ConnectorReading():
-                if _put(book("connectors"), reading.charge_point, reading) and not reading.plugged:
+                if _put(book("connectors"), reading.charge_point, reading, newest) and not reading.plugged:
                     book("cars").pop(reading.charge_point, None)
             case CarReading():
-                _put_car(book("cars"), reading)
+                _put_car(book("cars"), reading, newest)
             case StorageReading():
-                _put(book("storages"), reading.asset, reading)
+                _put(book("storages"), reading.asset, reading, newest)
             case InverterReading():
-                _put(book("inverters"), reading.asset, reading)
+                _put(book("inverters"), reading.asset, reading, newest)
             case LinkReading():
-                _put(book("links"), reading.asset, reading)
+                _put(book("links"), reading.asset, reading, newest)
             case ObedienceReading():
-                _put(book("obedience"), reading.charge_point, reading)
+                _put(book("obedience"), reading.charge_point, reading, newest)
     return replace(state, **touched) if touched else state  # type: ignore[arg-type]  # each book holds its own kind
 
 
-def _put(book: dict[str, Reading], key: str, reading: Reading) -> bool:
+def _put(book: dict[str, Reading], key: str, reading: Reading, newest: datetime) -> bool:
     standing = book.get(key)
-    if standing is not None and standing.at > reading.at:
+    if standing is not None and reading.at < standing.at <= newest:
         return False
     book[key] = reading
     return True
 
 
-def _put_car(book: dict[str, Reading], reading: CarReading) -> None:
+def _put_car(book: dict[str, Reading], reading: CarReading, newest: datetime) -> None:
     standing = book.get(reading.charge_point)
     if isinstance(standing, CarReading):
-        if standing.at > reading.at:
+        if reading.at < standing.at <= newest:
             return
         reading = replace(
             reading,

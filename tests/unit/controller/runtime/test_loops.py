@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -92,6 +92,38 @@ class BrokenSolver:
     async def solve(self, inputs: DispatchInputs, deadline_s: float) -> DispatchResult:  # noqa: ARG002  # a port
         """Raises."""
         raise OSError("cannot fork")
+
+
+@dataclass
+class SetClock:
+    """A fast clock that is ahead until somebody sets it right."""
+
+    right: ScaledDomainClock
+    ahead: timedelta
+
+    def now(self) -> datetime:
+        """What it shows."""
+        return self.right.now() + self.ahead
+
+    def machine_s(self, span: timedelta) -> float:
+        """How long a span takes."""
+        return self.right.machine_s(span)
+
+
+async def test_plans_go_on_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    """By five hours, which are half a minute here: the next plan comes in its usual time."""
+    clock = SetClock(fast_clock(), timedelta(hours=5))
+    planned_at: list[datetime] = []
+
+    def planned_again() -> bool:
+        if controller.plan is not None:
+            planned_at.append(controller.plan.horizon.made_at)
+            clock.ahead = timedelta(0)
+        return len(planned_at) > 0 and planned_at[-1] < planned_at[0]
+
+    async with opened(tmp_path / "s.sqlite3") as store:
+        controller = make_controller(store, clock)
+        await run_while(controller, planned_again)
 
 
 async def test_the_loops_plan_clear_and_steer(tmp_path: Path) -> None:

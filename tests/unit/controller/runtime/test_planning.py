@@ -12,7 +12,7 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Rejected, Setpoint
 from controller.domain.telemetry import InverterReading, LinkReading, MeterReading
-from controller.runtime.core import AHEAD_MAX
+from controller.state.model import AHEAD_MAX
 from tests.support.neighbourhood import START
 from tests.support.running import running
 

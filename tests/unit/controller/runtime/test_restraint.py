@@ -65,6 +65,13 @@ def test_who_waits_never_does_more_than_before_and_may_always_stop(
     assert (held.reason.code is ReasonCode.RAMP) == (held.want_kw != want)
 
 
+def test_nobody_waits_for_a_clock_that_was_set_back() -> None:
+    """By an hour, a minute after the device came back."""
+    comeback = Comeback()
+    comeback.link(CANDIDATE.asset, START, up=True)
+    assert comeback.held(CANDIDATE, START - timedelta(hours=1)) == CANDIDATE
+
+
 def test_only_who_was_away_waits() -> None:
     """A newer connection that takes over is no return; after a real one the wait begins anew."""
     comeback = Comeback()
