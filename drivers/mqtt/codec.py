@@ -77,22 +77,27 @@ def meter_of(topic: str) -> tuple[AssetId, str]:
     return AssetId(parts[2]), parts[3]
 
 
-def decode_meter(topic: str, payload: bytes, *, now: datetime) -> MeterReading:
+def decode_meter(topic: str, payload: bytes, *, now: datetime, retained: bool = False) -> MeterReading:
     """A meter's message.
 
     Args:
         topic: Where it was published.
         payload: What was published.
         now: Domain time, against which the meter's own is checked.
+        retained: Whether the broker kept it and hands it to whoever subscribes: it may be of any age.
 
     Returns:
         The reading. A live value whose own time is impossible carries `now`, and says so.
 
     Raises:
-        MalformedError: If anything in it does not fit.
+        MalformedError: If anything in it does not fit; also if a live value with an impossible time was
+            retained, for nobody knows how old it is.
     """
     meter, kind = meter_of(topic)
-    return _DECODERS[kind](meter, _object(payload), now)
+    reading = _DECODERS[kind](meter, _object(payload), now)
+    if retained and reading.why_unknown:
+        raise MalformedError(f"a retained message of unknown age: {reading.why_unknown}")
+    return reading
 
 
 def _live(meter: AssetId, fields: dict[str, Any], now: datetime) -> MeterReading:

@@ -98,8 +98,8 @@ class MqttMeters:
         """Whether the broker is there now."""
         return self._was_up is True
 
-    def received(self, topic: str, payload: bytes) -> None:
-        """Takes one message; never raises for what a sender did."""
+    def received(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+        """Takes one message, `retained` where the broker had kept it; never raises for what a sender did."""
         self.messages += 1
         try:
             if topic == CLOCK_TOPIC:
@@ -112,7 +112,7 @@ class MqttMeters:
                 if self._on_comparison is not None:
                     self._on_comparison(comparison)
                 return
-            reading = decode_meter(topic, payload, now=self._clock.now())
+            reading = decode_meter(topic, payload, now=self._clock.now(), retained=retained)
         except MalformedError as error:
             self.malformed += 1
             self.last_problem = f"{topic}: {error}"
@@ -152,7 +152,7 @@ class MqttMeters:
             self._report(up=True, why="")
             async for message in client.messages:
                 if isinstance(message.payload, bytes):
-                    self.received(message.topic.value, message.payload)
+                    self.received(message.topic.value, message.payload, retained=message.retain)
 
     def _report(self, *, up: bool, why: str) -> None:
         if up != self._was_up:

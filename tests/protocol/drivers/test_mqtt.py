@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import aiomqtt
@@ -59,6 +60,20 @@ async def test_messages_through_mosquitto_become_readings(tmp_path: Path) -> Non
     ]
     assert (meters.malformed, meters.unknown_meters) == (1, 1)
     assert meters.last_problem == f"{live_topic('stranger')}: no such meter"
+
+
+async def test_a_retained_value_is_as_old_as_it_says_and_never_of_now(tmp_path: Path) -> None:
+    """Yesterday's last word of a meter that is dead is handed out at every connection: it is not fresh."""
+    sink, yesterday = Readings(), START - timedelta(days=1)
+    minutes_ago = START - timedelta(minutes=20)
+    async with mosquitto(tmp_path, free_port()) as port:
+        async with aiomqtt.Client("127.0.0.1", port) as publisher:
+            await publisher.publish(live_topic("home-001"), encode_live(yesterday, 512.0), retain=True)
+            await publisher.publish(live_topic("feeder-1-1"), encode_live(minutes_ago, 7.0), retain=True)
+        async with _meters(port, sink) as meters:
+            await until(lambda: meters.messages == 2)
+    assert [(r.meter, r.at) for r in sink.of(MeterReading)] == [("feeder-1-1", minutes_ago)]
+    assert "retained" in meters.last_problem
 
 
 async def test_lost_broker_is_told_once_and_found_again(tmp_path: Path) -> None:
