@@ -56,6 +56,8 @@ async def run_charging(
     """
     lists = LocalLists(ocpp, lambda: tokens.book)
     tokens.changed = lists.changed
+    remote = RemoteControl(ocpp)
+    tokens.stop = remote.stop
     ears.append(lists.hear)
     await stack.enter_async_context(kept_running(controller, "local lists", lists.run))
     settings = controller.settings.guests
@@ -70,7 +72,7 @@ async def run_charging(
         asyncio.get_running_loop(),
         settings=settings,
         tokens=tokens,
-        chargers=RemoteControl(ocpp),
+        chargers=remote,
         provider=provider,
         machine_clock=SystemMachineClock(),
     )

@@ -1,14 +1,16 @@
 """The charging tokens of a running controller: members register and block them, chargers ask by them.
 
-What is blocked counts at once, whatever becomes of the database. In the log of who did what a token stands
-by its handle and its last characters, never in full.
+What is blocked counts at once, whatever becomes of the database, and ends what it had started: whoever found
+a card does not charge on with it. Who blocks may say that the transaction goes on. Of a transaction from
+before our own start the token is known once its charger tells it again. In the log of who did what a token
+stands by its handle and its last characters, never in full.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -50,6 +52,11 @@ class NewToken:
     vehicle: AssetId | None = None
 
 
+async def _nobody_stops(_charge_point: AssetId, _transaction: str) -> str | None:
+    """Where no driver stops transactions."""
+    return "nobody stops transactions here"
+
+
 class ChargingTokens(OnLoop):
     """Registers, blocks and checks tokens; any thread may call what is `async`."""
 
@@ -61,6 +68,10 @@ class ChargingTokens(OnLoop):
         """Called on the control loop when the chargers' lists are new."""
         self.is_strangers: Callable[[str], bool] = lambda _: False
         """Whether a token is that of an e-mobility provider's customer."""
+        self.stop: Callable[[AssetId, str], Awaitable[str | None]] = _nobody_stops
+        """Ends a transaction at a charger; its answer is as that of `StartsCharging.stop`."""
+        self._running: dict[AssetId, tuple[str, str]] = {}
+        """The token (in its compared form) and the transaction that runs, by charger."""
 
     async def load(self) -> None:
         """Reads the tokens; where the site's cars are others than before, all lists are new."""
@@ -91,8 +102,12 @@ class ChargingTokens(OnLoop):
         """A sink in front of another one, for which a member's card counts as the car that it stands for."""
 
         def take(reading: Reading) -> None:
-            if isinstance(reading, ConnectorReading) and reading.token is not None:
-                reading = replace(reading, token=self.book.stands_for(reading.token))
+            if isinstance(reading, ConnectorReading):
+                self._running.pop(AssetId(reading.charge_point), None)
+                if reading.token is not None:
+                    if reading.transaction is not None:
+                        self._running[reading.charge_point] = normal(reading.token), reading.transaction
+                    reading = replace(reading, token=self.book.stands_for(reading.token))
             sink(reading)
 
         return take
@@ -152,9 +167,23 @@ class ChargingTokens(OnLoop):
         return await self._on_loop(run())
 
     async def set_blocked(
-        self, handle: str, *, blocked: bool, member: MemberId | None, who: Principal
+        self,
+        handle: str,
+        *,
+        blocked: bool,
+        member: MemberId | None,
+        who: Principal,
+        stop_running: bool = True,
     ) -> ChargingToken:
-        """Blocks a token at once, or allows it again; of one member, or of anybody where None is given.
+        """Blocks a token at once, or allows it again.
+
+        Args:
+            handle: The token's name.
+            blocked: Whether it is blocked from now on.
+            member: Whose it has to be; None: anybody's.
+            who: For the log.
+            stop_running: Whether a transaction ends that a token started which is blocked now; else it goes
+                on until the car leaves.
 
         Raises:
             NotFoundError: Where the member has none of that handle.
@@ -175,13 +204,31 @@ class ChargingTokens(OnLoop):
             )
             if blocked:
                 self._take(one)
-            async with self.controller.store.unit() as unit:
-                await self._keep(unit, one, who, f"{'blocked' if blocked else 'allowed'} a charging token")
+            try:
+                async with self.controller.store.unit() as unit:
+                    await self._keep(
+                        unit, one, who, f"{'blocked' if blocked else 'allowed'} a charging token"
+                    )
+            finally:
+                if blocked and stop_running:
+                    await self._stop_running(one, who)
             if not blocked:
                 self._take(one)
             return one
 
         return await self._on_loop(run())
+
+    async def _stop_running(self, one: ChargingToken, who: Principal) -> None:
+        """Ends the transactions that a token started, and writes down how each charger took it."""
+        key = normal(one.token)
+        found = [(point, running) for point, (token, running) in self._running.items() if token == key]
+        answers = await asyncio.gather(*(self.stop(point, running) for point, running in found))
+        for (point, _), answer in zip(found, answers, strict=True):
+            what = "stopped what a blocked token charged"
+            if answer != "":
+                what = f"could not stop what a blocked token charges: {answer or 'no answer'}"
+            async with self.controller.store.unit() as unit:
+                await self._log(unit, who, what, f"{point} {one.handle}")
 
     def _check(self, new: NewToken, member: MemberId) -> None:
         problems = []
@@ -216,8 +263,10 @@ class ChargingTokens(OnLoop):
 
     async def _keep(self, unit: UnitOfWork, one: ChargingToken, who: Principal, what: str) -> None:
         await unit.put_charging_token(one)
+        await self._log(unit, who, what, f"{one.handle} {one.masked}")
+
+    async def _log(self, unit: UnitOfWork, who: Principal, what: str, subject: str) -> None:
         by = f"{who.role}:{who.member or who.label}"
-        subject = f"{one.handle} {one.masked}"
         await unit.add_event(EventRecord(at=self.controller.clock.now(), who=by, what=what, subject=subject))
 
     def _take(self, one: ChargingToken) -> None:

@@ -42,11 +42,13 @@ class MemberTokenIn(ChargingTokenIn):
 
 
 class BlockedIn(In):
-    """Whether a token is blocked."""
+    """Whether a token is blocked, and what becomes of what it charges."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"blocked": True}]})
 
     blocked: bool
+    stop_running: bool = True
+    """Whether a transaction that it started ends when it is blocked; false: the car charges on."""
 
 
 class ChargingTokenOut(Out):

@@ -70,8 +70,13 @@ async def post_own(who: Resident, tokens: Tokens, body: ChargingTokenIn) -> Resp
     responses=documented(404, 422),
 )
 async def put_own_blocked(who: Resident, tokens: Tokens, handle: str, body: BlockedIn) -> Response:
-    """A lost card charges nowhere from now on, also at chargers that decide by themselves."""
-    changed = await tokens.set_blocked(handle, blocked=body.blocked, member=own_member(who), who=who)
+    """A lost card charges nowhere from now on, also at chargers that decide by themselves.
+
+    What it charges ends now, unless `stop_running` is false.
+    """
+    changed = await tokens.set_blocked(
+        handle, blocked=body.blocked, member=own_member(who), who=who, stop_running=body.stop_running
+    )
     return wire.reply(_out(changed))
 
 
@@ -101,8 +106,11 @@ async def post_for(who: Operator, tokens: Tokens, body: MemberTokenIn) -> Respon
     responses=documented(404, 422),
 )
 async def put_blocked(who: Operator, tokens: Tokens, handle: str, body: BlockedIn) -> Response:
-    """A lost card charges nowhere from now on."""
-    return wire.reply(_out(await tokens.set_blocked(handle, blocked=body.blocked, member=None, who=who)))
+    """A lost card charges nowhere from now on; what it charges ends now, unless `stop_running` is false."""
+    changed = await tokens.set_blocked(
+        handle, blocked=body.blocked, member=None, who=who, stop_running=body.stop_running
+    )
+    return wire.reply(_out(changed))
 
 
 def _new(body: ChargingTokenIn) -> NewToken:

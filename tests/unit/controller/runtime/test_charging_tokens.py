@@ -84,6 +84,47 @@ async def test_a_lost_card_is_blocked_at_once_also_when_the_store_fails(tmp_path
         assert tokens.book.version > card.list_version
 
 
+@pytest.mark.parametrize(("stop_running", "ended"), [(True, ["T"]), (False, [])])
+async def test_blocking_a_card_ends_what_it_charges_unless_told_otherwise(
+    tmp_path: Path, *, stop_running: bool, ended: list[str]
+) -> None:
+    """Its own transaction, not the neighbour's, and not one that is over; how the charger took it is kept."""
+    async with _tokens(tmp_path) as (tokens, controller):
+        card = await tokens.register(_card(car="car-1"), FLEET, RESIDENT)
+        stopped: list[str] = []
+
+        async def stop(charge_point: AssetId, transaction: str) -> str | None:
+            assert charge_point == "cp-2"
+            stopped.append(transaction)
+            return None
+
+        tokens.stop = stop
+        hear = tokens.tap(lambda _: None)
+        for point, token, transaction in (
+            ("cp-1", NUMBER, "old"),
+            ("cp-1", None, None),
+            ("cp-2", NUMBER, "T"),
+            ("cp-3", "token-2", "other"),
+        ):
+            hear(
+                ConnectorReading(
+                    charge_point=AssetId(point),
+                    at=START,
+                    plugged=True,
+                    token=token,
+                    transaction=transaction,
+                )
+            )
+        await tokens.set_blocked(
+            card.handle, blocked=True, member=FLEET, who=RESIDENT, stop_running=stop_running
+        )
+        assert stopped == ended
+        async with controller.store.unit() as unit:
+            told = [event.what for event in await unit.events()]
+        text = "could not stop what a blocked token charges: no answer"
+        assert (text in told) == stop_running
+
+
 async def test_allowing_a_card_again_waits_for_the_store(tmp_path: Path) -> None:
     """What is allowed again counts once it is kept."""
     async with _tokens(tmp_path) as (tokens, _):
