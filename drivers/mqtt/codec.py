@@ -34,7 +34,10 @@ PAYLOAD_BYTES_MAX = 2048
 COMPARISON_BYTES_MAX = 256 * 1024
 """Some thousand nodes."""
 CLOCK_ERROR_MAX = timedelta(hours=1)
-"""A meter's time that is further off than this is not the time of its measurement."""
+"""A meter's time that is further back than this is not the time of its measurement."""
+CLOCK_AHEAD_MAX = timedelta(minutes=1)
+"""Nor is one that is further ahead than this: nothing live comes from the future. In winter, local time labelled
+Z is an hour ahead, less the time that the message took."""
 POWER_W_MAX = 50_000_000.0
 """More than any node of a neighbourhood carries."""
 VOLTAGE_V_MAX = 1000.0
@@ -103,7 +106,7 @@ def decode_meter(topic: str, payload: bytes, *, now: datetime, retained: bool = 
 def _live(meter: AssetId, fields: dict[str, Any], now: datetime) -> MeterReading:
     at = _instant(fields)
     why = ""
-    if abs(at - now) > CLOCK_ERROR_MAX:
+    if not -CLOCK_ERROR_MAX <= at - now <= CLOCK_AHEAD_MAX:
         # Timestamps from 1970 and local time labelled Z happen (MicroOcpp 311, steve 136): our time wins.
         why = f"the meter's clock is off by {(at - now).total_seconds():.0f} s"
         at = now

@@ -62,6 +62,22 @@ def test_impossible_time_gives_way_to_ours() -> None:
     assert "off by -1705334400 s" in reading.why_unknown
 
 
+@pytest.mark.parametrize("ahead_s", [3599, 7199, 120], ids=["winter time as Z", "summer time as Z", "fast"])
+def test_a_value_from_the_future_is_of_now(ahead_s: int) -> None:
+    """Else it would be dropped, or count as stale, for as long as the meter's clock is wrong."""
+    at = START + timedelta(seconds=ahead_s)
+    reading = decode_meter(_LIVE, encode_live(at, 512.0), now=START)
+    assert (reading.at, reading.power_kw) == (START, 0.512)
+    assert f"off by {ahead_s} s" in reading.why_unknown
+
+
+def test_a_value_of_some_minutes_ago_keeps_its_time() -> None:
+    """A meter that was off line tells what it measured then; a few seconds ahead are a clock like any other."""
+    for off_s in (-1800, -1, 30):
+        at = START + timedelta(seconds=off_s)
+        assert decode_meter(_LIVE, encode_live(at, 512.0), now=START).at == at
+
+
 def test_register_message() -> None:
     """Whole watt-hours at a quarter-hour's end, also of some hours ago."""
     payload = b'{"at": "2024-01-15T12:15:00Z", "import_wh": 123, "export_wh": 0}'
