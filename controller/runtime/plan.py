@@ -24,6 +24,20 @@ SUN_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanNow:
+    """What a plan wants in one of its steps."""
+
+    targets: Mapping[AssetId, PlanTarget]
+    """By store."""
+    sun_fraction: Mapping[NodeId, float]
+    """Which part of a node's sun it uses; 1 where it is not turned down."""
+
+
+NO_PLAN = PlanNow(targets={}, sun_fraction={})
+"""Where there is no plan, or it says nothing of the time."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanGuide:
     """What the safety loop needs of a plan, in few arrays: it crosses to another process."""
 
@@ -48,22 +62,32 @@ class PlanGuide:
         step = bisect_right(self.boundaries, at) - 1
         return step if 0 <= step < len(self.boundaries) - 1 else None
 
-    def target(self, store: AssetId, now: datetime) -> PlanTarget | None:
-        """What the plan wants of a store now; None where it says nothing of it."""
-        row, step = self.stores.get(store), self.step_at(now)
-        if row is None or step is None:
-            return None
-        return PlanTarget(
-            energy_end_kwh=float(self.energy_kwh[row, step + 1]),
-            power_kw=float(self.power_kw[row, step]),
-            ends=self.boundaries[step + 1],
-            fallback=self.by_rules,
-        )
+    def at(self, now: datetime) -> PlanNow:
+        """What the plan wants now; made once for all cycles of a step."""
+        step = self.step_at(now)
+        if step is None:
+            return NO_PLAN
+        if step not in self._steps:
+            energy_kwh, power_kw = self.energy_kwh[:, step + 1].tolist(), self.power_kw[:, step].tolist()
+            sun = self.sun_fraction[:, step].tolist()
+            self._steps[step] = PlanNow(
+                targets={
+                    store: PlanTarget(
+                        energy_end_kwh=energy_kwh[row],
+                        power_kw=power_kw[row],
+                        ends=self.boundaries[step + 1],
+                        fallback=self.by_rules,
+                    )
+                    for store, row in self.stores.items()
+                },
+                sun_fraction={node: sun[row] for node, row in self.nodes.items()},
+            )
+        return self._steps[step]
 
-    def sun_fraction_of(self, node: NodeId, now: datetime) -> float:
-        """Which part of a node's sun the plan uses now; 1 where it is not turned down."""
-        row, step = self.nodes.get(node), self.step_at(now)
-        return 1.0 if row is None or step is None else float(self.sun_fraction[row, step])
+    @cached_property
+    def _steps(self) -> dict[int, PlanNow]:
+        """What was asked for by step."""
+        return {}
 
     def base_kw_of(self, node: NodeId, now: datetime) -> float | None:
         """The forecast of the unsteered load directly under a node now [kW]; None where there is none."""

@@ -33,7 +33,7 @@ from controller.domain.site import Site
 from controller.domain.telemetry import CarReading, ConnectorReading, LinkReading, Reading
 from controller.domain.units import FloatArray
 from controller.runtime.people import People
-from controller.runtime.plan import PlanGuide
+from controller.runtime.plan import NO_PLAN, PlanGuide, PlanNow
 from controller.runtime.restraint import Comeback, MessageBudget
 from controller.runtime.silence import Silence
 from controller.setpoints.base_load import BaseLoad, Group, base_load, rooms, shares
@@ -149,10 +149,11 @@ class Steering:
         now: datetime,
     ) -> Cycle:
         """One cycle. `steerable` are the devices whose drivers can reach them now."""
+        wanted = NO_PLAN if plan is None else plan.at(now)
         candidates = [
-            *self._charger_candidates(state, people, plan, steerable, now),
-            *self._battery_candidates(state, people, plan, steerable, now),
-            *self._roof_candidates(state, plan, steerable, now),
+            *self._charger_candidates(state, people, wanted, steerable, now),
+            *self._battery_candidates(state, people, wanted, steerable, now),
+            *self._roof_candidates(state, wanted, steerable, now),
         ]
         # Whoever ignores its setpoints is no room for the others to reckon with, and is told to stand still.
         ignoring = {point for point in state.obedience if state.ignores(point)}
@@ -269,7 +270,7 @@ class Steering:
         self,
         state: NeighbourhoodState,
         people: People,
-        plan: PlanGuide | None,
+        plan: PlanNow,
         steerable: frozenset[AssetId],
         now: datetime,
     ) -> list[Candidate]:
@@ -286,7 +287,7 @@ class Steering:
         self,
         state: NeighbourhoodState,
         people: People,
-        plan: PlanGuide | None,
+        plan: PlanNow,
         point: ChargePoint,
         now: datetime,
     ) -> CarContext:
@@ -305,7 +306,7 @@ class Steering:
             wishes=wishes,
             departure_at=departure.at_utc if departure is not None else None,
             departure_kwh=departure.energy_kwh if departure is not None else 0.0,
-            target=plan.target(vehicle.id, now) if plan is not None and vehicle is not None else None,
+            target=None if vehicle is None else plan.targets.get(vehicle.id),
             discharge_stopped=people.discharge_stop(self.site.network, point.node),
             drawn_kw=self.drawn_kw(state, point.id, now),
             safe_kw=self._safe_kw(point.id, now),
@@ -320,7 +321,7 @@ class Steering:
         self,
         state: NeighbourhoodState,
         people: People,
-        plan: PlanGuide | None,
+        plan: PlanNow,
         steerable: frozenset[AssetId],
         now: datetime,
     ) -> list[Candidate]:
@@ -331,7 +332,7 @@ class Steering:
             reading = state.storages.get(battery.id)
             if reading is not None and is_stale(reading.at, now, self.settings.meter_stale_s):
                 reading = None
-            target = plan.target(battery.id, now) if plan is not None else None
+            target = plan.targets.get(battery.id)
             stop = people.discharge_stop(self.site.network, battery.node)
             found.append(
                 battery_candidate(battery, reading, target, stop, now, self.drawn_kw(state, battery.id, now))
@@ -339,13 +340,13 @@ class Steering:
         return found
 
     def _roof_candidates(
-        self, state: NeighbourhoodState, plan: PlanGuide | None, steerable: frozenset[AssetId], now: datetime
+        self, state: NeighbourhoodState, plan: PlanNow, steerable: frozenset[AssetId], now: datetime
     ) -> list[Candidate]:
         return [
             roof_candidate(
                 roof,
                 state.inverters.get(roof.id),
-                plan.sun_fraction_of(roof.node, now) if plan is not None else 1.0,
+                plan.sun_fraction.get(roof.node, 1.0),
                 self.drawn_kw(state, roof.id, now),
             )
             for roof in self.site.pv
