@@ -28,6 +28,9 @@ PAY_WITHIN = timedelta(minutes=15)
 """How long a guest may take on the provider's page."""
 START_WITHIN = timedelta(minutes=10)
 """How long a guest may take to plug in once the amount is reserved."""
+START_AGAIN = timedelta(minutes=1)
+"""How long after a start nothing may begin until the charger is asked once more: some forget it after a
+minute without a car, and some never get it."""
 SILENT_MAX = timedelta(hours=24)
 """A session whose charger is not heard for so long is over with its last reading: reservations run out."""
 
@@ -63,6 +66,8 @@ class Why(StrEnum):
 
     DECLINED = "declined"
     """The bank or the payer said no."""
+    PROVIDER = "provider"
+    """The payment provider takes no payments of ours."""
     NOT_PAID = "not_paid"
     """The guest did not finish on the provider's page."""
     REFUSED = "refused"
@@ -86,6 +91,11 @@ class Act(StrEnum):
     STOP = "stop"
     CAPTURE = "capture"
     RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSent:
+    """The charger is about to be asked to start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,7 @@ type Event = (
     Reserved
     | MustPay
     | Declined
+    | StartSent
     | StartAnswered
     | Began
     | Metered
@@ -176,6 +187,10 @@ class GuestSession:
     start_by: datetime | None = None
     """When the reservation is let go if no car has come."""
     start_sent: bool = False
+    starts: int = 0
+    """How often the charger was asked."""
+    start_again_at: datetime | None = None
+    """When it is asked once more if nothing has begun."""
     stop_asked: bool = False
     charge: ChargeSession | None = None
     heard_at: datetime | None = None
@@ -211,7 +226,8 @@ def to_do(session: GuestSession, now: datetime) -> Act | None:
         case Stage.PAYING:
             return Act.LOOK_UP
         case Stage.STARTING:
-            return None if session.start_sent else Act.START
+            again = session.start_again_at is not None and now >= session.start_again_at
+            return Act.START if again or not session.start_sent else None
         case Stage.CHARGING:
             cost = session.cost_cents(now)
             reached = cost is not None and cost >= session.limit_cents
@@ -242,8 +258,8 @@ def after(session: GuestSession, event: Event, now: datetime) -> GuestSession:
     match event:
         case Reserved() | MustPay() | Declined():
             return _reservation(session, event, now)
-        case StartAnswered():
-            return _start_answered(session, event)
+        case StartSent() | StartAnswered():
+            return _start(session, event, now)
         case Began() if session.stage is Stage.STARTING:
             charge = begin_session(
                 charge_point=session.charge_point,
@@ -279,7 +295,8 @@ def _reservation(session: GuestSession, event: Reserved | MustPay | Declined, no
         return session
     match event:
         case Declined():
-            declined = replace(session, stage=Stage.DECLINED, why=Why.DECLINED, ended_at=now)
+            why = Why.PROVIDER if event.by_provider else Why.DECLINED
+            declined = replace(session, stage=Stage.DECLINED, why=why, ended_at=now)
             return _without_links(declined)
         case MustPay(payment=payment, checkout_url=url):
             asked = replace(session, payment=payment, checkout_url=url, return_url="", stage=Stage.PAYING)
@@ -293,10 +310,16 @@ def _reservation(session: GuestSession, event: Reserved | MustPay | Declined, no
             return replace(known, stage=Stage.STARTING, start_by=now + START_WITHIN)
 
 
-def _start_answered(session: GuestSession, event: StartAnswered) -> GuestSession:
+def _start(session: GuestSession, event: StartSent | StartAnswered, now: datetime) -> GuestSession:
     if session.stage is not Stage.STARTING:
         return session
-    return _release(session, Why.REFUSED) if event.why_not else replace(session, start_sent=True)
+    if isinstance(event, StartSent):
+        again = now + START_AGAIN
+        return replace(session, start_sent=True, starts=session.starts + 1, start_again_at=again)
+    if event.why_not and session.starts <= 1:
+        return _release(session, Why.REFUSED)
+    # Asked once more, a charger also refuses because it has taken the first start: its readings tell.
+    return replace(session, start_sent=True)
 
 
 def _stop_asked(session: GuestSession) -> GuestSession:

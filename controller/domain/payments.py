@@ -17,6 +17,10 @@ class ProviderSilentError(WijkstroomError):
     """No answer, or none that says whether it was done: ask again with the same key."""
 
 
+class ProviderRefusedError(WijkstroomError):
+    """It refuses the call itself, for a wrong key of ours or a mistake; asked again it says the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved:
     """The amount is set aside; nothing has been paid yet."""
@@ -38,6 +42,8 @@ class Declined:
     """The payer's bank says no, or the payer does."""
 
     why: str
+    by_provider: bool = False
+    """It was not they who said no: the provider takes no payments of ours."""
 
 
 type Reservation = Reserved | MustPay | Declined
@@ -59,7 +65,7 @@ class NotCaptured:
 
 
 class PaymentProvider(Protocol):
-    """Reserves, captures and releases; every method may raise `ProviderSilentError`."""
+    """Reserves, captures and releases; each may raise `ProviderSilentError` or `ProviderRefusedError`."""
 
     async def reserve(self, *, key: str, amount_cents: int, text: str, return_url: str) -> Reservation:
         """Sets an amount aside.

@@ -85,6 +85,11 @@ class Counters:
     failed_at: dict[str, datetime] = field(default_factory=dict)
     """When a step of a loop failed last."""
 
+    payments_waiting: dict[str, tuple[AssetId, datetime]] = field(default_factory=dict)
+    """Guests' sessions whose payment does not get on, by id: where, and since when."""
+    payments_lost: dict[str, tuple[AssetId, datetime]] = field(default_factory=dict)
+    """Those of which what was due will not be paid; the log of events keeps them."""
+
     def count_failure(self, loop: str, at: datetime) -> None:
         """One more step of a loop failed."""
         self.failures[loop] = self.failures.get(loop, 0) + 1

@@ -131,7 +131,7 @@ class AlarmView:
     code: str
     """Stable; `controller.texts` has a title and an advice for each: node_over_limit, device_silent,
     plan_late, plan_fallback, network_strained, departure_at_risk, meter_stale, setpoint_refused,
-    unknown_device, clock_off, step_failed."""
+    unknown_device, clock_off, step_failed, payment_waits, payment_lost."""
     subject: str
     since: datetime
     value: float | None = None

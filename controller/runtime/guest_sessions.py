@@ -51,6 +51,10 @@ class Step:
     """What is remembered of a session beside itself."""
 
     failures: int = 0
+    refusals: int = 0
+    """How often in this stage the provider refused the call."""
+    unsure: bool = False
+    """Whether a call of this stage may have been carried out without an answer."""
     not_before_s: float = 0.0
     unnamed_since: datetime | None = None
     """Since when a charger with a car on it names no transaction, though one should run."""
@@ -159,7 +163,9 @@ class GuestSessions(OnLoop):
         self._open[key] = session
         self._steps[key].unsaved = True
         if session.stage is not before.stage:
-            self._steps[key].failures, self._steps[key].not_before_s = 0, 0.0
+            step = self._steps[key]
+            step.failures, step.refusals, step.unsure, step.not_before_s = 0, 0, False, 0.0
+            self.controller.counters.payments_waiting.pop(key, None)
             self._admit()
             self._wake.set()
 

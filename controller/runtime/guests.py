@@ -30,6 +30,7 @@ from controller.domain.errors import (
 )
 from controller.domain.guests import (
     FINAL,
+    PAY_WITHIN,
     Act,
     Event,
     GuestSession,
@@ -37,13 +38,23 @@ from controller.domain.guests import (
     Released,
     Stage,
     StartAnswered,
+    StartSent,
     StopAsked,
     after,
     passed,
     to_do,
 )
 from controller.domain.ids import AssetId
-from controller.domain.payments import Captured, NotCaptured, PaymentProvider, Reserved
+from controller.domain.payments import (
+    Captured,
+    Declined,
+    MustPay,
+    NotCaptured,
+    PaymentProvider,
+    ProviderRefusedError,
+    ProviderSilentError,
+    Reserved,
+)
 from controller.domain.ports import StartsCharging
 from controller.domain.time import MachineClock
 from controller.guest_settings import GuestSettings
@@ -61,6 +72,14 @@ AGAIN_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 """How long after each failure in a row a step is tried again, machine time [s]; the last one from then on."""
 POLL_S = 2.0
 """How often the provider is asked about a guest who is on its page, machine time [s]."""
+ALARM_AFTER = 3
+"""After so many failures in a row operators see that a payment does not get on."""
+REFUSALS_MAX = 5
+"""So often in a row the provider may refuse to reserve before the guest is told that it does not work."""
+HELD_FOR = timedelta(days=7)
+"""So long a reservation lasts at most: what is refused then, to capture or to let go, will always be."""
+_PROVIDER = "provider"
+"""Among the payments that wait: all of them, until one is reserved."""
 OPEN_MAX = 500
 """Sessions that nobody has paid for yet."""
 TIDY_EVERY = timedelta(hours=6)
@@ -243,19 +262,26 @@ class Guests(GuestSessions):
             if self._open[key].stage in FINAL and not step.unsaved:
                 self._forget(key)
         except WijkstroomError as error:
-            pause = self._again_later(step)
+            step.unsure |= isinstance(error, ProviderSilentError)
+            pause = self._again_later(key, step)
             _LOG.warning("a guest's session waits", session=key, why=str(error), again_in_s=pause)
         except Exception:  # noqa: BLE001  # the other guests' money does not wait for a bug in one session
-            pause = self._again_later(step)
+            pause = self._again_later(key, step)
             _LOG.exception("a guest's session failed", session=key, again_in_s=pause)
             self.controller.counters.count_failure("guests", self.controller.clock.now())
         finally:
             self._busy.discard(key)
 
-    def _again_later(self, step: Step) -> float:
-        """Lets a step wait, the longer the more often it failed; gives for how long [s]."""
+    def _again_later(self, key: str, step: Step) -> float:
+        """Lets a step wait, the longer the more often it failed; gives for how long [s].
+
+        What fails again and again is money that waits: operators see it.
+        """
         pause = AGAIN_S[min(step.failures, len(AGAIN_S) - 1)]
         step.failures += 1
+        if step.failures >= ALARM_AFTER and key in self._open:
+            where = self._open[key].charge_point, self.controller.clock.now()
+            self.controller.counters.payments_waiting.setdefault(key, where)
         step.not_before_s = self._machine_clock.monotonic_s() + pause
         return pause
 
@@ -279,10 +305,22 @@ class Guests(GuestSessions):
                 _LOG.warning("a charger does not end a guest's charging", session=key, why=why_not)
             return
         if act is Act.START:
-            # Kept before the charger hears of it: asked twice, it would refuse the one who charges already.
-            self._apply(key, StartAnswered(why_not=None))
+            if session.starts and self._runs_at(session.charge_point):
+                step.not_before_s = now_s + AGAIN_S[-1]  # whose it is will be told
+                return
+            # Kept before the charger hears of it: what it says to a second start is no answer to the first.
+            self._apply(key, StartSent())
             await self._save(key)
-        event = await self._done(session, act)
+        try:
+            event = await self._done(session, act)
+        except ProviderRefusedError as error:
+            step.refusals += 1
+            given_up = self._given_up(session, act, step, str(error))
+            if given_up is None:
+                raise
+            event = given_up
+        if isinstance(event, Reserved | MustPay):
+            self.controller.counters.payments_waiting.pop(_PROVIDER, None)
         if isinstance(event, Captured | NotCaptured):
             await self._book(key, event)
         elif isinstance(event, Reserved) and self._held_by_another(session):
@@ -296,6 +334,26 @@ class Guests(GuestSessions):
         if step.unsaved:
             await self._save(key)
         self._wake.set()
+
+    def _given_up(self, session: GuestSession, act: Act, step: Step, why: str) -> Event | None:
+        """What comes of a call that the provider refuses again and again; None: it is asked once more."""
+        now = self.controller.clock.now()
+        ended_at = None if session.charge is None else session.charge.ended_at
+        is_old = now >= (ended_at or session.opened_at) + HELD_FOR
+        match act:
+            case Act.RESERVE if step.refusals >= REFUSALS_MAX:
+                # What may be reserved without our knowing is looked for as long as a guest may take to pay.
+                if step.unsure and now < session.opened_at + PAY_WITHIN:
+                    return None
+                waiting = self.controller.counters.payments_waiting
+                waiting.setdefault(_PROVIDER, (session.charge_point, now))
+                return Declined(why=why, by_provider=True)
+            case Act.CAPTURE if is_old:
+                return NotCaptured(why=why)
+            case Act.RELEASE if is_old:
+                return Released()
+            case _:
+                return None
 
     async def _done(self, session: GuestSession, act: Act) -> Event:
         """Does what is to be done; gives what came of it."""
@@ -329,9 +387,11 @@ class Guests(GuestSessions):
                 what = f"a guest's {session.due_cents} cents were not paid: {event.why}"
                 subject = f"{session.charge_point} {session.id}"
                 await unit.add_event(EventRecord(at=now, who="guests", what=what, subject=subject))
+                self.controller.counters.payments_lost[key] = (session.charge_point, now)
             await unit.put_guest(self._record(over))
         self._open[key] = over
         self._steps[key].unsaved = False
+        self.controller.counters.payments_waiting.pop(key, None)
 
     def _postings(self, paid: GuestSession, now: datetime) -> list[Posting]:
         ended_at = None if paid.charge is None else paid.charge.ended_at

@@ -41,6 +41,8 @@ OVER_LIMIT_TOLERANCE = 1.001
 AT_RISK_KWH = 0.1
 """A departure is at risk when more than this will be missing."""
 PLAN_LATE = timedelta(minutes=20)
+LOSS_SHOWN = timedelta(days=1)
+"""How long a guest's payment that was lost stands among the alarms."""
 FAILURE_SHOWN = timedelta(minutes=15)
 """How long an operator is told of a step that failed."""
 COMING = timedelta(hours=12)
@@ -385,6 +387,11 @@ class Views:
         for loop, at in list(self.counters.failed_at.items()):
             if snapshot.at - at < FAILURE_SHOWN:
                 yield _alarm(Urgency.TODAY, "step_failed", loop, at)
+        for point, since in list(self.counters.payments_waiting.values()):
+            yield _alarm(Urgency.TODAY, "payment_waits", point, since)
+        for point, at in list(self.counters.payments_lost.values()):
+            if snapshot.at - at < LOSS_SHOWN:
+                yield _alarm(Urgency.TODAY, "payment_lost", point, at)
 
 
 def _gap_fraction(plan: ActivePlan) -> float | None:

@@ -71,6 +71,17 @@ ALARMS: Mapping[str, AlarmText] = MappingProxyType(
                 "at the space on its disk and at its database."
             ),
         ),
+        "payment_waits": AlarmText(
+            title=mark("A guest's payment does not get on"),
+            advice=mark(
+                "It is tried again by itself. Check the payment provider's key and status; what it answers "
+                "stands in the controller's log."
+            ),
+        ),
+        "payment_lost": AlarmText(
+            title=mark("What a guest owed was not paid"),
+            advice=mark("The log of events names the session. Ask the payment provider for the reason."),
+        ),
         "unknown_device": AlarmText(
             title=mark("An unknown device reports"),
             advice=mark("If it belongs here, add it to the site file; if not, find out who it is."),

@@ -26,6 +26,7 @@ STAGES: Mapping[Stage, str] = MappingProxyType(
 WHYS: Mapping[Why, str] = MappingProxyType(
     {
         Why.DECLINED: mark("The bank or you said no."),
+        Why.PROVIDER: mark("Payments do not work at the moment. Please try again later."),
         Why.NOT_PAID: mark("The payment was not confirmed in time."),
         Why.REFUSED: mark("The charger did not start. Check the plug, or try another socket."),
         Why.NO_CAR: mark("No car was plugged in within ten minutes."),

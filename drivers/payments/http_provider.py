@@ -7,8 +7,9 @@
 
 Each request carries `Authorization: Bearer KEY`, and those that change something `Idempotency-Key`
 (draft-ietf-httpapi-idempotency-key-header). 2xx is an answer; 409 on a capture says that it will never be,
-404 and 410 on a release that nothing is set aside any more; everything else, and no answer, says nothing: it
-is asked again. A provider of the field is a file like this one beside it.
+404 and 410 on a release that nothing is set aside any more. Every other 4xx, but 408, 425 and 429, refuses
+the call itself. All else, and no answer, says nothing: it is asked again. A provider of the field is a file
+like this one beside it.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from controller.domain.payments import (
     Declined,
     MustPay,
     NotCaptured,
+    ProviderRefusedError,
     ProviderSilentError,
     Reservation,
     Reserved,
 )
 
+_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+"""Of 4xx, those that a later request may not get."""
 _NOTHING_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
@@ -99,8 +103,11 @@ def _told(answer: httpx.Response) -> Mapping[str, Any]:
     """What an answer says.
 
     Raises:
+        ProviderRefusedError: If it refuses the call.
         ProviderSilentError: If it says nothing.
     """
+    if answer.is_client_error and answer.status_code not in _LATER:
+        raise ProviderRefusedError(f"the payment provider answers {answer.status_code}: {answer.text[:200]}")
     if not answer.is_success:
         raise ProviderSilentError(f"the payment provider answers {answer.status_code}")
     try:

@@ -13,6 +13,7 @@ from controller.domain.payments import (
     Declined,
     MustPay,
     NotCaptured,
+    ProviderRefusedError,
     ProviderSilentError,
     Reservation,
     Reserved,
@@ -91,11 +92,13 @@ async def test_an_error_of_the_provider_says_nothing(fault: PaymentFault) -> Non
         assert isinstance(await _reserve(provider), Reserved)
 
 
-async def test_a_wrong_key_is_no_answer_to_the_question() -> None:
-    """The guest's session waits until the operator has put it right."""
+async def test_a_wrong_key_refuses_the_call_itself() -> None:
+    """Asked again it says the same; the operator has to put it right."""
     async with _provider(SimulatedPayments(), key="another") as provider:
-        with pytest.raises(ProviderSilentError, match="401"):
+        with pytest.raises(ProviderRefusedError, match="401"):
             await _reserve(provider)
+        with pytest.raises(ProviderRefusedError, match="401"):
+            await provider.capture("pay_1", key="k2", amount_cents=1)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +107,11 @@ async def test_a_wrong_key_is_no_answer_to_the_question() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhm",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
         b"",
+        *(f"HTTP/1.1 {status} Later\r\nContent-Length: 0\r\n\r\n".encode() for status in (408, 425, 429)),
     ],
 )
 async def test_an_answer_that_cannot_be_read_says_nothing(answer: bytes) -> None:
-    """No JSON, no object, or a connection that ends."""
+    """No JSON, no object, a connection that ends, too late, too early, too often."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10_000)

@@ -25,6 +25,7 @@ from controller.domain.guests import (
     Released,
     Stage,
     StartAnswered,
+    StartSent,
     StopAsked,
     Why,
     after,
@@ -55,6 +56,8 @@ _events = st.one_of(
             RESERVED,
             MustPay(payment="pay-1", checkout_url="https://bank.example/1"),
             Declined(why="no"),
+            Declined(why="401", by_provider=True),
+            StartSent(),
             StartAnswered(why_not=""),
             StartAnswered(why_not=None),
             StartAnswered(why_not="Rejected"),
@@ -226,6 +229,17 @@ def test_a_refused_start_is_let_go_and_one_without_an_answer_waits_for_the_car()
     unknown = _run([RESERVED, StartAnswered(why_not=None)])
     assert (unknown.stage, to_do(unknown, BEGAN)) == (Stage.STARTING, None)
     assert _run([Began(transaction="t", at=BEGAN)], unknown).stage is Stage.CHARGING
+
+
+def test_a_charger_is_asked_once_more_and_its_second_no_ends_nothing() -> None:
+    """It may say no because it has taken the first start; the time for a car ends it."""
+    assert _run([RESERVED, StartSent(), StartAnswered(why_not="Rejected")]).why is Why.REFUSED
+    asked = _run([RESERVED, StartSent(), StartAnswered(why_not="")])
+    at = asked.start_again_at
+    assert at is not None
+    assert [to_do(asked, when) for when in (at - MINUTE / 60, at)] == [None, Act.START]
+    again = after(after(asked, StartSent(), at), StartAnswered(why_not="Rejected"), at)
+    assert (again.stage, again.starts, to_do(again, at)) == (Stage.STARTING, 2, None)
 
 
 def test_a_car_that_is_full_pays_for_keeping_the_socket_after_the_grace() -> None:

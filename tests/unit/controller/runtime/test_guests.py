@@ -13,11 +13,12 @@ import pytest
 
 from controller.charging_settings import ChargingSettings
 from controller.domain.errors import NotFoundError
-from controller.domain.guests import GuestSession, Stage, StopAsked, Why
+from controller.domain.guests import PAY_WITHIN, START_WITHIN, GuestSession, Stage, StopAsked, Why
 from controller.domain.ids import AssetId, MemberId
 from controller.domain.payments import (
     Captured,
     MustPay,
+    ProviderRefusedError,
     ProviderSilentError,
     Reservation,
     Reserved,
@@ -32,10 +33,10 @@ from controller.domain.telemetry import (
     TransactionPhase,
     TransactionReading,
 )
-from controller.domain.time import SystemMachineClock, VirtualDomainClock
+from controller.domain.time import VirtualDomainClock
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.guest_sessions import LAST_WORD, UNNAMED_MAX
-from controller.runtime.guests import Guests
+from controller.runtime.guests import HELD_FOR, Guests
 from controller.runtime.steering import Confirmed
 from tests.support.charging import TARIFF
 from tests.support.neighbourhood import START
@@ -47,13 +48,15 @@ MINUTE = timedelta(minutes=1)
 
 
 class _Provider:
-    """Reserves and captures at once; `silent` makes the next call fail."""
+    """Reserves and captures at once, unless it is silent or refuses every call."""
 
     silent = False
+    refuses = False
 
     async def reserve(self, *, key: str, amount_cents: int, text: str, return_url: str) -> Reservation:
         """At once."""
         del key, amount_cents, text, return_url
+        self._may()
         return Reserved(payment="pay-1")
 
     async def look_up(self, payment: str) -> Reservation:
@@ -63,12 +66,19 @@ class _Provider:
     async def capture(self, payment: str, *, key: str, amount_cents: int) -> Captured:
         """At once."""
         del payment, key, amount_cents
-        if self.silent:
-            raise ProviderSilentError("no answer")
+        self._may()
         return Captured()
 
     async def release(self, payment: str, *, key: str) -> None:
         """At once."""
+        del payment, key
+        self._may()
+
+    def _may(self) -> None:
+        if self.silent:
+            raise ProviderSilentError("no answer")
+        if self.refuses:
+            raise ProviderRefusedError("401")
 
 
 class _Chargers:
@@ -76,12 +86,13 @@ class _Chargers:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.answer = ""
 
     async def start(self, charge_point: AssetId, token: str) -> str:
         """Notes it."""
         del token
         self.asked.append(f"start {charge_point}")
-        return ""
+        return self.answer
 
     async def stop(self, charge_point: AssetId, transaction: str) -> str:
         """Notes it."""
@@ -89,17 +100,41 @@ class _Chargers:
         return ""
 
 
+class _Tireless:
+    """A machine clock on which every pause is over the next time that somebody looks."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        """An hour later each time."""
+        self._now_s += 3600.0
+        return self._now_s
+
+
 class _Desk:
     """Guests that are brought forward by hand."""
 
-    def __init__(self, guests: Guests, clock: VirtualDomainClock, chargers: _Chargers) -> None:
-        self.guests, self.clock, self.chargers = guests, clock, chargers
+    def __init__(
+        self, guests: Guests, clock: VirtualDomainClock, chargers: _Chargers, provider: _Provider
+    ) -> None:
+        self.guests, self.clock, self.chargers, self.provider = guests, clock, chargers, provider
 
     async def forward(self) -> None:
         """Each session as far as it goes without waiting."""
         for _ in range(6):
             for key in list(self.guests._open):
                 await self.guests._advance(key)
+
+    async def another(self, *, silent: bool = False) -> str:
+        """A guest at the second socket; the secret. The first call may get no answer."""
+        self.guests.controller.receive(LinkReading(asset=AssetId("cp-2"), at=self.clock.now(), up=True))
+        self.guests.controller.hear()
+        session, secret = await self.guests.open(AssetId("cp-2"), 2500, page_url="http://x/{secret}")
+        self.provider.silent = silent
+        if silent:
+            await self.guests._advance(session.id)
+        return secret
 
     def session(self) -> GuestSession:
         """The only open one."""
@@ -158,7 +193,7 @@ async def _desk(folder: Path) -> AsyncIterator[_Desk]:
         controller = make_controller(store, clock, settings=settings)
         controller.receive(LinkReading(asset=POINT, at=START, up=True))
         controller.hear()
-        loop, chargers = asyncio.get_running_loop(), _Chargers()
+        loop, chargers, provider = asyncio.get_running_loop(), _Chargers(), _Provider()
         tokens = ChargingTokens(controller, loop)
         await tokens.load()
         guests = Guests(
@@ -167,10 +202,10 @@ async def _desk(folder: Path) -> AsyncIterator[_Desk]:
             settings=settings.guests,
             tokens=tokens,
             chargers=chargers,
-            provider=_Provider(),
-            machine_clock=SystemMachineClock(),
+            provider=provider,
+            machine_clock=_Tireless(),
         )
-        desk = _Desk(guests, clock, chargers)
+        desk = _Desk(guests, clock, chargers, provider)
         await guests.open(POINT, 2500, page_url="http://x/{secret}")
         await desk.forward()
         assert desk.session().stage is Stage.STARTING
@@ -380,3 +415,81 @@ async def test_a_households_own_socket_is_not_shown_to_strangers(tmp_path: Path)
             await desk.guests.point(other)
         with pytest.raises(NotFoundError):
             await desk.guests.open(other, 2500, page_url="http://x/{secret}")
+
+
+async def test_a_start_of_which_nothing_comes_is_asked_for_once_more_each_minute(tmp_path: Path) -> None:
+    """A charger forgets a start without a car; what it says to the second one ends nothing."""
+    async with _desk(tmp_path) as desk:
+        desk.chargers.answer = "Rejected"
+        desk.clock.advance_to(START + MINUTE)
+        await desk.forward()
+        assert desk.chargers.asked == [f"start {POINT}"] * 2
+        assert desk.session().stage is Stage.STARTING
+        desk.guests.controller.receive(
+            ConnectorReading(charge_point=POINT, at=START, plugged=True, transaction="7")
+        )
+        desk.guests.controller.hear()
+        desk.clock.advance_to(START + 3 * MINUTE)
+        await desk.forward()
+        assert len(desk.chargers.asked) == 2, "somebody charges there: who it is will be told"
+        desk.clock.advance_to(START + START_WITHIN)
+        await desk.forward()
+        assert not desk.guests._open
+        assert len(desk.chargers.asked) == 2
+
+
+async def test_a_provider_that_refuses_to_reserve_is_told_to_guest_and_operators(tmp_path: Path) -> None:
+    """After a few times the guest reads that it does not work; the alarm stays until it works again."""
+    async with _desk(tmp_path) as desk:
+        waiting = desk.guests.controller.counters.payments_waiting
+        desk.provider.refuses = True
+        secret = await desk.another()
+        await desk.forward()
+        session = (await desk.guests.view(secret)).session
+        assert (session.stage, session.why) == (Stage.DECLINED, Why.PROVIDER)
+        assert [point for point, _ in waiting.values()] == ["cp-2"]
+        desk.provider.refuses = False
+        await desk.another()
+        await desk.forward()
+        assert not waiting
+
+
+async def test_what_may_be_reserved_without_an_answer_is_looked_for_as_long_as_a_guest_may_pay(
+    tmp_path: Path,
+) -> None:
+    """A lost answer and then refusals: the amount may be set aside, so it is asked for again."""
+    async with _desk(tmp_path) as desk:
+        secret = await desk.another(silent=True)
+        desk.provider.silent, desk.provider.refuses = False, True
+        await desk.forward()
+        await desk.forward()
+        assert (await desk.guests.view(secret)).session.stage is Stage.RESERVING
+        desk.clock.advance_to(START + PAY_WITHIN)
+        await desk.forward()
+        assert (await desk.guests.view(secret)).session.why is Why.PROVIDER
+
+
+async def test_a_capture_that_is_refused_is_an_alarm_and_after_a_week_a_loss(tmp_path: Path) -> None:
+    """The guest has charged and the provider takes no call of ours: operators see it; it ends in a week."""
+    async with _desk(tmp_path) as desk:
+        counters = desk.guests.controller.counters
+        desk.meter(0)
+        desk.connector("10", token=desk.session().token)
+        desk.clock.advance_to(START + 30 * MINUTE)
+        desk.meter(5000)
+        desk.provider.refuses = True
+        desk.connector("11")
+        await desk.forward()
+        key = desk.session().id
+        assert desk.session().stage is Stage.CAPTURING
+        assert counters.payments_waiting[key][0] == POINT
+        desk.clock.advance_to(START + HELD_FOR)
+        await desk.forward()
+        assert desk.session().stage is Stage.CAPTURING
+        desk.clock.advance_to(START + HELD_FOR + 30 * MINUTE)
+        await desk.forward()
+        assert not desk.guests._open
+        assert (counters.payments_waiting, list(counters.payments_lost)) == ({}, [key])
+        async with desk.guests.controller.store.unit() as unit:
+            (event,) = await unit.events()
+        assert "were not paid" in event.what

@@ -276,6 +276,19 @@ async def test_an_operator_is_told_of_steps_that_failed_for_a_while(tmp_path: Pa
         assert "step_failed" not in {alarm.code for alarm in (await service.state()).alarms}
 
 
+async def test_a_guests_payment_that_waits_or_is_lost_is_an_alarm(tmp_path: Path) -> None:
+    """The one as long as it lasts, the other for a day."""
+    async with serving(tmp_path) as (service, controller):
+        counters, where = controller.counters, (AssetId("cp-1"), START)
+        counters.payments_waiting["s-1"] = counters.payments_lost["s-2"] = where
+        controller.safety_cycle(START)
+        told = {alarm.code: alarm for alarm in (await service.state()).alarms}
+        assert (told["payment_waits"].subject, told["payment_lost"].since) == ("cp-1", START)
+        controller.safety_cycle(START + timedelta(days=1))
+        codes = {alarm.code for alarm in (await service.state()).alarms}
+        assert ("payment_waits" in codes, "payment_lost" in codes) == (True, False)
+
+
 async def test_a_member_sees_only_their_own_things(tmp_path: Path) -> None:
     """The home's member has a home and a roof and no car."""
     async with serving(tmp_path) as (service, controller):

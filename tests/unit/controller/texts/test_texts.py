@@ -112,6 +112,8 @@ def test_every_alarm_code_has_a_title_and_an_advice() -> None:
         "unknown_device",
         "clock_off",
         "step_failed",
+        "payment_waits",
+        "payment_lost",
     }
     assert codes <= set(ALARMS)
     for code in (*ALARMS, "something_new"):
