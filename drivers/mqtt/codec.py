@@ -36,8 +36,8 @@ COMPARISON_BYTES_MAX = 256 * 1024
 CLOCK_ERROR_MAX = timedelta(hours=1)
 """A meter's time that is further back than this is not the time of its measurement."""
 CLOCK_AHEAD_MAX = timedelta(minutes=1)
-"""Nor is one that is further ahead than this: nothing live comes from the future. In winter, local time labelled
-Z is an hour ahead, less the time that the message took."""
+"""Nor is one that is further ahead than this: nothing live comes from the future. In winter, local time
+labelled Z is an hour ahead, less the time that the message took."""
 POWER_W_MAX = 50_000_000.0
 """More than any node of a neighbourhood carries."""
 VOLTAGE_V_MAX = 1000.0

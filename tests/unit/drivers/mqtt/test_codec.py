@@ -72,7 +72,7 @@ def test_a_value_from_the_future_is_of_now(ahead_s: int) -> None:
 
 
 def test_a_value_of_some_minutes_ago_keeps_its_time() -> None:
-    """A meter that was off line tells what it measured then; a few seconds ahead are a clock like any other."""
+    """A meter that was off line tells what it measured then; a few seconds ahead are as any clock is."""
     for off_s in (-1800, -1, 30):
         at = START + timedelta(seconds=off_s)
         assert decode_meter(_LIVE, encode_live(at, 512.0), now=START).at == at
