@@ -104,13 +104,13 @@ async def _serve_echo(control: Connection) -> None:
 
 
 async def _serve_ocpp(control: Connection) -> None:
-    state, inbox = NeighbourhoodState(), deque[Reading]()
+    state, inbox, clock = NeighbourhoodState(), deque[Reading](), SystemDomainClock()
 
     def sink(reading: Reading) -> None:
         nonlocal state
         inbox.append(reading)
         if len(inbox) >= BATCH:
-            state = apply_all(state, inbox)
+            state = apply_all(state, inbox, clock.now())
             inbox.clear()
 
     endpoint = OcppEndpoint(
@@ -119,7 +119,7 @@ async def _serve_ocpp(control: Connection) -> None:
         charge_points={AssetId(name): charge_point(name, discharge_kw_max=0.0) for name in NAMES},
         tokens=(),
         sink=sink,
-        clock=SystemDomainClock(),
+        clock=clock,
         boot_grace_s=3600.0,
     )
     async with endpoint:
