@@ -9,7 +9,7 @@ functions from what is known of it to a `Candidate`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.domain.assets import Battery, ChargePoint, Phases, PvRoof, Vehicle, Wishes, WishKind
 from controller.domain.ids import AssetId, NodeId
@@ -21,7 +21,7 @@ TAPER_FROM_FRACTION = 0.85
 """Above this state of charge cars take less and less; half the power is reckoned with on average."""
 TAPER_MEAN_FRACTION = 0.5
 DISCHARGE_RESERVE_KWH = 0.5
-"""Discharge ends this far above the minimum: readings are a minute old."""
+"""Discharge ends this far above the minimum, or what could have left since the reading, if that is more."""
 URGENT_LAXITY_H = 0.25
 """With less slack than this a car charges at full power, whatever the plan says."""
 TRACKING_MIN_H = 1 / 60
@@ -141,7 +141,7 @@ def tracking_power_kw(
 def car_candidate(context: CarContext, now: datetime) -> Candidate:
     """The layers of a charger with a car on it."""
     point, car_high_kw = context.point, _car_high_kw(context)
-    low_kw = _car_low_kw(context)
+    low_kw = _car_low_kw(context, now)
     min_kw = point.charge_kw_min if point.phases is Phases.THREE else 0.0
     high_kw = car_high_kw if car_high_kw >= min_kw else 0.0
     mode = context.wishes.mode if context.wishes is not None else WishKind.NONE
@@ -197,17 +197,23 @@ def _car_high_kw(context: CarContext) -> float:
     return high_kw
 
 
-def _car_low_kw(context: CarContext) -> float:
+def _car_low_kw(context: CarContext, now: datetime) -> float:
     """The most that may be discharged, negative; 0 where anything speaks against it."""
     vehicle, reading = context.vehicle, context.reading
     if vehicle is None or not vehicle.discharge_opt_in or context.energy_kwh is None:
         return 0.0
     if context.discharge_stopped is not None or reading is None or reading.discharge_kw_max is None:
         return 0.0
-    never = context.wishes is not None and context.wishes.never_discharge
-    if never or context.energy_kwh <= vehicle.min_kwh + DISCHARGE_RESERVE_KWH:
+    if context.wishes is not None and context.wishes.never_discharge:
         return 0.0
-    return -min(context.point.discharge_kw_max, vehicle.discharge_kw_max, reading.discharge_kw_max)
+    most_kw = min(context.point.discharge_kw_max, vehicle.discharge_kw_max, reading.discharge_kw_max)
+    reserve_kwh = _reserve_kwh(most_kw, vehicle.efficiency_discharge, now - reading.at)
+    return -most_kw if context.energy_kwh > vehicle.min_kwh + reserve_kwh else 0.0
+
+
+def _reserve_kwh(most_kw: float, efficiency: float, age: timedelta) -> float:
+    """How far above the minimum discharge ends: what may have left a store since it was read."""
+    return max(DISCHARGE_RESERVE_KWH, most_kw / efficiency * age.total_seconds() / 3600.0)
 
 
 def _laxity_h(context: CarContext, high_kw: float, now: datetime) -> float:
@@ -269,7 +275,6 @@ def battery_candidate(
     drawn_kw: float = 0.0,
 ) -> Candidate:
     """The layers of a stationary battery; `reading` is None where it is unknown or stale."""
-    soc = reading.soc_fraction if reading is not None else None
     rest = Candidate(
         asset=battery.id,
         node=battery.node,
@@ -284,10 +289,11 @@ def battery_candidate(
         phases=battery.phases,
         drawn_kw=drawn_kw,
     )
-    if soc is None:
+    if reading is None or reading.soc_fraction is None:
         return rest
-    energy_kwh = soc * battery.capacity_kwh
-    can_discharge = energy_kwh > battery.min_kwh + DISCHARGE_RESERVE_KWH and discharge_stopped is None
+    energy_kwh = reading.soc_fraction * battery.capacity_kwh
+    reserve_kwh = _reserve_kwh(battery.discharge_kw_max, battery.efficiency_discharge, now - reading.at)
+    can_discharge = energy_kwh > battery.min_kwh + reserve_kwh and discharge_stopped is None
     window = replace(
         rest,
         low_kw=-battery.discharge_kw_max if can_discharge else 0.0,

@@ -51,6 +51,22 @@ def target(energy_kwh: float, power_kw: float) -> PlanTarget:
     return PlanTarget(energy_end_kwh=energy_kwh, power_kw=power_kw, ends=START + HOUR / 4)
 
 
+@pytest.mark.parametrize(("minutes", "low_kw"), [(1, -11.0), (14, 0.0)])
+def test_the_older_the_reading_the_earlier_discharge_ends(minutes: int, low_kw: float) -> None:
+    """At 1 kWh above the minimum: in a minute 0.2 kWh may have left the car, in 14 more than there was."""
+    found = car_candidate(context(energy_kwh=13.0), START + minutes * HOUR / 60)
+    assert found.low_kw == low_kw
+
+
+@pytest.mark.parametrize(("minutes", "low_kw"), [(1, -20.0), (14, 0.0)])
+def test_so_it_does_of_a_battery(minutes: int, low_kw: float) -> None:
+    """At 1 kWh above the minimum as well, with 20 kW."""
+    (battery,) = site().batteries
+    reading = StorageReading(asset=battery.id, at=START, soc_fraction=0.11)
+    found = battery_candidate(battery, reading, None, None, START + minutes * HOUR / 60)
+    assert found.low_kw == low_kw
+
+
 def test_a_pause_stands_above_everything() -> None:
     """Even a departure in ten minutes does not charge a car that a person paused."""
     paused = context(
