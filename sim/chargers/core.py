@@ -6,15 +6,12 @@ dialect; the transport (see `client`) takes one call at a time from it and hands
 of a transaction are kept while the link is down, and sent again until they are answered, as the
 specification wants it; of the periodic samples only those at a quarter-hour are kept, because settlement
 stands on them.
-
-The registers at each quarter-hour are taken exactly at its boundary and travel with the next sample, so
-that a thousand chargers do not all speak in the same second.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -27,10 +24,11 @@ from sim.chargers import rules
 from sim.chargers.access import Access
 from sim.chargers.answers import PULL, pull, take_pulled
 from sim.chargers.composite import Decision, Hardware, Situation, compose, surviving
-from sim.chargers.dialect import ChargerPhysics, Dialect, Facts, Message, Registers, Sample
+from sim.chargers.dialect import ChargerPhysics, Dialect, Facts, Message
 from sim.chargers.display import Display
 from sim.chargers.faults import Fault, Faults, clock_text
 from sim.chargers.local import LocalAuthorisation
+from sim.chargers.metering import Metering
 from sim.chargers.outbox import Outbox
 from sim.chargers.profiles import PRIORITY, Profile, Profiles, delayed
 from sim.chargers.pulls import Pulls
@@ -111,9 +109,12 @@ class ChargerCore:
         self._hardware = _hardware_of(point)
         self._physics = physics
         self._lot = Random(0) if lot is None else lot
-        self._interval = timedelta(seconds=meter_interval_s)
-        self._idle_interval = timedelta(seconds=idle_interval_s)
-        self._phase = phase_fraction * self._interval
+        self._meter = Metering(
+            physics,
+            interval_s=meter_interval_s,
+            idle_interval_s=idle_interval_s,
+            phase_fraction=phase_fraction,
+        )
         self._token: str | None = None
         self._identified = ""
         """The token of the transaction; that of the car, or of who started it from afar."""
@@ -123,7 +124,6 @@ class ChargerCore:
         self._authorised = self._operative = True
         self._moving = self._asleep = False
         self._told_limits_kw = (0.0, 0.0)
-        self._quarters: list[Registers] = []
         self._next_sample = self._next_quarter = _FAR
         self._decision: Decision | None = None
         self._requested_kw: float | None = None
@@ -137,11 +137,12 @@ class ChargerCore:
         if not self._ticked:
             self._ticked = True
             self._next_quarter = quarter_start(now) + QUARTER
-            self._next_sample = self._sample_after(now)
+            self._next_sample = self._meter.due_after(now, charging=self.transaction is not None)
         self.now = now
         token = self._physics.plugged_token()
         if now >= self._next_quarter:
-            self._take_quarter(now)
+            stays = token is not None and self._token is not None
+            self._next_quarter = self._meter.take_quarter(now, with_car=stays)
         if token != self._token:
             if self._token is not None:
                 self._unplug(now)
@@ -156,7 +157,7 @@ class ChargerCore:
             self.outbox.say(pull(profile_id) for profile_id in self.pulls.due(self.profiles, now))
         if now >= self._next_sample:
             self._sample(now, "MeterValuePeriodic")
-            self._next_sample = self._sample_after(now)
+            self._next_sample = self._meter.due_after(now, charging=self.transaction is not None)
         elif self.transaction is not None and self._is_moving() != self._moving:
             self._sample(now, "ChargingStateChanged")
 
@@ -238,8 +239,8 @@ class ChargerCore:
         self._start_wh = self._physics.import_wh()
         self._decision = None
         self._moving = False
-        self._next_sample = self._sample_after(now)
-        registers = self._registers(now, with_capacity=True)
+        self._next_sample = self._meter.due_after(now, charging=self.transaction is not None)
+        registers = self._meter.registers(now, with_car=self._token is not None, with_capacity=True)
         messages = self.dialect.started(
             self._facts(now), (registers, "Transaction.Begin"), known=self.local.knows(token)
         )
@@ -257,7 +258,8 @@ class ChargerCore:
 
     def end_transaction(self, trigger: str, reason: str, now: datetime) -> None:
         """Ends the open transaction."""
-        samples = self._samples(now, "Transaction.End", with_car=reason != "EVDisconnected")
+        with_car = self._token is not None and reason != "EVDisconnected"
+        samples = self._meter.samples(now, "Transaction.End", with_car=with_car)
         if Fault.METER_BACKWARDS in self.faults:
             last, context = samples[-1]
             samples[-1] = (replace(last, import_wh=max(self._start_wh - _BACKWARDS_WH, 0.0)), context)
@@ -265,7 +267,7 @@ class ChargerCore:
         ended, self.transaction = self.transaction, None
         self.priority = False
         self.profiles = tuple(profile for profile in self.profiles if profile.transaction != ended)
-        self._next_sample = self._sample_after(now)
+        self._next_sample = self._meter.due_after(now, charging=self.transaction is not None)
         self._steer(now)
 
     def set_operative(self, *, operative: bool) -> None:
@@ -321,68 +323,25 @@ class ChargerCore:
 
     # The meter.
 
-    def _sample_after(self, now: datetime) -> datetime:
-        """The next moment of this charger's sampling grid; at most a minute's phase after a quarter."""
-        interval = self._idle_interval if self.transaction is None else self._interval
-        day = now.replace(hour=0, minute=0, second=0, microsecond=0) + self._phase
-        return day + ((now - day) // interval + 1) * interval
-
-    def _registers(self, at: datetime, *, with_capacity: bool = False, with_car: bool = True) -> Registers:
-        physics = self._physics
-        car = self._token is not None and with_car
-        return Registers(
-            at=at,
-            import_wh=physics.import_wh(),
-            export_wh=physics.export_wh(),
-            power_kw=physics.power_kw(),
-            soc_fraction=physics.soc_fraction() if car else None,
-            capacity_kwh=physics.capacity_kwh() if car and with_capacity else None,
-        )
-
-    def _take_quarter(self, now: datetime) -> None:
-        """Takes the registers at the quarter-hour that passed, reckoned back where the tick came later."""
-        boundary = quarter_start(now)
-        self._next_quarter = boundary + QUARTER
-        reading = self._registers(now, with_car=self._physics.plugged_token() is not None)
-        since_wh = reading.power_kw * 1000.0 * (now - boundary).total_seconds() / 3600.0
-        self._quarters.append(
-            Registers(
-                at=boundary,
-                import_wh=reading.import_wh - max(since_wh, 0.0),
-                export_wh=reading.export_wh - max(-since_wh, 0.0),
-                power_kw=reading.power_kw,
-                soc_fraction=reading.soc_fraction,
-            )
-        )
-
-    def _samples(
-        self, now: datetime, context: str, *, with_capacity: bool = False, with_car: bool = True
-    ) -> list[Sample]:
-        """The quarter-hours that wait, then the meter now; one where both are the same moment."""
-        samples = [(quarter, "Sample.Clock") for quarter in self._quarters]
-        exact = bool(self._quarters) and self._quarters[-1].at == now
-        self._quarters.clear()
-        if not exact:
-            samples.append((self._registers(now, with_capacity=with_capacity, with_car=with_car), context))
-        return samples
-
     def _sample(self, now: datetime, trigger: str) -> None:
         """Queues a sample; off line only one that carries a quarter-hour is worth its place."""
-        clocked, online = bool(self._quarters), self.outbox.online
+        clocked, online = self._meter.has_quarters, self.outbox.online
+        with_car = self._token is not None
         if not online and not clocked:
             return
         if self.transaction is None:
             if online:
-                samples = self._samples(now, "Sample.Clock" if clocked else "Sample.Periodic")
+                context = "Sample.Clock" if clocked else "Sample.Periodic"
+                samples = self._meter.samples(now, context, with_car=with_car)
                 self.outbox.say([self.dialect.metered(samples)])
             else:
-                self._quarters.clear()
+                self._meter.forget_quarters()
             return
         self._moving = self._is_moving()
         trigger = "MeterValueClock" if clocked and trigger == "MeterValuePeriodic" else trigger
-        samples = self._samples(now, "Sample.Periodic")
+        samples = self._meter.samples(now, "Sample.Periodic", with_car=with_car)
         self.outbox.say(self.dialect.updated(trigger, self._facts(now), samples, named=False))
-        if self._token is not None and self._limits_moved():
+        if with_car and self._limits_moved():
             self.outbox.say(self._needs(now))
 
     def set_priority(self, *, active: bool) -> bool:
@@ -398,8 +357,8 @@ class ChargerCore:
         """Queues the open transaction's state with everything known, as TriggerMessage wants it."""
         if self.transaction is None:
             return False
-        samples = self._samples(self.now, "Trigger", with_capacity=True)
         named = self._token is not None
+        samples = self._meter.samples(self.now, "Trigger", with_car=named, with_capacity=True)
         self.outbox.say(self.dialect.updated("Trigger", self._facts(self.now), samples, named=named))
         if named:
             self.outbox.say(self._needs(self.now))
@@ -419,7 +378,8 @@ class ChargerCore:
 
     def tell_meter(self) -> None:
         """Queues the meter as it stands."""
-        self.outbox.say([self.dialect.metered([(self._registers(self.now), "Trigger")])])
+        registers = self._meter.registers(self.now, with_car=self._token is not None)
+        self.outbox.say([self.dialect.metered([(registers, "Trigger")])])
 
     # The network's side: frames.
 
