@@ -94,9 +94,14 @@ class Forecasts:
         """What the roofs under each node will be able to make [kW], shape (T,), magnitudes."""
         hours = np.array([(at - now).total_seconds() / 3600.0 for at in starts])
         clearness = clearness_ahead(self.clearness, hours, now.astimezone(AMSTERDAM).month)
+        # A street's roofs lie in a handful of ways.
+        clear = {
+            lie: self._clear(*lie, starts)
+            for lie in {(roof.tilt_deg, roof.azimuth_deg) for roof in self.site.pv}
+        }
         found: dict[NodeId, FloatArray] = {}
         for roof in self.site.pv:
-            power = roof.rated_kw * self._clear(roof.tilt_deg, roof.azimuth_deg, starts) * clearness
+            power = roof.rated_kw * clear[roof.tilt_deg, roof.azimuth_deg] * clearness
             power = np.minimum(power, roof.rated_kw)
             found[roof.node] = found[roof.node] + power if roof.node in found else power
         return found
