@@ -31,7 +31,7 @@ def read_table(path: Path) -> dict[str, Any]:
         raise InputProblemsError(
             str(path), [Problem(place="file", rule=f"cannot be read: {error}")]
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputProblemsError(str(path), [Problem(place="file", rule=f"is no TOML: {error}")]) from error
 
 

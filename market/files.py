@@ -121,10 +121,16 @@ def _header_problems(names: Sequence[str], columns: Sequence[str], known: Sequen
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one piece: whoever reads it sees the old one or the whole new one.
 
+    What is no file (`/dev/stdout`, a named pipe) is written to; it must not be replaced by one.
+
     Raises:
         StartUpError: If it cannot be written.
     """
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        path = path.resolve()
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

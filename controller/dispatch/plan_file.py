@@ -112,10 +112,16 @@ def _numbers(series: FloatArray) -> list[float]:
 def write_plan(path: Path, inputs: DispatchInputs, result: DispatchResult) -> None:
     """Writes a plan file, whole or not at all: into a temporary file beside it that then takes its name.
 
+    What is no file (`/dev/stdout`, a named pipe) is written to; it must not be replaced by one.
+
     Raises:
         OSError: If the folder cannot be written.
     """
     text = json.dumps(plan_content(inputs, result), allow_nan=False)
+    if path.exists() and not path.is_file():
+        path.write_text(text + "\n", encoding="utf-8")
+        return
+    path = path.resolve()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
     try:

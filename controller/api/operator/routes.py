@@ -33,6 +33,8 @@ from controller.runtime.door import Principal
 from controller.runtime.ports import TOKEN_LIFE, Role
 
 _operator = allow(Role.OPERATOR)
+ROW_MAX = 2**63 - 1
+"""The highest number that a row of the ledger can have."""
 Operator = Annotated[Principal, Depends(_operator)]
 """An operator of the cooperative."""
 
@@ -137,7 +139,7 @@ async def get_order_book(door: TheDoor, interval_start_utc: Quarter | None = Non
 async def get_ledger(
     door: TheDoor,
     account: str | None = None,
-    after_row: Annotated[int, Query(ge=0)] = 0,
+    after_row: Annotated[int, Query(ge=0, le=ROW_MAX)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> Response:
     """Balances of all accounts, whose sum is exactly 0, and a page of postings after a row number."""

@@ -61,10 +61,16 @@ def test_what_is_read_is_written_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "rule"), [(None, "cannot be read"), (b"a = [", "is no TOML"), (b"a = '\xff'", "is no TOML")]
+    ("content", "rule"),
+    [
+        (None, "cannot be read"),
+        (b"a = [", "is no TOML"),
+        (b"a = '\xff'", "is no TOML"),
+        (b"a = " + b"[" * 100_000, "is no TOML"),
+    ],
 )
 def test_a_file_that_is_none_is_told(tmp_path: Path, content: bytes | None, rule: str) -> None:
-    """Missing, cut off, not UTF-8."""
+    """Missing, cut off, not UTF-8, nested without end."""
     path = tmp_path / "x.toml"
     if content is not None:
         path.write_bytes(content)

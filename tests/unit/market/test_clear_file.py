@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,23 @@ def test_unreadable_files_are_problems(tmp_path: Path) -> None:
     with pytest.raises(InputProblemsError) as caught:
         run_clear(tmp_path / "bad.csv", tmp_path / "none.json", tmp_path / "out.json")
     assert len(caught.value.problems) == 2
+
+
+def test_a_result_goes_into_a_pipe_and_through_a_link_and_replaces_neither(tmp_path: Path) -> None:
+    """Whoever writes to /dev/stdout still has a /dev/stdout after it."""
+    orders, network = write(tmp_path, ROWS)
+    pipe, link, plain = tmp_path / "pipe", tmp_path / "link.json", tmp_path / "plain.json"
+    link.symlink_to(plain)
+    run_clear(orders, network, link)
+    assert link.is_symlink()
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        run_clear(orders, network, pipe)
+        assert pipe.is_fifo()
+        assert os.read(reader, 1 << 20) == plain.read_bytes()
+    finally:
+        os.close(reader)
 
 
 def test_result_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:

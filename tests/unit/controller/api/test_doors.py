@@ -122,6 +122,14 @@ async def test_answers_have_the_promised_shape(token: str, path: str, address: s
     _fits(api, await api.call("GET", address or path, token), "GET", path)
 
 
+async def test_a_row_that_no_ledger_has_is_a_mistake_of_the_form() -> None:
+    """The database has 64 bits for it."""
+    api = make_api()
+    for row, status in ((2**63 - 1, 200), (2**63, 422)):
+        answer = await api.call("GET", f"/api/operator/ledger?after_row={row}", "operator-token")
+        assert answer.status_code == status
+
+
 async def test_infinite_limits_leave_as_null() -> None:
     """JSON knows no infinity: no limit is null."""
     nodes = (await make_api().call("GET", "/api/grid/nodes", "grid-token")).json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,22 @@ def test_a_plan_that_cannot_be_written_is_one_clear_problem(tmp_path: Path) -> N
     """A folder that is not there."""
     with pytest.raises(InputProblemsError, match="cannot be written"):
         run_plan(_file(tmp_path, SOUND), tmp_path / "nowhere" / "plan.json")
+
+
+def test_a_plan_goes_through_links_and_into_pipes_and_replaces_neither(tmp_path: Path) -> None:
+    """Whoever writes to /dev/stdout still has a /dev/stdout after it."""
+    problem, plan = _file(tmp_path, SOUND), tmp_path / "plan.json"
+    plan.write_text("an older one", encoding="utf-8")
+    link, pipe = tmp_path / "link.json", tmp_path / "pipe"
+    link.symlink_to(plan)
+    run_plan(problem, link)
+    assert link.is_symlink()
+    assert json.loads(plan.read_text(encoding="utf-8"))["status"] == "optimal"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        run_plan(problem, pipe)
+        assert pipe.is_fifo()
+        assert json.loads(os.read(reader, 1 << 20))["status"] == "optimal"
+    finally:
+        os.close(reader)
