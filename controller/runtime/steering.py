@@ -106,6 +106,8 @@ class Steering:
     """Setpoints that were sent and not answered, until one is."""
     _transactions: dict[AssetId, tuple[bool, str | None]] = field(default_factory=dict)
     _last_kw: dict[NodeId, FloatArray] = field(default_factory=dict)
+    _drawn_kw: dict[NodeId, tuple[datetime, FloatArray]] = field(default_factory=dict)
+    """When each node meter was read, and what the steered devices drew when that was known."""
     _mean: BaseLoad | None = None
     _loads: Group | None = None
     _loads_at: datetime | None = None
@@ -377,6 +379,7 @@ class Steering:
             low_kw=drawn,
             live=np.ones(len(candidates), dtype=np.bool_),
         )
+        then_kw = {node: kw for node, (at, kw) in self._drawn_kw.items() if at == state.meters[node].at}
         base = base_load(
             self.site.network,
             self._loads_now(state, now, cached=all_live),
@@ -384,9 +387,12 @@ class Steering:
             meters,
             self._silence.reserved(state, steerable, now, floor=self.floor, told_kw=self._told_kw),
             self._last_kw,
+            then_kw,
         )
         for node_id in meters:
             i = self._place[node_id]
+            if node_id not in then_kw:
+                self._drawn_kw[node_id] = (state.meters[node_id].at, base.drawn_kw[i].copy())
             self._last_kw[node_id] = base.high_kw[i] - base.reserved_kw[i]
         self._mean = base.mean_with(self._mean, min(1.0, self.settings.period_s / SMOOTHING_S))
         return base.smoothed(self._mean)

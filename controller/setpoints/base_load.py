@@ -1,6 +1,7 @@
 """The load that nobody steers, at each node, and the room that it leaves for what is steered.
 
-A live node meter less what the steered devices under it draw is the best there is. Without one the
+A live node meter less what the steered devices under it draw is the best there is; what they took up after
+it was read is not in it yet, and is not taken off it. Without one the
 sum of what lies below stands in: live meters as they are, stale or missing ones at the high (for
 import) or low (for export) end of their forecast, and never below what the node's own meter said last.
 A silent device's reservation comes on top (what it may feed in: only where no live meter says). Nobody
@@ -82,6 +83,8 @@ class BaseLoad:
     """The part of `high_kw` that is kept free for silent devices and measured by nobody, shape (N, 4)."""
     seen_kw: FloatArray
     """The part of `high_kw` that live meters show, the node's own or those below it, shape (N, 4)."""
+    drawn_kw: FloatArray
+    """What the steered devices under each node draw, shape (N, 4)."""
 
     def smoothed(self, mean: BaseLoad) -> BaseLoad:
         """The larger (against export: the smaller) of now and the recent mean."""
@@ -91,6 +94,7 @@ class BaseLoad:
             observed_fraction=self.observed_fraction,
             reserved_kw=self.reserved_kw,
             seen_kw=np.maximum(self.seen_kw, mean.seen_kw),
+            drawn_kw=self.drawn_kw,
         )
 
     def mean_with(self, before: BaseLoad | None, weight: float) -> BaseLoad:
@@ -103,6 +107,7 @@ class BaseLoad:
             observed_fraction=self.observed_fraction,
             reserved_kw=self.reserved_kw,
             seen_kw=weight * self.seen_kw + (1.0 - weight) * before.seen_kw,
+            drawn_kw=self.drawn_kw,
         )
 
 
@@ -137,6 +142,7 @@ def base_load(
     meters: Mapping[NodeId, Sequence[float]],
     reserved: Reserved,
     at_least_kw: Mapping[NodeId, FloatArray],
+    drawn_then_kw: Mapping[NodeId, FloatArray],
 ) -> BaseLoad:
     """The unsteered load under every node.
 
@@ -148,6 +154,8 @@ def base_load(
         reserved: What devices that do not answer may draw and feed in.
         at_least_kw: The unsteered load that a node's own meter showed last, shape (4,): without a live
             meter the node counts for no less.
+        drawn_then_kw: What the steered devices under a node drew when its meter was read, shape (4,), where
+            that was before now.
     """
     place = {node.id: i for i, node in enumerate(network.nodes)}
     # Side by side, so that a node is added to its parent in one go.
@@ -161,7 +169,9 @@ def base_load(
         if meter is not None:
             # A live meter overrides the sum of what lies below.
             rows = slice(0, len(meter))
-            high[i, rows] = low[i, rows] = seen[i, rows] = np.asarray(meter) - drawn[i, rows]
+            then = drawn_then_kw.get(node_id, drawn[i])
+            high[i, rows] = seen[i, rows] = meter - np.minimum(drawn[i], then)[rows]
+            low[i, rows] = meter - np.maximum(drawn[i], then)[rows]
             live[i] = size[i]
         elif node_id in at_least_kw:
             high[i] = np.maximum(high[i], at_least_kw[node_id])
@@ -175,6 +185,7 @@ def base_load(
         observed_fraction=np.minimum(observed, 1.0),
         reserved_kw=kept,
         seen_kw=seen,
+        drawn_kw=drawn,
     )
 
 

@@ -241,6 +241,22 @@ def test_a_live_node_meter_overrides_the_sum_and_a_stale_one_never_counts_for_le
     assert cycle.base.observed_fraction[cockpit.place("f1")] == 0.0
 
 
+def test_what_is_taken_up_after_a_meter_was_read_makes_no_room() -> None:
+    """20 of 34.5 kW are in use when the feeder's meter is lost: one car gets 11, and nobody gets more for it.
+
+    Not in the two minutes in which that reading counts as live, nor after them.
+    """
+    cockpit = Cockpit()
+    cockpit.meter("f1", 20.0)
+    for number in (1, 2):
+        cockpit.plug(number)
+        car = AssetId(f"car-{number}")
+        cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.CHARGE_NOW)
+    for i in range(40):
+        told = cockpit.decide(START + i * 10 * SECOND, confirm=True).decisions
+        assert 11.0 <= told[CP].power_kw + told[AssetId("cp-2")].power_kw <= 33.465 - 20.0
+
+
 def test_a_stale_meter_makes_nobody_discharge() -> None:
     """The feeder's meter shows 40 kW, 6.535 too many, and falls silent: from then on nobody gives back.
 
