@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Annotated, cast
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from controller.api import wire
 from controller.api.guest import pages
+from controller.api.guest.code import code_svg
 from controller.api.guest.models import GuestOpenedOut, GuestOpenIn, GuestPointOut, GuestSessionOut
 from controller.api.models import Done
 from controller.api.problems import documented, words_of
@@ -164,6 +165,16 @@ async def get_point_page(request: Request, charge_point: str) -> Response:
     return _html(pages.point_page(found, guests.settings.limits_cents, site, words))
 
 
+@page_router.get("/{charge_point}/code.svg")
+async def get_code(request: Request, guests: TheGuests, charge_point: str) -> Response:
+    """The picture for the socket's sticker: the address of the page above as a QR code."""
+    found = await guests.point(AssetId(charge_point))
+    address = f"{_public_url(request, guests)}/guest/{quote(found.point.id, safe='')}"
+    picture = code_svg(address, address)
+    headers = {"Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-cache"}
+    return Response(picture, media_type="image/svg+xml", headers=headers)
+
+
 @page_router.post("/{charge_point}", dependencies=[Depends(may_open)])
 async def post_point_page(request: Request, charge_point: str) -> Response:
     """Begins a session and leads to its page."""
@@ -212,8 +223,13 @@ async def _form(request: Request) -> dict[str, str]:
 
 def _page_url(request: Request, guests: Guests) -> str:
     """A session's page, at the site's public address or the one that was used, in the guest's language."""
+    return f"{_public_url(request, guests)}/guest/session/{{secret}}?lang={words_of(request).language}"
+
+
+def _public_url(request: Request, guests: Guests) -> str:
+    """Where the site is reached from outside: its public address, or the one that was used."""
     public = guests.controller.settings.charging.public_url or str(request.base_url)
-    return f"{public.rstrip('/')}/guest/session/{{secret}}?lang={words_of(request).language}"
+    return public.rstrip("/")
 
 
 def _html(text: str, status: int = 200) -> Response:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+import segno
 from starlette.requests import Request
 
 from controller.api.app import create_app
@@ -82,6 +84,21 @@ async def test_the_pages_lead_from_the_price_to_the_receipt(tmp_path: Path) -> N
             assert said in receipt
         assert "http-equiv" not in receipt
         assert paid.token not in live + receipt
+
+
+async def test_a_sockets_sticker_shows_its_own_address(tmp_path: Path) -> None:
+    """As many dark modules as its address has, with the quiet zone; none for no socket."""
+    async with guest_street(tmp_path) as street, _client(street) as client:
+        answer = await client.get(f"{PAGE_PATH}/code.svg")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+        address = f"{client.base_url}{PAGE_PATH}"
+        assert f"<title>{address}</title>" in answer.text
+        code = segno.make_qr(address, error="m")
+        width = 8 * code.symbol_size(border=4)[0]
+        assert f'width="{width}" height="{width}"' in answer.text
+        strokes = re.findall(r"h(\d+)", answer.text.partition('stroke="')[2])
+        assert sum(map(int, strokes)) == sum(map(sum, code.matrix))
+        assert (await client.get("/guest/no-such-socket/code.svg")).status_code == 404
 
 
 async def test_forms_that_do_not_fit_are_refused_without_a_session(tmp_path: Path) -> None:
