@@ -254,9 +254,12 @@ class Steering:
     def drawn_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> float:
         """What a steered device draws now [kW]: its meter, or a newer setpoint that it confirmed.
 
-        What a roof confirmed is a cap, not a power: it makes no more than its meter said.
+        With a stale meter and no setpoint in force nobody knows: it is 0 here, and what it draws is part of
+        the unsteered load. What a roof confirmed is a cap, not a power: it makes no more than its meter said.
         """
         meter = state.meters.get(asset)
+        if meter is not None and is_stale(meter.at, now, self.settings.meter_stale_s):
+            meter = None
         confirmed = self.confirmed.get(asset)
         measured_kw = meter.power_kw if meter is not None and meter.power_kw is not None else 0.0
         if (

@@ -257,6 +257,20 @@ def test_what_is_taken_up_after_a_meter_was_read_makes_no_room() -> None:
         assert 11.0 <= told[CP].power_kw + told[AssetId("cp-2")].power_kw <= 33.465 - 20.0
 
 
+def test_a_chargers_stale_meter_takes_nothing_off_the_feeders() -> None:
+    """It said 11 kW half an hour ago and no setpoint holds: the feeder's 20 kW may all be the homes'."""
+    cockpit = Cockpit()
+    late = START + timedelta(minutes=30)
+    for number in (1, 2):
+        cockpit.plug(number)
+        car = AssetId(f"car-{number}")
+        cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.CHARGE_NOW)
+    cockpit.meter("cp-1", 11.0)
+    cockpit.meter("f1", 20.0, late)
+    told = cockpit.decide(late).decisions
+    assert told[CP].power_kw + told[AssetId("cp-2")].power_kw <= 33.465 - 20.0
+
+
 def test_a_stale_meter_makes_nobody_discharge() -> None:
     """The feeder's meter shows 40 kW, 6.535 too many, and falls silent: from then on nobody gives back.
 
