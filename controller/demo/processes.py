@@ -137,8 +137,12 @@ def _run(options: DemoOptions, simulated: Simulated, files: Files) -> dict[str, 
     )
     files.site.write_text(site_file_text(simulated.scenario.site, settings), encoding="utf-8")
     tokens = asyncio.run(_tokens(files.site, simulated))
+    files.payments_key.unlink(missing_ok=True)
+    files.payments_key.touch(mode=0o600)
     files.payments_key.write_text(f"{secrets.token_urlsafe(32)}\n", encoding="utf-8")
-    write_whole(files.simulator, _simulator_settings(options, simulated, files, ocpp_port, tokens))
+    write_whole(
+        files.simulator, _simulator_settings(options, simulated, files, ocpp_port, tokens), secret=True
+    )
     for stale in (files.simulator_ready, files.start, files.simulator_summary, files.controller_report):
         stale.unlink(missing_ok=True)
     OUT.print(f"Data folder: {files.folder}")
@@ -171,7 +175,7 @@ def _run(options: DemoOptions, simulated: Simulated, files: Files) -> dict[str, 
             _announce(options, ready)
             files.start.write_text("", encoding="utf-8")
             if options.ready is not None:
-                write_whole(options.ready, ready)
+                write_whole(options.ready, ready, secret=True)
             return _watch(controller, simulator, files, ready)
 
 

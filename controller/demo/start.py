@@ -68,9 +68,11 @@ def _check_writable(path: Path | None) -> None:
         raise StartUpError(f"{path}: the folder {path.absolute().parent} does not exist")
 
 
-def write_whole(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file that is either not there or whole."""
+def write_whole(path: Path, content: dict[str, Any], *, secret: bool = False) -> None:
+    """Writes a JSON file that is either not there or whole; with tokens in it, for its owner alone."""
     draft = path.with_name(f".{path.name}.part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600 if secret else 0o666)
     draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     draft.replace(path)
 
