@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from controller.domain.errors import Problem
@@ -29,8 +30,8 @@ class MarketMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SharingSettings:
-    """What the community has agreed on."""
+class SharingTerms:
+    """What the community has agreed on how energy is shared."""
 
     key: str = "mid_market_rate"
     """Who gets how much, and at which price: `market.sharing.keys`."""
@@ -38,28 +39,48 @@ class SharingSettings:
     """The community's own price, for the keys that take one."""
     share_grid_charged: bool = False
     """Whether what a battery or car took from the grid may be shared when it is fed in again."""
+    across_suppliers: bool = False
+    """Whether customers of different suppliers share with one another."""
     vat_on_neighbours: bool = False
     """Whether VAT is on what members buy of one another, shared or traded: false where those who sell are
     under no duty of VAT, true where the supplier or organiser buys and sells it in a name of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingChange(SharingTerms):
+    """What holds from a day on, in place of everything that was agreed on before."""
+
+    from_day: date
+    """Local."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharingSettings(SharingTerms):
+    """What the community has agreed on from the beginning, what changed when, and what is charged."""
+
+    changes: tuple[SharingChange, ...] = ()
+    """Days before a change are closed, and closed again, by what held then."""
     rates: tuple[Rate, ...] = ()
     """Taxes, tariffs and fees; a kind that is not there is not charged."""
     suppliers: tuple[SupplierSettings, ...] = ()
     """Where there are several; absent: the one whose margins stand in `[tariff]`."""
-    across_suppliers: bool = False
-    """Whether customers of different suppliers share with one another."""
+
+    def terms_on(self, day: date) -> SharingTerms:
+        """What is agreed on for a local day."""
+        begun = [change for change in self.changes if change.from_day <= day]
+        return max(begun, key=lambda change: change.from_day, default=self)
 
 
 def sharing_problems(sharing: SharingSettings) -> Iterator[Problem]:
     """What is wrong between settings that are well-formed."""
     place = "settings.sharing"
-    if sharing.key not in KEYS:
-        yield Problem(place=f"{place}.key", rule=f"must be one of {', '.join(KEYS)}, is {sharing.key!r}")
-    price = sharing.shared_price_eur_per_kwh
-    if not (math.isfinite(price) and abs(price) * MICROEUR_PER_EUR <= PRICE_MAX):
-        limit = PRICE_MAX // MICROEUR_PER_EUR
-        yield Problem(
-            place=f"{place}.shared_price_eur_per_kwh", rule=f"must lie within +-{limit}, is {price}"
-        )
+    yield from _terms_problems(sharing, place, several=bool(sharing.suppliers))
+    days = [change.from_day for change in sharing.changes]
+    for i, change in enumerate(sharing.changes):
+        yield from _terms_problems(change, f"{place}.changes[{i}]", several=bool(sharing.suppliers))
+        if change.from_day in days[:i]:
+            rule = f"another change holds from {change.from_day} on"
+            yield Problem(place=f"{place}.changes[{i}].from_day", rule=rule)
     for i, rate in enumerate(sharing.rates):
         for name, at in (("from_utc", rate.from_utc), ("to_utc", rate.to_utc)):
             if at is not None and at.tzinfo is None:
@@ -68,8 +89,20 @@ def sharing_problems(sharing: SharingSettings) -> Iterator[Problem]:
         if rate.supplier and rate.supplier not in {supplier.id for supplier in sharing.suppliers}:
             rule = f"there is no supplier {rate.supplier!r} in settings.sharing.suppliers"
             yield Problem(place=f"{place}.rates[{i}].supplier", rule=rule)
-    if sharing.across_suppliers and sharing.suppliers and KEYS.get(sharing.key) is bill_sharing:
-        rule = "one bill cannot be shared by customers of several suppliers"
-        yield Problem(place=f"{place}.across_suppliers", rule=rule)
     for problem in rate_problems(sharing.rates):
         yield Problem(place=f"{place}.{problem.place}", rule=problem.rule, way_out=problem.way_out)
+
+
+def _terms_problems(terms: SharingTerms, place: str, *, several: bool) -> Iterator[Problem]:
+    """What is wrong with terms at a place of the site file, where there are several suppliers or one."""
+    if terms.key not in KEYS:
+        yield Problem(place=f"{place}.key", rule=f"must be one of {', '.join(KEYS)}, is {terms.key!r}")
+    price = terms.shared_price_eur_per_kwh
+    if not (math.isfinite(price) and abs(price) * MICROEUR_PER_EUR <= PRICE_MAX):
+        limit = PRICE_MAX // MICROEUR_PER_EUR
+        yield Problem(
+            place=f"{place}.shared_price_eur_per_kwh", rule=f"must lie within +-{limit}, is {price}"
+        )
+    if terms.across_suppliers and several and KEYS.get(terms.key) is bill_sharing:
+        rule = "one bill cannot be shared by customers of several suppliers"
+        yield Problem(place=f"{place}.across_suppliers", rule=rule)

@@ -184,7 +184,7 @@ class Closing:
         async with self.controller.store.unit() as unit:
             # Before anything else is read: what is told meanwhile is asked for once more.
             asked_for = await unit.asked_closings(day=day)
-        rules = self._rules(starts)
+        rules = self._rules(day, starts)
         whole = await self._day(day, starts)
         names = sorted(set(whole.suppliers))
         asked = {name: await self._supplier_prices(starts, name) for name in names}
@@ -218,8 +218,8 @@ class Closing:
         self._read[day] = len(registers)
         _LOG.info("closed a day", day=day.isoformat(), postings=len(closed.postings), corrected=len(again))
 
-    def _rules(self, starts: Sequence[datetime]) -> PoolRules:
-        """What the pool has agreed on.
+    def _rules(self, day: date, starts: Sequence[datetime]) -> PoolRules:
+        """What the pool had agreed on for that day.
 
         Raises:
             ConflictError: Where a rate does not hold until the day's end, or not without a gap.
@@ -228,11 +228,12 @@ class Closing:
         problems = list(rate_problems(sharing.rates, starts[0], starts[-1] + QUARTER, may_begin=True))
         if problems:
             raise ConflictError(f"settings.sharing: {'; '.join(map(str, problems))}")
+        terms = sharing.terms_on(day)
         return PoolRules(
-            key=KEYS[sharing.key],
-            across_suppliers=sharing.across_suppliers,
-            share_grid_charged=sharing.share_grid_charged,
-            vat_on_neighbours=sharing.vat_on_neighbours,
+            key=KEYS[terms.key],
+            across_suppliers=terms.across_suppliers,
+            share_grid_charged=terms.share_grid_charged,
+            vat_on_neighbours=terms.vat_on_neighbours,
             rates=sharing.rates,
         )
 
@@ -326,7 +327,8 @@ class Closing:
         quarters: dict[datetime, _Quarter] | None,
     ) -> DayInputs:
         starts, stores = whole.starts, np.array([point.stores for point in self._points])
-        shared = microeur_per_kwh(self.controller.settings.sharing.shared_price_eur_per_kwh)
+        terms = self.controller.settings.sharing.terms_on(whole.day)
+        shared = microeur_per_kwh(terms.shared_price_eur_per_kwh)
         return DayInputs(
             day=whole.day,
             pool=PoolInputs(

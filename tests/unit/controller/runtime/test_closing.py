@@ -20,7 +20,8 @@ from controller.runtime.offload import run_inline
 from controller.runtime.service import Service
 from controller.runtime.statements import Statements
 from controller.runtime.trading import METERS_WAIT, Trading
-from controller.sharing_settings import MarketMode, SharingSettings
+from controller.sharing_settings import MarketMode, SharingChange, SharingSettings, sharing_problems
+from controller.supplier_settings import SupplierSettings
 from market.day_closing import DayPoint
 from market.guest_charging import guest_postings
 from market.ledger import PostingReason, assert_balanced, balances
@@ -406,3 +407,51 @@ async def test_a_day_is_closed_as_it_was_lived(tmp_path: Path, before: Settings,
         await again.closing.close_due()
         assert (await points(controller))["home"].estimated_quarters == 0
         assert {entry.reason for entry in await books(controller)} <= booked | {PostingReason.REVERSAL}
+
+
+async def test_a_change_of_the_key_holds_from_its_day_on(tmp_path: Path) -> None:
+    """Two days of 200 Wh at home and 300 Wh on its roof a quarter-hour, shared at 0.10 and then at 0.05 EUR.
+
+    The school takes the 100 Wh that are left: 0.10 x 100 Wh are 10,000,000 nano-euro, half of it a day later.
+    A late reading of the first day changes nothing of how it counts.
+    """
+    agreed = SharingSettings(key="pro_rata", shared_price_eur_per_kwh=0.10)
+    change = SharingChange(
+        key="priority",
+        shared_price_eur_per_kwh=0.05,
+        from_day=DAY + timedelta(days=1),
+        vat_on_neighbours=True,
+    )
+    registers = day_registers(days=2, school=(100, 0), roof=(0, 300))
+    late = [each for each in registers if each.meter == "school" and MIDNIGHT < each.at < END]
+    async with running(tmp_path, Settings(sharing=agreed)) as (controller, trading, clock):
+        await keep(controller, [each for each in registers if each not in late and each.at <= END])
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        first = balances(await books(controller))
+        assert first["member:m-school"] == 96 * 100 * 100_000
+    async with running(tmp_path, Settings(sharing=replace(agreed, changes=(change,)))) as (
+        controller,
+        trading,
+        clock,
+    ):
+        await keep(controller, [*late, *(each for each in registers if each.at > END)])
+        clock.advance_to(END + timedelta(days=1) + DAY_WAIT)
+        await trading.closing.close_due()
+        assert (await points(controller))["school"].estimated_quarters == 0
+        assert balances(await books(controller))["member:m-school"] == 96 * 100 * 150_000
+
+
+def test_what_is_wrong_with_changes_is_said_with_its_place() -> None:
+    """An unknown key, one that needs one supplier, and two from one day on."""
+    change = SharingChange(from_day=DAY, key="fair")
+    bill = SharingChange(from_day=DAY, key="bill_sharing", across_suppliers=True)
+    north = SupplierSettings(
+        id="north", import_adder_eur_per_kwh=0.0, export_adder_eur_per_kwh=0.0, points=(), source="letter"
+    )
+    found = sharing_problems(SharingSettings(changes=(change, bill), suppliers=(north,)))
+    assert [problem.place for problem in found] == [
+        "settings.sharing.changes[0].key",
+        "settings.sharing.changes[1].across_suppliers",
+        "settings.sharing.changes[1].from_day",
+    ]

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -276,3 +277,16 @@ def test_the_suppliers_of_the_example_can_be_taken_in(tmp_path: Path) -> None:
     _, settings = read_site_file(path)
     (found,) = settings.sharing.suppliers
     assert (found.id, found.import_adder_eur_per_kwh) == ("north", 0.03)
+
+
+def test_the_change_of_the_example_can_be_taken_in(tmp_path: Path) -> None:
+    """It holds from its day on, and what stood there before holds until then."""
+    example = Path(__file__).parents[4] / "deploy/examples/site.toml"
+    before, _, after = example.read_text(encoding="utf-8").partition("# changes = [")
+    block, _, rest = after.partition("\n# ]\n")
+    change = "\n".join(line.removeprefix("# ") for line in block.splitlines()[1:])
+    path = tmp_path / "site.toml"
+    path.write_text(f"{before}changes = [\n{change}\n]\n{rest}", encoding="utf-8")
+    _, settings = read_site_file(path)
+    days = (date(2026, 6, 30), date(2026, 7, 1), date(2027, 1, 1))
+    assert [settings.sharing.terms_on(day).key for day in days] == ["mid_market_rate", "pro_rata", "pro_rata"]
