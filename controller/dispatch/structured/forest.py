@@ -132,16 +132,17 @@ def _eliminate(mine: FloatArray, places: IntArray, k: FloatArray, size: int, row
         row, source = rows[i, : bound + size], mine[places[i]]
         _gather(source, places, row)
         for j in range(i, bound):
-            row[j] *= k[i] * k[j]
+            # The same rounding as in the columns of Z: where curvatures are large, both must cancel.
+            row[j] = (row[j] * k[i]) * k[j]
         row[i] += 1.0
         for j in range(size):
             row[bound + j] = k[i] * source[j]
         _take_off(rows, i, i, row[i:], i)
         if not row[i] > 0.0:
             return False
-        inverse = 1.0 / np.sqrt(row[i])
+        pivot = np.sqrt(row[i])
         for j in range(i, row.size):
-            row[j] *= inverse
+            row[j] /= pivot
     return True
 
 

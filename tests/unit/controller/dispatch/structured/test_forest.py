@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.dispatch.structured.forest import FactorisationError, Forest
@@ -47,6 +47,8 @@ def _dense(
     return solution[:size].reshape(nodes, steps), solution[size:].reshape(nodes, steps)
 
 
+# The first call may compile.
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), hanging=st.floats(0.0, 1.0), limits=st.floats(0.0, 1.0))
 def test_steps_are_those_of_the_dense_system(seed: int, hanging: float, limits: float) -> None:
     """Whatever hangs where, and wherever limits are; also where a limit has nothing under it."""
