@@ -29,11 +29,11 @@ class PlanNow:
 
     targets: Mapping[AssetId, PlanTarget]
     """By store."""
-    sun_fraction: Mapping[NodeId, float]
-    """Which part of a node's sun it uses; 1 where it is not turned down."""
+    sun_limit_kw: Mapping[NodeId, float]
+    """What a node's roofs are to make at most [kW], a magnitude; infinite where they are not turned down."""
 
 
-NO_PLAN = PlanNow(targets={}, sun_fraction={})
+NO_PLAN = PlanNow(targets={}, sun_limit_kw={})
 """Where there is no plan, or it says nothing of the time."""
 
 
@@ -51,8 +51,9 @@ class PlanGuide:
     """Shape (S, T)."""
     nodes: Mapping[NodeId, int]
     """The row of each node that has loads or roofs of its own."""
-    sun_fraction: FloatArray
-    """Which part of a node's sun the plan uses; 1 where it is not turned down, shape (N, T)."""
+    sun_limit_kw: FloatArray
+    """What a node's roofs are to make at most, a magnitude; infinite where they are not turned down,
+    shape (N, T)."""
     base_kw: FloatArray
     """Forecast of the unsteered load directly under each node; NaN where there is none, shape (N, T)."""
     by_rules: bool
@@ -69,7 +70,7 @@ class PlanGuide:
             return NO_PLAN
         if step not in self._steps:
             energy_kwh, power_kw = self.energy_kwh[:, step + 1].tolist(), self.power_kw[:, step].tolist()
-            sun = self.sun_fraction[:, step].tolist()
+            sun = self.sun_limit_kw[:, step].tolist()
             self._steps[step] = PlanNow(
                 targets={
                     store: PlanTarget(
@@ -80,7 +81,7 @@ class PlanGuide:
                     )
                     for store, row in self.stores.items()
                 },
-                sun_fraction={node: sun[row] for node, row in self.nodes.items()},
+                sun_limit_kw={node: sun[row] for node, row in self.nodes.items()},
             )
         return self._steps[step]
 
@@ -115,21 +116,22 @@ class ActivePlan:
         steps = len(horizon.boundaries) - 1
         stores = {asset: row for row, asset in enumerate(result.energy_kwh)}
         nodes = {node: row for row, node in enumerate(dict.fromkeys([*horizon.base_kw, *horizon.sun_kw]))}
-        sun, base = np.ones((len(nodes), steps)), np.full((len(nodes), steps), np.nan)
+        sun, base = np.full((len(nodes), steps), np.inf), np.full((len(nodes), steps), np.nan)
         for node, load_kw in horizon.base_kw.items():
             base[nodes[node]] = load_kw
         for node, available_kw in horizon.sun_kw.items():
             planned_kw = result.power_kw.get(AssetId(f"sun:{node}"))
             if planned_kw is not None:
-                used = -planned_kw / np.maximum(available_kw, SUN_MIN_KW) + SUN_ROUNDING
-                sun[nodes[node]] = np.where(available_kw <= SUN_MIN_KW, 1.0, np.minimum(used, 1.0))
+                left = -planned_kw < (1.0 - SUN_ROUNDING) * available_kw
+                turned_down = left & (available_kw > SUN_MIN_KW)
+                sun[nodes[node]] = np.where(turned_down, np.maximum(-planned_kw, 0.0), np.inf)
         return PlanGuide(
             boundaries=horizon.boundaries,
             stores=stores,
             energy_kwh=np.array([result.energy_kwh[a] for a in stores]).reshape(len(stores), steps + 1),
             power_kw=np.array([result.power_kw[a] for a in stores]).reshape(len(stores), steps),
             nodes=nodes,
-            sun_fraction=sun,
+            sun_limit_kw=sun,
             base_kw=base,
             by_rules=result.status == "fallback",
         )

@@ -369,6 +369,10 @@ class UnitOfWork(ChargingUnit, SessionsUnit, SupplyUnit, Protocol):
         """The bookings that end after an instant, by start."""
         ...
 
+    async def bookings_by_id(self, ids: Iterable[str]) -> Sequence[Booking]:
+        """The bookings with these ids, past ones too; ids that nothing has are left out."""
+        ...
+
     async def put_wishes(self, wishes: Wishes) -> None:
         """Keeps what a person pressed for an asset."""
         ...

@@ -298,8 +298,8 @@ class Service(MarketDoor, Statements, Supply):
 
         async def run(unit: UnitOfWork) -> None:
             # Looked at when our turn has come: two that overlap may have been sent at the same time.
-            for booking in bookings:
-                self._own_booking(booking.id, who)
+            if others := await self._others_bookings(unit, [booking.id for booking in bookings], who):
+                raise ConflictError(f"booking id {others[0]!r} is taken: choose another, a UUID for one")
             found = overlaps(bookings, people.bookings_of)
             if found:
                 raise ConflictError("; ".join(found))
@@ -316,7 +316,8 @@ class Service(MarketDoor, Statements, Supply):
         """Removes a booking."""
 
         async def run(unit: UnitOfWork) -> None:
-            self._own_booking(booking_id, who)
+            if await self._others_bookings(unit, [booking_id], who):
+                raise NotFoundError(f"there is no booking {booking_id!r}")
             await unit.delete_booking(booking_id)
             await self._log(unit, who, "deleted a booking", booking_id)
 
@@ -370,11 +371,10 @@ class Service(MarketDoor, Statements, Supply):
         vehicle = site.vehicle_by_id.get(asset)
         return vehicle if vehicle is not None and site.may_book(who.member, vehicle) else None
 
-    def _own_booking(self, booking_id: str, who: Principal) -> None:
-        """Nobody replaces or removes a booking of a car that is not theirs to book."""
-        kept = self.controller.people.bookings.get(booking_id)
-        if kept is not None and self._bookable(kept.vehicle, who) is None:
-            raise NotFoundError(f"there is no booking {booking_id!r}")
+    async def _others_bookings(self, unit: UnitOfWork, ids: Sequence[str], who: Principal) -> Sequence[str]:
+        """Those ids that stand for cars which are not theirs to book; the store knows past ones, too."""
+        kept = await unit.bookings_by_id(ids)
+        return [booking.id for booking in kept if self._bookable(booking.vehicle, who) is None]
 
     def _vehicle(self, asset: AssetId, who: Principal) -> Vehicle:
         """The car that is meant: by its id, or by the charge point on which it stands."""

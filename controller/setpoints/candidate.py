@@ -311,9 +311,9 @@ def battery_candidate(
 
 
 def roof_candidate(
-    roof: PvRoof, reading: InverterReading | None, planned_fraction: float, drawn_kw: float = 0.0
+    roof: PvRoof, reading: InverterReading | None, planned_share: float, drawn_kw: float = 0.0
 ) -> Candidate:
-    """The layers of a roof: free to produce, unless the plan turns it down to a fraction of what it could.
+    """The layers of a roof: free to produce, unless the plan turns it down to a share of its rating.
 
     While a limit of ours is in force the inverter shows no more than the limit, so what it could make
     is unknown and counts as its rating.
@@ -337,6 +337,6 @@ def roof_candidate(
         production=True,
         drawn_kw=drawn_kw,
     )
-    if planned_fraction >= 1.0:
+    if planned_share >= 1.0:
         return candidate
-    return candidate.wanting(-roof.rated_kw * planned_fraction, candidate.reason)
+    return candidate.wanting(-roof.rated_kw * planned_share, candidate.reason)

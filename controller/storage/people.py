@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from controller.domain.assets import Booking, Departure, Wishes, WishKind
 from controller.domain.errors import NotFoundError
@@ -48,17 +48,23 @@ def bookings(connection: Connection, ending_after: datetime) -> Sequence[Booking
     found = connection.execute(
         select(table).where(table.c.to_utc > ending_after).order_by(table.c.from_utc, table.c.id)
     )
-    return [
-        Booking(
-            id=row.id,
-            vehicle=AssetId(row.vehicle),
-            from_utc=row.from_utc,
-            to_utc=row.to_utc,
-            energy_kwh=row.energy_kwh,
-            departure_min_kwh=row.departure_min_kwh,
-        )
-        for row in found
-    ]
+    return [_booking(row) for row in found.mappings()]
+
+
+def bookings_by_id(connection: Connection, ids: Sequence[str]) -> Sequence[Booking]:
+    """The bookings with these ids, past ones too."""
+    return [_booking(row) for row in rows.rows_by_key(connection, tables.bookings, "id", ids)]
+
+
+def _booking(row: Mapping[str, Any] | RowMapping) -> Booking:
+    return Booking(
+        id=row["id"],
+        vehicle=AssetId(row["vehicle"]),
+        from_utc=row["from_utc"],
+        to_utc=row["to_utc"],
+        energy_kwh=row["energy_kwh"],
+        departure_min_kwh=row["departure_min_kwh"],
+    )
 
 
 def put_wishes(connection: Connection, wishes: Wishes) -> None:

@@ -311,6 +311,10 @@ class SqlUnit:
         """The bookings that end after an instant, by start."""
         return await self._transaction.run(people.bookings, ending_after)
 
+    async def bookings_by_id(self, ids: Iterable[str]) -> Sequence[Booking]:
+        """The bookings with these ids, past ones too; ids that nothing has are left out."""
+        return await self._transaction.run(people.bookings_by_id, list(ids))
+
     async def put_wishes(self, wishes: Wishes) -> None:
         """Keeps what a person pressed for an asset."""
         await self._transaction.run(people.put_wishes, wishes)

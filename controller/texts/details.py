@@ -33,6 +33,8 @@ DETAILS = (
     mark("you have no connection of your own"),
     mark("name a node"),
     mark("you have set no limit on node {node}"),
+    mark("booking id {booking} is taken: choose another, a UUID for one"),
+    mark("there is no booking {booking}"),
     mark("{vehicle} is booked already in that time: {bookings}"),
     mark("the owner has not agreed to discharge: the site file's discharge_opt_in is false"),
     mark("a grid operator does not set what a driver wants"),

@@ -186,7 +186,7 @@ async def test_bookings_of_one_car_do_not_overlap(tmp_path: Path) -> None:
 
 
 async def test_a_fleet_books_its_own_cars_and_shared_ones_and_hears_of_no_others(tmp_path: Path) -> None:
-    """A household's private car, and another fleet's: neither booked, nor seen, nor taken over by its id."""
+    """A household's private car, and another fleet's: neither booked, nor seen, nor taken over by its id, past or not."""
     async with serving(tmp_path) as (service, controller):
         site = controller.site
         home, fleet = MemberId("m-home"), Principal(role=Role.FLEET, member=MemberId("fleet"), label="fleet")
@@ -202,13 +202,21 @@ async def test_a_fleet_books_its_own_cars_and_shared_ones_and_hears_of_no_others
         await service.put_bookings([trip("a", 1, 2), trip("s", 1, 2, "car-3")], fleet)
         assert [b.id for b in await service.bookings(FLEET)] == ["a", "s"]
         assert [b.id for b in await service.bookings(rival)] == ["s"]
-        for attempt in (
-            service.put_booking(trip("a", 3, 4, "car-3"), rival),
-            service.delete_booking(booking_id="a", who=rival),
-        ):
+        for past in (False, True):
+            if past:
+                controller.people.drop_past(START + 9 * HOUR)
+            for attempt in (
+                service.put_booking(trip("a", 3, 4, "car-3"), rival),
+                service.put_bookings([trip("r", 3, 4, "car-3"), trip("a", 5, 6, "car-3")], rival),
+            ):
+                with pytest.raises(ConflictError, match="booking id 'a' is taken"):
+                    await attempt
             with pytest.raises(NotFoundError):
-                await attempt
-        assert controller.people.bookings["a"].vehicle == CAR
+                await service.delete_booking(booking_id="a", who=rival)
+            async with controller.store.unit() as unit:
+                assert {b.id: b.vehicle for b in await unit.bookings(ending_after=START)}["a"] == CAR
+        assert controller.people.bookings == {}
+        await service.put_booking(trip("a", 3, 4), fleet)
 
 
 async def test_a_list_of_bookings_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import ImposedLimit, Network
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Applied, Rejected, Setpoint, TimedOut
-from controller.domain.telemetry import ConnectorReading, InverterReading, LinkReading, ObedienceReading
+from controller.domain.telemetry import ConnectorReading, LinkReading, ObedienceReading
 from controller.runtime.ports import Lockout
 from controller.setpoints.safety import Decision
 from tests.support.neighbourhood import START, site
@@ -435,30 +435,6 @@ def test_a_renewal_does_not_make_an_old_setpoint_newer_than_the_meter() -> None:
     assert cockpit.steering.drawn_kw(cockpit.state, CP, START + 62 * SECOND) == 3.0
     cockpit.steering.note(Applied(setpoint=setpoint(5.0)), START + 63 * SECOND)
     assert cockpit.steering.drawn_kw(cockpit.state, CP, START + 64 * SECOND) == 5.0
-
-
-def test_a_clock_that_is_set_back_ends_no_limit() -> None:
-    """By an hour: what is read counts at once, and the roof's limit of 2 kW is renewed before it runs out.
-
-    Its inverter would else make its 5 kW again after ten minutes, for as long as the clock was wrong.
-    """
-    cockpit = Cockpit()
-    cockpit.people.limits = {"x": imposed("f1", export_kw=2.0)}
-    roof, renewed = AssetId("roof"), []
-    cockpit.hear(InverterReading(asset=roof, at=START, power_kw=-5.0))
-    cockpit.meter("f1", -5.0)
-    cockpit.meter("roof", -5.0)
-    cockpit.decide(confirm=True)
-    back = START - timedelta(minutes=59)
-    for i in range(2):
-        cockpit.hear(InverterReading(asset=roof, at=back + i * SECOND, power_kw=-1.94, limited=True))
-        cockpit.meter("f1", -1.94, back + i * SECOND)
-        cockpit.meter("roof", -1.94, back + i * SECOND)
-        sent = cockpit.decide(back + i * SECOND, confirm=True).setpoints
-        renewed.append([s for s in sent if s.asset == roof])
-    assert cockpit.state.meters["f1"].power_kw == -1.94
-    assert [s.power_kw for s in renewed[0]] == [pytest.approx(-1.94)]
-    assert cockpit.steering.confirmed[roof].at <= back + SECOND
 
 
 @pytest.mark.parametrize("event", ["another transaction", "a new link"])
