@@ -186,7 +186,7 @@ async def test_bookings_of_one_car_do_not_overlap(tmp_path: Path) -> None:
 
 
 async def test_a_fleet_books_its_own_cars_and_shared_ones_and_hears_of_no_others(tmp_path: Path) -> None:
-    """A household's private car, and another fleet's: neither booked, nor seen, nor taken over by its id, past or not."""
+    """A private car, and another fleet's: neither booked, nor seen, nor taken over by an id, past or not."""
     async with serving(tmp_path) as (service, controller):
         site = controller.site
         home, fleet = MemberId("m-home"), Principal(role=Role.FLEET, member=MemberId("fleet"), label="fleet")
