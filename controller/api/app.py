@@ -170,7 +170,7 @@ def create_app(
     if console:
         from controller.console.mount import mount_console
 
-        mount_console(app, door, chargers, charging_tokens)
+        mount_console(app, door, chargers, charging_tokens, guests)
     _complete_schema(app)
     return app
 

@@ -6,12 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
+from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId
 from controller.domain.time import MachineClock, SystemMachineClock
 from controller.runtime.charger_overview import ChargerOverview
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door, LedgerView, StateView
+from controller.runtime.guests import Guests
 from market.ledger import Posting
 
 _FRESH_S = 0.5
@@ -32,6 +34,7 @@ class Feed:
         clock: The machine clock; injected by tests.
         chargers: The operator's tools for chargers.
         charging_tokens: Who may charge.
+        guests: Those who charge without a contract.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Feed:
         *,
         chargers: ChargersDoor | None = None,
         charging_tokens: ChargingTokens | None = None,
+        guests: Guests | None = None,
     ) -> None:
         self.door = door
         """The running controller, for everything else."""
@@ -48,6 +52,7 @@ class Feed:
         """The operator's tools for chargers; None: there are none."""
         self.charging_tokens = charging_tokens
         """Who may charge; None: the cars of the site alone."""
+        self._guests = guests
         self._clock = clock or SystemMachineClock()
         self._lock: asyncio.Lock = asyncio.Lock()
         self._state: StateView | None = None
@@ -56,6 +61,16 @@ class Feed:
         self._overview_s: float | None = None
         self._tail: deque[tuple[int, Posting]] = deque(maxlen=_TAIL_ROWS)
         self._last_row = 0
+
+    async def guests_at(self, charger: AssetId) -> bool:
+        """Whether guests can charge at a charger."""
+        if self._guests is None:
+            return False
+        try:
+            await self._guests.point(charger)
+        except NotFoundError:
+            return False
+        return True
 
     async def state(self) -> StateView:
         """The neighbourhood now, or at most half a second ago."""

@@ -29,6 +29,7 @@ from controller.console.welcome import welcome_page
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door
+from controller.runtime.guests import Guests
 from controller.runtime.ports import Role
 
 _BUILD_S = 15.0
@@ -53,6 +54,7 @@ def mount_console(
     door: Door,
     chargers: ChargersDoor | None = None,
     charging_tokens: ChargingTokens | None = None,
+    guests: Guests | None = None,
 ) -> None:
     """Adds the pages to an application that has a session middleware.
 
@@ -61,11 +63,12 @@ def mount_console(
         door: The running controller.
         chargers: The operator's tools for chargers; without them their pages are not there.
         charging_tokens: Who may charge; without them residents have no list of their cards.
+        guests: Those who charge without a contract; without them no charger has a code for its sticker.
     """
     strangers = cast("Strangers", app.state.strangers)
     session.install(app, strangers)
     statements.install(app, door, strangers)
-    feed = Feed(door, chargers=chargers, charging_tokens=charging_tokens)
+    feed = Feed(door, chargers=chargers, charging_tokens=charging_tokens, guests=guests)
     _welcome()
     for path, builder in _BUILDERS.items():
         _page(path, builder, feed, strangers)

@@ -87,6 +87,9 @@ class ChargerPage:
                             done=self._show_messages,
                         )
                         self._access.build()
+                    if await self._visit.feed.guests_at(self._charger):
+                        with card(say("Guests")):
+                            ui.html(panels.guest_html(self._charger, self._words), sanitize=False)
             self._timeline_card()
             self._log_card()
         await self._look()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from controller.console.live import text
+from controller.console.operator import links
 from controller.console.operator.fleet import Row, connector_name, since_words, version_name
 from controller.console.operator.panels import facts_html, table_html
 from controller.domain.charger_tools import FieldFacts
@@ -172,6 +173,18 @@ def _values(field: FieldFacts, words: Translator) -> str:
     if field.length_max is not None:
         return words.say("at most {count} characters", count=field.length_max)
     return words.say("any")
+
+
+def guest_html(charger: str, words: Translator) -> str:
+    """Where guests charge: the page behind the code of a charger's sticker, and the code as a picture."""
+    page = links.guest_address(charger)
+    line = words.say("Guests pay and charge on the page behind this QR code: print it for the sticker.")
+    code, shown = words.say("QR code (SVG)"), words.say("The guests' page")
+    return (
+        f"<p>{text(line)}</p>"
+        f'<p><a href="{text(page)}/code.svg" target="_blank">{text(code)}</a> · '
+        f'<a href="{text(page)}" target="_blank">{text(shown)}</a></p>'
+    )
 
 
 def problems_html(problems: Sequence[Problem], words: Translator) -> str:

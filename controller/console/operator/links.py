@@ -21,6 +21,11 @@ def charger_address(charger: str) -> str:
     return f"{CHARGERS}/{quote(charger, safe='')}"
 
 
+def guest_address(charger: str) -> str:
+    """The page behind the code on a charger's sticker."""
+    return f"/guest/{quote(charger, safe='')}"
+
+
 def operator_pages(feed: Feed, words: Translator) -> Sequence[tuple[str, str]]:
     """The pages that stand in the bar on top; none where there is only one."""
     if feed.chargers is None:

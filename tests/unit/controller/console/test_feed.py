@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from controller.console.feed import Feed
+from controller.domain.ids import AssetId
 from controller.runtime.charger_overview import ChargerOverview
 from controller.runtime.chargers_door import ChargersDoor
 from controller.runtime.door import LedgerView, StateView
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_overview import overview
+from tests.support.guests import POINT, guest_street
 
 
 class _Clock:
@@ -89,3 +92,12 @@ async def test_chargers_are_looked_at_every_other_second() -> None:
     await feed.overview()
     assert tools.looks == 3
     assert await Feed(_CountingDoor()).overview() == {}
+
+
+async def test_guests_charge_where_the_street_takes_them(tmp_path: Path) -> None:
+    """At a socket with a posted price; nowhere where no payment provider is set up."""
+    async with guest_street(tmp_path) as street:
+        feed = Feed(FakeDoor(), guests=street.guests)
+        assert await feed.guests_at(POINT)
+        assert not await feed.guests_at(AssetId("cp-99"))
+    assert not await Feed(FakeDoor()).guests_at(POINT)

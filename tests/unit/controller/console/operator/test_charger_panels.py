@@ -76,6 +76,14 @@ def test_plate_and_connectors_say_what_was_told() -> None:
     assert "gereserveerd" in html
 
 
+def test_a_code_for_the_sticker_stands_beside_the_guests_page() -> None:
+    """A name with signs in it is one place of the address."""
+    html = well_formed(panels.guest_html("cp 1/a", _NL))
+    assert 'href="/guest/cp%201%2Fa/code.svg"' in html
+    assert 'href="/guest/cp%201%2Fa"' in html
+    assert "druk hem af voor de sticker" in html
+
+
 def test_who_knocks_most_is_on_top_of_those_who_wait() -> None:
     """A name that a stranger chose is only text."""
     html = well_formed(waiting_html({"<i>": 1, "SN-2": 7, "SN-1": 7}, _NL))
