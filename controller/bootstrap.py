@@ -21,7 +21,7 @@ from pathlib import Path
 
 import structlog
 
-from controller.bootstrap_charging import load_tokens, run_charging
+from controller.bootstrap_charging import kept_running, load_tokens, run_charging
 from controller.bootstrap_roaming import run_displays, run_roaming, who_may_charge
 from controller.config import Settings, read_site_file
 from controller.domain.charging_tokens import Verdict
@@ -38,13 +38,13 @@ from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
 from controller.runtime.guests import Guests
 from controller.runtime.loops import Loops
-from controller.runtime.ports import Role, TokenRecord
+from controller.runtime.ports import Role, TokenRecord, UnitOfWork
 from controller.runtime.report import controller_report
 from controller.runtime.roaming import Roaming
 from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.service import Service
 from controller.runtime.solver_process import SolverProcess
-from controller.runtime.tokens import holder_problem, token_end, token_hash
+from controller.runtime.tokens import holder_problem, living, meant, take_back, token_end, token_hash
 from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
 from controller.template_file import templates_of
@@ -143,7 +143,6 @@ async def create_token(site_path: Path, *, role: Role, member: str | None, label
     site, settings = read_site_file(site_path)
     if (problem := holder_problem(site, settings, role, member)) is not None:
         raise StartUpError(f"--member: {problem}")
-    store = await open_store(database_path(settings, site_path.parent))
     token, now = secrets.token_urlsafe(32), SystemDomainClock().now()
     record = TokenRecord(
         token_hash=token_hash(token),
@@ -153,12 +152,57 @@ async def create_token(site_path: Path, *, role: Role, member: str | None, label
         created_at=now,
         expires_at=token_end(role, now),
     )
+    async with _site_unit(site_path, settings) as unit:
+        await unit.add_token(record)
+    return token
+
+
+async def list_tokens(site_path: Path) -> Sequence[TokenRecord]:
+    """The tokens of a site that open something, read beside its running controller."""
+    _, settings = read_site_file(site_path)
+    async with _site_unit(site_path, settings) as unit:
+        return living(await unit.tokens(), SystemDomainClock().now())
+
+
+async def revoke_token(site_path: Path, *, start: str, who: str) -> tuple[TokenRecord, bool]:
+    """Takes a token back in a site's database; its controller, where one runs, honours it within seconds.
+
+    Whoever has the database may take back the last operator's, too: they can make another.
+
+    Args:
+        site_path: The site file.
+        start: How the token's hash begins, as the list shows it.
+        who: Who takes it back, for the log.
+
+    Returns:
+        The token, and whether an operator's token is left.
+
+    Raises:
+        StartUpError: If no token's hash begins so, or several do.
+    """
+    _, settings = read_site_file(site_path)
+    now = SystemDomainClock().now()
+    async with _site_unit(site_path, settings) as unit:
+        found = await unit.tokens()
+        token = meant(found, start)
+        if token is None:
+            raise StartUpError(
+                f"no token, or more than one, begins with {start!r}: see 'wijkstroom token list'"
+            )
+        await take_back(unit, token, at=now, who=who)
+    left = [one for one in living(found, now) if one.role is Role.OPERATOR and one is not token]
+    return token, bool(left)
+
+
+@asynccontextmanager
+async def _site_unit(site_path: Path, settings: Settings) -> AsyncIterator[UnitOfWork]:
+    """One transaction on a site's database, without its controller."""
+    store = await open_store(database_path(settings, site_path.parent))
     try:
         async with store.unit() as unit:
-            await unit.add_token(record)
+            yield unit
     finally:
         await store.close()
-    return token
 
 
 async def run_site(site_path: Path, *, report: Path | None = None) -> None:
@@ -206,6 +250,7 @@ async def run_site(site_path: Path, *, report: Path | None = None) -> None:
             speed=speed,
             messages=drivers.messages,
         )
+        await stack.enter_async_context(kept_running(controller, "tokens", service.follow_the_store))
         stop_web = await _start_web(service, chargers, store)
         stack.push_async_callback(asyncio.to_thread, stop_web)
         if report is not None:

@@ -7,6 +7,7 @@ a command from starting (a port, a database) with one line and exit status 1.
 from __future__ import annotations
 
 import asyncio
+import getpass
 import logging
 import os
 import sys
@@ -193,6 +194,44 @@ def token_create(
     if role not in {known.value for known in Role}:
         _fail(EXIT_INPUT, f"--role must be one of {', '.join(Role)}, not {role!r}")
     _guarded(lambda: typer.echo(asyncio.run(create_token(site, role=Role(role), member=member, label=label))))
+
+
+@token_app.command("list")
+def token_list(site: Annotated[Path, typer.Argument(help="The site file (TOML).")]) -> None:
+    """Lists the tokens that open something, by the start of their hash: they themselves are kept nowhere."""
+    from controller.bootstrap import list_tokens
+    from controller.runtime.tokens import token_table
+
+    _guarded(lambda: typer.echo(token_table(asyncio.run(list_tokens(site)))))
+
+
+@token_app.command("revoke")
+def token_revoke(
+    site: Annotated[Path, typer.Argument(help="The site file (TOML).")],
+    token: Annotated[str, typer.Argument(help="The start of its hash, as `token list` shows it.")],
+) -> None:
+    """Takes a token back; a running controller honours it within seconds and closes what it had opened."""
+    from controller.bootstrap import revoke_token
+    from controller.runtime.tokens import token_words
+
+    def work() -> None:
+        who = f"command line:{_user()}"
+        taken, operators_left = asyncio.run(revoke_token(site, start=token, who=who))
+        typer.echo(f"taken back: {token_words(taken)}")
+        if not operators_left:
+            typer.echo(
+                "no operator's token is left: `wijkstroom token create --role operator` makes one", err=True
+            )
+
+    _guarded(work)
+
+
+def _user() -> str:
+    """Who runs the program; in a container a user may have a number alone."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _guarded(work: Callable[[], object]) -> None:

@@ -21,7 +21,15 @@ from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import ImposedLimit
 from controller.domain.plan_reasons import PlanReason
 from controller.domain.reasons import Reason
-from controller.runtime.ports import TOKEN_LIFE, EventRecord, Lockout, OrderRecord, Role, Scope
+from controller.runtime.ports import (
+    TOKEN_LIFE,
+    EventRecord,
+    Lockout,
+    OrderRecord,
+    Role,
+    Scope,
+    TokenRecord,
+)
 from controller.runtime.statement_door import StatementDoor
 from controller.runtime.supplier_door import SupplierDoor
 from controller.runtime.trading_door import TradeView, TradingDoor
@@ -300,6 +308,17 @@ class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
         life: timedelta = TOKEN_LIFE,
     ) -> str:
         """Makes a token, keeps its hash, and gives it out this once; a resident's ends after its `life`."""
+        ...
+
+    async def living_tokens(self) -> Sequence[TokenRecord]:
+        """All tokens that open something, by role and the oldest first, with their last use if known."""
+        ...
+
+    async def take_token_back(self, *, token_hash: str, who: Principal) -> None:
+        """Takes anybody's token back, from now on; the start of its hash will do where no other has it.
+
+        The last one of an operator is refused with `ConflictError`.
+        """
         ...
 
     async def state(self) -> StateView:

@@ -68,6 +68,8 @@ class TokenRecord:
     """None: everything that the role may do."""
     expires_at: datetime | None = None
     """From then on it opens nothing, by the computer's own time; None: it has no end."""
+    used_at: datetime | None = None
+    """When it last opened something, by the computer's own time and written down now and then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,8 +395,24 @@ class UnitOfWork(ChargingUnit, SessionsUnit, SupplyUnit, Protocol):
         """A member's tokens that are not taken back, the oldest first."""
         ...
 
+    async def tokens(self) -> Sequence[TokenRecord]:
+        """All that are not taken back, the ended too, by role and the oldest first."""
+        ...
+
     async def revoke_token(self, token_hash: str, at: datetime) -> None:
         """Takes a token back."""
+        ...
+
+    async def count_revoked_tokens(self) -> int:
+        """How many were ever taken back."""
+        ...
+
+    async def revoked_tokens(self) -> Sequence[str]:
+        """The hashes of those that were ever taken back."""
+        ...
+
+    async def note_token_uses(self, uses: Mapping[str, datetime]) -> None:
+        """Keeps when tokens were last used, by hash."""
         ...
 
     async def renew_token(self, token_hash: str, expires_at: datetime) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select, update
 
 from controller.domain.assets import Booking, Departure, Wishes, WishKind
 from controller.domain.errors import NotFoundError
@@ -135,6 +135,17 @@ def tokens_of(connection: Connection, member: MemberId) -> Sequence[TokenRecord]
     return [_token(row) for row in found]
 
 
+def tokens(connection: Connection) -> Sequence[TokenRecord]:
+    """All that are not taken back, the ended too, by role and the oldest first."""
+    table = tables.tokens
+    found = connection.execute(
+        select(table)
+        .where(table.c.revoked_at.is_(None))
+        .order_by(table.c.role, table.c.created_at, table.c.token_hash)
+    )
+    return [_token(row) for row in found]
+
+
 def revoke_token(connection: Connection, token_hash: str, at: datetime) -> None:
     """Takes a token back; one that was taken back before keeps its first time."""
     table = tables.tokens
@@ -143,6 +154,34 @@ def revoke_token(connection: Connection, token_hash: str, at: datetime) -> None:
         .where(table.c.token_hash == token_hash, table.c.revoked_at.is_(None))
         .values(revoked_at=at)
     )
+
+
+def count_revoked_tokens(connection: Connection) -> int:
+    """How many were ever taken back: a look into an index, cheap enough for every second."""
+    table = tables.tokens
+    counted: int = connection.execute(
+        select(func.count()).select_from(table).where(table.c.revoked_at.is_not(None))
+    ).scalar_one()
+    return counted
+
+
+def revoked_tokens(connection: Connection) -> Sequence[str]:
+    """The hashes of those that were ever taken back."""
+    table = tables.tokens
+    return (
+        connection.execute(select(table.c.token_hash).where(table.c.revoked_at.is_not(None))).scalars().all()
+    )
+
+
+def note_token_uses(connection: Connection, uses: Mapping[str, datetime]) -> None:
+    """Keeps when tokens were last used, by hash."""
+    if uses:
+        table = tables.tokens
+        statement = update(table).where(table.c.token_hash == bindparam("used_hash"))
+        connection.execute(
+            statement.values(used_at=bindparam("used_now")),
+            [{"used_hash": token_hash, "used_now": at} for token_hash, at in uses.items()],
+        )
 
 
 def renew_token(connection: Connection, token_hash: str, expires_at: datetime) -> None:
@@ -160,6 +199,7 @@ def _token(row: Any) -> TokenRecord:
         created_at=row.created_at,
         scopes=None if row.scopes is None else frozenset(map(Scope, row.scopes.split())),
         expires_at=row.expires_at,
+        used_at=row.used_at,
     )
 
 

@@ -294,7 +294,11 @@ tokens = Table(
     Column("revoked_at", UtcMicros),
     # By the computer's own time; absent: it has no end.
     Column("expires_at", UtcMicros),
+    # The same; absent: not since this is kept.
+    Column("used_at", UtcMicros),
     Index(None, "member"),
+    # Counted every second: whether another process took one back.
+    Index(None, "revoked_at"),
 )
 
 charging_tokens = Table(

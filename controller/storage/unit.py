@@ -339,6 +339,22 @@ class SqlUnit:
         """Takes a token back."""
         await self._transaction.run(people.revoke_token, token_hash, at)
 
+    async def tokens(self) -> Sequence[TokenRecord]:
+        """All that are not taken back, the ended too, by role and the oldest first."""
+        return await self._transaction.run(people.tokens)
+
+    async def count_revoked_tokens(self) -> int:
+        """How many were ever taken back."""
+        return await self._transaction.run(people.count_revoked_tokens)
+
+    async def revoked_tokens(self) -> Sequence[str]:
+        """The hashes of those that were ever taken back."""
+        return await self._transaction.run(people.revoked_tokens)
+
+    async def note_token_uses(self, uses: Mapping[str, datetime]) -> None:
+        """Keeps when tokens were last used, by hash."""
+        await self._transaction.run(people.note_token_uses, dict(uses))
+
     async def renew_token(self, token_hash: str, expires_at: datetime) -> None:
         """Gives a token another end."""
         await self._transaction.run(people.renew_token, token_hash, expires_at)

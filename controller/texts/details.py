@@ -21,6 +21,8 @@ DETAILS = (
     mark("there is no lock-out on {node}"),
     mark("there is no vehicle {vehicle}"),
     mark("there is no car or battery {asset}"),
+    mark("there is no booking {booking}"),
+    mark("there is no token {token}"),
     mark("there is no charging token {token}"),
     mark("there are no charging tokens here"),
     mark("there is no {path}"),
@@ -30,11 +32,14 @@ DETAILS = (
     mark("you have no posting {posting}"),
     mark("you have no token {token}"),
     mark("you have no instruction {instruction}"),
+    mark(
+        "this is the last token of an operator: give out another one first and take this one back with that, "
+        "or use {command} on the controller's machine"
+    ),
     mark("you have no connection of your own"),
     mark("name a node"),
     mark("you have set no limit on node {node}"),
     mark("booking id {booking} is taken: choose another, a UUID for one"),
-    mark("there is no booking {booking}"),
     mark("{vehicle} is booked already in that time: {bookings}"),
     mark("the owner has not agreed to discharge: the site file's discharge_opt_in is false"),
     mark("a grid operator does not set what a driver wants"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controller.domain.errors import NotFoundError
+from controller.domain.errors import ConflictError, NotFoundError
 from controller.domain.ids import MemberId
 from controller.domain.instructions import Instruction
 from controller.domain.time import QUARTER
@@ -58,20 +58,42 @@ class FakeMarket(FakeBooks):
         self.ends[token] = START + life
         return token
 
+    async def living_tokens(self) -> Sequence[TokenRecord]:
+        """All, by role."""
+        return sorted(
+            (self._record(token, holder) for token, holder in self.tokens.items()), key=lambda one: one.role
+        )
+
+    async def take_token_back(self, *, token_hash: str, who: Principal) -> None:
+        """It opens nothing from now on; the last operator's stays."""
+        self.calls.append(("take_token_back", (token_hash, who.label)))
+        operators = [token for token, holder in self.tokens.items() if holder.role is Role.OPERATOR]
+        for token in self.tokens:
+            if _hash(token).startswith(token_hash):
+                if operators == [token]:
+                    raise ConflictError(
+                        "this is the last token of an operator: give out another one first and take this "
+                        "one back with that, or use 'a command' on the controller's machine"
+                    )
+                del self.tokens[token]
+                return
+        raise NotFoundError(f"there is no token {token_hash!r}")
+
+    def _record(self, token: str, holder: Principal) -> TokenRecord:
+        return TokenRecord(
+            token_hash=_hash(token),
+            role=holder.role,
+            member=holder.member,
+            label=holder.label,
+            created_at=START,
+            scopes=holder.scopes,
+            expires_at=self.ends.get(token),
+        )
+
     async def own_tokens(self, member: MemberId) -> Sequence[TokenRecord]:
         """A member's."""
         return [
-            TokenRecord(
-                token_hash=_hash(token),
-                role=holder.role,
-                member=member,
-                label=holder.label,
-                created_at=START,
-                scopes=holder.scopes,
-                expires_at=self.ends.get(token),
-            )
-            for token, holder in self.tokens.items()
-            if holder.member == member
+            self._record(token, holder) for token, holder in self.tokens.items() if holder.member == member
         ]
 
     async def revoke_own_token(self, *, token_hash: str, member: MemberId) -> None:

@@ -24,9 +24,7 @@ from controller.api.security import TheDoor, own_member
 from controller.domain.ids import AssetId
 from controller.domain.instructions import EVERY_DAY, GiveSurplus, Instruction, LeaveAt, SellSurplus, Wanted
 from controller.runtime.ports import Role, Scope, TokenRecord
-
-HASH_SHOWN = 16
-"""How much of a token's hash names it: enough that no two of a member's begin alike."""
+from controller.runtime.tokens import HASH_SHOWN
 
 router = APIRouter(
     prefix="/api/resident",

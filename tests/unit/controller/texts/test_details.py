@@ -32,6 +32,7 @@ _HEARD = (
     "controller/runtime/roaming.py",
     "controller/runtime/service.py",
     "controller/runtime/statements.py",
+    "controller/runtime/tokens.py",
     "controller/api/security.py",
     "controller/api/resident/market.py",
     "controller/api/resident/rights.py",
