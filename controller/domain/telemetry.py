@@ -48,12 +48,19 @@ class CarReading:
     charge_point: AssetId
     at: datetime
     soc_fraction: float | None = None
+    soc_at: datetime | None = None
+    """When the state of charge was told, where that was before `at`: a charger repeats what it knows."""
     capacity_kwh: float | None = None
     charge_kw_max: float | None = None
     """What the car can take now."""
     discharge_kw_max: float | None = None
     """What the car offers now, a magnitude; None: not offered."""
     why_unknown: str = ""
+
+    @property
+    def soc_told_at(self) -> datetime:
+        """How old the state of charge is."""
+        return self.at if self.soc_at is None else self.soc_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

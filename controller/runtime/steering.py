@@ -141,7 +141,7 @@ class Steering:
     def _energy_in_kwh(self, vehicle: Vehicle, car: CarReading | None, now: datetime) -> float | None:
         if car is None or car.soc_fraction is None:
             return None
-        if is_stale(car.at, now, self.settings.meter_stale_s):
+        if is_stale(car.soc_told_at, now, self.settings.meter_stale_s):
             return None
         return car.soc_fraction * (vehicle.capacity_kwh if car.capacity_kwh is None else car.capacity_kwh)
 

@@ -207,7 +207,7 @@ def _car_low_kw(context: CarContext, now: datetime) -> float:
     if context.wishes is not None and context.wishes.never_discharge:
         return 0.0
     most_kw = min(context.point.discharge_kw_max, vehicle.discharge_kw_max, reading.discharge_kw_max)
-    reserve_kwh = _reserve_kwh(most_kw, vehicle.efficiency_discharge, now - reading.at)
+    reserve_kwh = _reserve_kwh(most_kw, vehicle.efficiency_discharge, now - reading.soc_told_at)
     return -most_kw if context.energy_kwh > vehicle.min_kwh + reserve_kwh else 0.0
 
 

@@ -115,9 +115,11 @@ def _put_car(book: dict[str, Reading], reading: CarReading, newest: datetime) ->
     if isinstance(standing, CarReading):
         if reading.at < standing.at <= newest:
             return
+        told = standing if reading.soc_fraction is None else reading
         reading = replace(
             reading,
-            soc_fraction=standing.soc_fraction if reading.soc_fraction is None else reading.soc_fraction,
+            soc_fraction=told.soc_fraction,
+            soc_at=told.soc_told_at,
             capacity_kwh=standing.capacity_kwh if reading.capacity_kwh is None else reading.capacity_kwh,
             charge_kw_max=standing.charge_kw_max if reading.charge_kw_max is None else reading.charge_kw_max,
             discharge_kw_max=(

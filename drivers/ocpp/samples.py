@@ -45,6 +45,7 @@ def take_samples(
                 car.capacity_kwh if sample.capacity_kwh is None else sample.capacity_kwh,
                 car.charge_kw_max,
                 car.discharge_kw_max,
+                car.soc_at if sample.soc_fraction is None else at,
             )
             readings.append(context.car(car, at))
     return state.with_samples(registers, car), readings, notices

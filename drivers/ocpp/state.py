@@ -29,6 +29,8 @@ class CarFacts(NamedTuple):
     capacity_kwh: float | None = None
     charge_kw_max: float | None = None
     discharge_kw_max: float | None = None
+    soc_at: datetime | None = None
+    """When `soc_fraction` was told."""
 
 
 NO_FACTS = CarFacts()
@@ -143,6 +145,7 @@ class Context(NamedTuple):
             charge_point=self.point.id,
             at=at,
             soc_fraction=facts.soc_fraction,
+            soc_at=facts.soc_at,
             capacity_kwh=facts.capacity_kwh,
             charge_kw_max=facts.charge_kw_max,
             discharge_kw_max=self._offered_kw(facts),

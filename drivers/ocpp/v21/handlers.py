@@ -167,7 +167,7 @@ def on_charging_needs(state: ChargerState, payload: Payload, context: Context) -
     if "timestamp" in payload:
         at, notice = settle_time(payload["timestamp"], context.now, context.point.id)
     needs = payload["chargingNeeds"]
-    state = state._replace(car=_needs_facts(state.car, needs))
+    state = state._replace(car=_needs_facts(state.car, needs, at))
     return Handled(
         state=state,
         response={"status": "Processing"},
@@ -176,7 +176,7 @@ def on_charging_needs(state: ChargerState, payload: Payload, context: Context) -
     )
 
 
-def _needs_facts(car: CarFacts, needs: Mapping[str, Any]) -> CarFacts:
+def _needs_facts(car: CarFacts, needs: Mapping[str, Any], at: datetime) -> CarFacts:
     """The car's limits from whichever parameters its standard has; the smallest of them counts."""
     v2x: Mapping[str, Any] = needs.get("v2xChargingParameters", {})
     ac: Mapping[str, Any] = needs.get("acChargingParameters", {})
@@ -197,6 +197,7 @@ def _needs_facts(car: CarFacts, needs: Mapping[str, Any]) -> CarFacts:
         capacity_kwh=car.capacity_kwh if not capacity or capacity < 0 else capacity / 1000.0,
         charge_kw_max=None if charge_w is None else charge_w / W_PER_KW,
         discharge_kw_max=None if discharge_w is None else abs(discharge_w) / W_PER_KW,
+        soc_at=car.soc_at if soc is None else at,
     )
 
 

@@ -155,6 +155,17 @@ def test_smallest_limit_counts_and_discharge_needs_its_service(
     assert (car.charge_kw_max, car.discharge_kw_max, car.soc_fraction) == (charge_kw, discharge_kw, soc)
 
 
+def test_a_state_of_charge_that_is_told_again_is_no_newer() -> None:
+    """It was read with the meter; the car's wishes of ten minutes later say nothing of it."""
+    plugged = _plugged()
+    plugged.receive(_updated(1, "2024-01-15T16:00:00Z", {"SoC": 61.5}), START)
+    later = NEEDS.replace("2024-01-15T15:59:40Z", "2024-01-15T16:10:00Z")
+    (car,) = plugged.receive(later, START + timedelta(minutes=10)).readings
+    assert isinstance(car, CarReading)
+    assert (car.soc_fraction, car.soc_at) == (0.615, datetime(2024, 1, 15, 16, 0, tzinfo=UTC))
+    assert car.at == START + timedelta(minutes=10)
+
+
 def test_car_facts_stay_until_it_leaves() -> None:
     """What the car told at plug-in stands beside each later state of charge, and leaves with it."""
     plugged = _plugged()
