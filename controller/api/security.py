@@ -100,6 +100,15 @@ async def principal_of(
     return principal
 
 
+def own_token(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> str:
+    """The hash of the token that came along; empty without one."""
+    return "" if credentials is None else token_hash(credentials.credentials)
+
+
+OwnToken = Annotated[str, Depends(own_token)]
+"""The hash of the caller's token."""
+
+
 def standing(
     door: TheDoor,
     who: Annotated[Principal, Depends(principal_of)],

@@ -236,3 +236,23 @@ class TokenOut(Out):
     label: str
     valid_days: int | None
     """After so many days it ends, unless it is renewed; null: it has no end."""
+
+
+class TokenListedOut(Out):
+    """A token that opens something; it is kept nowhere itself."""
+
+    token_hash: str
+    """The start of its hash, by which it is taken back."""
+    role: str
+    member: str | None
+    """Whose data it opens, or which supplier's; null: nobody's in particular."""
+    label: str
+    scopes: list[str] | None
+    """What one that a member made for a program may do; null: everything that the role may."""
+    created_at_utc: datetime
+    used_at_utc: datetime | None
+    """When it last opened something, by the computer's own time; null: not known."""
+    expires_at_utc: datetime | None
+    """From then on it opens nothing, by the computer's own time; null: it has no end."""
+    yours: bool
+    """Whether it is the one that this was asked with."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from starlette.responses import PlainTextResponse, Response
 
 from controller.api import wire
-from controller.api.models import ImposedLimitOut, PlanSpanOut, Quarter
+from controller.api.models import Done, ImposedLimitOut, PlanSpanOut, Quarter
 from controller.api.operator.models import (
     AlarmOut,
     ChargerOut,
@@ -23,14 +23,16 @@ from controller.api.operator.models import (
     PlanOut,
     StateOut,
     TokenIn,
+    TokenListedOut,
     TokenOut,
 )
 from controller.api.problems import documented, words_of
-from controller.api.security import TheDoor, allow
+from controller.api.security import OwnToken, TheDoor, allow
 from controller.domain.errors import NotFoundError
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.runtime.door import Principal
-from controller.runtime.ports import TOKEN_LIFE, Role
+from controller.runtime.ports import TOKEN_LIFE, Role, TokenRecord
+from controller.runtime.tokens import HASH_SHOWN
 
 _operator = allow(Role.OPERATOR)
 ROW_MAX = 2**63 - 1
@@ -176,6 +178,46 @@ async def post_token(door: TheDoor, body: TokenIn) -> Response:
     days = TOKEN_LIFE.days if body.role == "resident" else None
     made = {"token": token, "role": body.role, "member": member, "label": body.label}
     return wire.reply({**made, "valid_days": days}, 201)
+
+
+@router.get("/tokens", summary="The tokens that open something", response_model=list[TokenListedOut])
+async def get_tokens(door: TheDoor, own: OwnToken) -> Response:
+    """Everybody's, by role and the oldest first, each by the start of its hash."""
+    return wire.reply([_token(record, own) for record in await door.living_tokens()])
+
+
+@router.delete(
+    "/tokens/{token_hash}",
+    summary="Take a token back",
+    response_model=Done,
+    responses=documented(404, 409, 422),
+)
+async def delete_token(
+    door: TheDoor,
+    who: Operator,
+    token_hash: Annotated[str, Path(min_length=HASH_SHOWN, pattern="^[0-9a-f]+$")],
+) -> Response:
+    """By the start of its hash, as the list shows it; it opens nothing from now on.
+
+    Open pages and streams end. The last one of an operator is refused: give out another one first, and take
+    this one back with that.
+    """
+    await door.take_token_back(token_hash=token_hash, who=who)
+    return wire.reply({"done": True})
+
+
+def _token(record: TokenRecord, own: str) -> wire.Json:
+    return {
+        "token_hash": record.token_hash[:HASH_SHOWN],
+        "role": record.role,
+        "member": record.member,
+        "label": record.label,
+        "scopes": None if record.scopes is None else sorted(record.scopes),
+        "created_at_utc": record.created_at,
+        "used_at_utc": record.used_at,
+        "expires_at_utc": record.expires_at,
+        "yours": record.token_hash == own,
+    }
 
 
 def _member_needed() -> list[object]:

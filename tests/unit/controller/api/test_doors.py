@@ -95,6 +95,7 @@ def _fits(api: Api, answer: Response, method: str, path: str) -> None:
             "/api/resident/matches?interval_start_utc=2024-01-15T16:15:00Z",
         ),
         ("resident-token", "/api/resident/tokens", ""),
+        ("operator-token", "/api/operator/tokens", ""),
         ("resident-token", "/api/resident/balance", ""),
         ("resident-token", "/api/resident/postings", ""),
         (
