@@ -34,10 +34,11 @@ def upgrade(connection: Connection, database: str, *, to: str = "head") -> None:
     config.attributes["connection"] = connection
     scripts = ScriptDirectory.from_config(config)
     known = {script.revision for script in scripts.walk_revisions()}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
-    if unknown:
+    current = set(MigrationContext.configure(connection).get_current_heads())
+    if unknown := current - known:
         raise StartUpError(
             f"the database {database} was written by a newer version of Wijkstroom "
             f"(its version {', '.join(sorted(unknown))} is unknown here): update the program"
         )
-    command.upgrade(config, to)
+    if to != "head" or current != set(scripts.get_heads()):
+        command.upgrade(config, to)

@@ -21,7 +21,7 @@ import pytest
 from controller.demo.processes import free_port
 from controller.domain.time import QUARTER, parse_utc, quarter_start, utc_text
 
-QUARTERS = 12
+QUARTERS = 10
 """Enough of them after the absence for a slow machine to start the controller again."""
 SPEED = 120
 """A quarter-hour lasts seven and a half seconds."""
