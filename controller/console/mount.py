@@ -22,6 +22,7 @@ from controller.console.operator.admissions_page import admissions_page
 from controller.console.operator.charger_page import charger_page
 from controller.console.operator.chargers_page import chargers_page
 from controller.console.operator.page import operator_page
+from controller.console.operator.tokens_page import tokens_page
 from controller.console.resident import statements
 from controller.console.resident.page import resident_page
 from controller.console.shell import FAVICON, PERIOD_S, Visit
@@ -31,13 +32,15 @@ from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.door import Door
 from controller.runtime.guests import Guests
 from controller.runtime.ports import Role
+from controller.runtime.tokens import token_hash
 
 _BUILD_S = 15.0
 """How long a page may take to be made [s]: on a busy machine the library's own 3 s end in an error."""
 type _Builder = tuple[set[Role], Callable[[Visit], Awaitable[None]]]
 """Who may see a page, and what makes it."""
 _BUILDERS: Mapping[str, _Builder] = {
-    "/operator": ({Role.OPERATOR}, operator_page),
+    links.HOME: ({Role.OPERATOR}, operator_page),
+    links.TOKENS: ({Role.OPERATOR}, tokens_page),
     "/grid": ({Role.GRID}, grid_page),
     "/resident": ({Role.RESIDENT, Role.FLEET}, resident_page),
 }
@@ -107,7 +110,8 @@ def _page(path: str, builder: _Builder, feed: Feed, strangers: Strangers) -> Non
         if who.role not in roles:
             return RedirectResponse(session.PAGES[who.role], 303)
         _close_with_the_token(session.standing(request, feed.door, who))
-        await build(Visit(who=who, words=words, feed=feed, place=request.path_params))
+        own = token_hash(request.session["token"])
+        await build(Visit(who=who, words=words, feed=feed, place=request.path_params, own_token=own))
         return None
 
 

@@ -35,6 +35,8 @@ class Visit:
     feed: Feed
     place: Mapping[str, str] = field(default_factory=dict)
     """What the address names, as the charger whose page it is."""
+    own_token: str = ""
+    """The hash of the token with which it was opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from controller.api.app import create_app
 from controller.api.server import WebServer
 from controller.domain.assets import WishKind
 from controller.domain.instructions import LeaveAt
+from controller.runtime.door import Principal
+from controller.runtime.ports import Role
 from controller.sharing_settings import MarketMode
 from tests.support.browsing import PHONE, Browsing
 from tests.support.fake_door import CAR, FakeDoor
+from tests.support.fake_views import RESIDENT
 from tests.support.web import open_browser
 
 _SHOTS = Path(__file__).parent / "screenshots"
@@ -94,6 +98,33 @@ def test_the_operators_page_updates_live_and_stops_all_discharge(site: Site) -> 
     site.press_words("Teruglevering weer toestaan")
     site.press_words("Ja")
     site.see("Auto’s mogen terugleveren waar dat afgesproken is.")
+    assert site.complaints() == []
+
+
+def test_the_operator_takes_a_token_back_and_the_last_one_stays(site: Site) -> None:
+    """It asks first; the last operator's is refused with the way out, in the reader's language."""
+    site.door.tokens["lost-phone"] = Principal(role=Role.RESIDENT, member=RESIDENT, label="Lost phone")
+    site.open("operator-token", "nl")
+    site.see("Alle teruglevering stoppen")
+    site.press('a[href="/operator/tokens"]')
+    site.see("Tokens die toegang geven")
+    site.find(".w-filter input").send_keys("lost")
+    site.see("Tokens: 1 · bladzijde 1 van 1")
+    site.press_words("Intrekken …")
+    site.see("Lost phone (bewoner home-7) geeft daarna nergens meer toegang toe")
+    assert "lost-phone" in site.door.tokens
+    site.press_words("Ja")
+    site.see("Geen token past hierbij.")
+    assert "lost-phone" not in site.door.tokens
+    site.find(".w-filter input").send_keys(Keys.CONTROL, "a")
+    site.find(".w-filter input").send_keys("olga")
+    site.see("hiermee ben je aangemeld")
+    site.shot("tokens-nl-desk")
+    site.press_words("Intrekken …")
+    site.see("Het is het token waarmee je nu bent aangemeld.")
+    site.press_words("Ja")
+    site.see("geef eerst een ander uit")
+    assert "operator-token" in site.door.tokens
     assert site.complaints() == []
 
 

@@ -12,6 +12,7 @@ from controller.texts import Translator
 HOME = "/operator"
 CHARGERS = "/operator/chargers"
 WAITING = "/operator/waiting"
+TOKENS = "/operator/tokens"
 CHARGER_PATTERN = "/operator/chargers/{charger_id:path}"
 """A charge point's id may hold a slash."""
 
@@ -27,14 +28,11 @@ def guest_address(charger: str) -> str:
 
 
 def operator_pages(feed: Feed, words: Translator) -> Sequence[tuple[str, str]]:
-    """The pages that stand in the bar on top; none where there is only one."""
+    """The pages that stand in the bar on top: those of chargers only where there are tools for them."""
+    home, tokens = (HOME, words.say("Neighbourhood")), (TOKENS, words.say("Tokens"))
     if feed.chargers is None:
-        return ()
-    return (
-        (HOME, words.say("Neighbourhood")),
-        (CHARGERS, words.say("Chargers")),
-        (WAITING, words.say("Waiting chargers")),
-    )
+        return (home, tokens)
+    return (home, (CHARGERS, words.say("Chargers")), (WAITING, words.say("Waiting chargers")), tokens)
 
 
 def charger_link(charger: str) -> str:
