@@ -6,7 +6,7 @@ may always do. Our own restart is such an outage too: whether a charger stands s
 because its street was dark is not remembered, so it waits its place in the ramp, at most five minutes, before
 it draws more. And a charger that stores every profile in its flash, over a data bundle that somebody pays,
 gets so many setpoints a day: when they are used up faster than the day goes, only what keeps a limit, a
-person's stop or a setpoint alive is sent.
+person's stop or a setpoint alive is sent. What a device refuses it is not asked again in each cycle.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from controller.setpoints.candidate import Candidate
 
 RAMP = timedelta(minutes=5)
 """Over what span devices come back to full power."""
+ASK_AGAIN = timedelta(seconds=5)
+"""How long a device that refused a setpoint is not asked the same again: it may just have been busy, and the
+next cycle asks. Each further refusal doubles it."""
+ASK_AGAIN_MOST = timedelta(minutes=5)
+"""The longest wait before it is asked again."""
 BURST = 40
 """Setpoints that a device may be ahead of the day: a few lively quarter-hours."""
 
@@ -64,6 +69,33 @@ class Comeback:
             want_kw=wanted,
             reason=reason,
         )
+
+
+@dataclass
+class Refusals:
+    """Whom not to ask the same again yet: what a device refuses now it refuses a moment later, too."""
+
+    _last: dict[AssetId, tuple[float, datetime, timedelta]] = field(default_factory=dict)
+    """What was refused last [kW], when, and how long that is not asked again."""
+
+    def note(self, asset: AssetId, power_kw: float, now: datetime) -> None:
+        """It refused."""
+        wait = ASK_AGAIN
+        if (last := self._last.get(asset)) is not None:
+            wait = min(2 * last[2], ASK_AGAIN_MOST)
+        self._last[asset] = (power_kw, now, wait)
+
+    def forget(self, asset: AssetId) -> None:
+        """It took a setpoint, or may be another one now: a new connection, another car."""
+        self._last.pop(asset, None)
+
+    def waits(self, asset: AssetId, power_kw: float, now: datetime, alike_kw: float) -> bool:
+        """Whether it is too soon to ask for a power that differs from the refused one by less than this."""
+        last = self._last.get(asset)
+        if last is None:
+            return False
+        refused_kw, at, wait = last
+        return abs(power_kw - refused_kw) < alike_kw and at <= now < at + wait
 
 
 @dataclass

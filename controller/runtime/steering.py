@@ -34,7 +34,7 @@ from controller.domain.telemetry import CarReading, ConnectorReading, LinkReadin
 from controller.domain.units import FloatArray
 from controller.runtime.people import People
 from controller.runtime.plan import NO_PLAN, PlanGuide, PlanNow
-from controller.runtime.restraint import Comeback, MessageBudget
+from controller.runtime.restraint import Comeback, MessageBudget, Refusals
 from controller.runtime.silence import Silence
 from controller.setpoints.base_load import BaseLoad, Group, base_load, rooms, shares
 from controller.setpoints.candidate import (
@@ -112,6 +112,7 @@ class Steering:
     _loads: Group | None = None
     _loads_at: datetime | None = None
     _comeback: Comeback = field(default_factory=Comeback)
+    _refusals: Refusals = field(default_factory=Refusals)
 
     def __post_init__(self) -> None:
         self._budget = MessageBudget(self.settings.setpoints_per_day)
@@ -195,8 +196,8 @@ class Steering:
                 self._confirm(setpoint, power_kw, now)
             case TimedOut(setpoint=setpoint):
                 self._doubt(setpoint.asset, setpoint.power_kw, setpoint.valid_until)
-            case Rejected():
-                pass
+            case Rejected(setpoint=setpoint):
+                self._refusals.note(setpoint.asset, setpoint.power_kw, now)
             case _:
                 assert_never(outcome)
 
@@ -206,6 +207,7 @@ class Steering:
         since = min(standing.at, now) if standing is not None and renewed else now
         self.confirmed[setpoint.asset] = Confirmed(setpoint=setpoint, power_kw=power_kw, at=since)
         self.doubts.pop(setpoint.asset, None)
+        self._refusals.forget(setpoint.asset)
 
     def _doubt(self, asset: AssetId, power_kw: float, until: datetime) -> None:
         doubt = self.doubts.get(asset)
@@ -232,6 +234,8 @@ class Steering:
                 case LinkReading(asset=asset, at=at, up=up):
                     self._comeback.link(AssetId(asset), at, up=up)
                     self._same_connection(state, AssetId(asset))
+                    if not up:
+                        self._refusals.forget(AssetId(asset))
                 case _:
                     pass
 
@@ -241,6 +245,7 @@ class Steering:
         if self._transactions.setdefault(point, key) != key:
             self._transactions[point] = key
             self.confirmed.pop(point, None)
+            self._refusals.forget(point)
 
     def _same_connection(self, state: NeighbourhoodState, asset: AssetId) -> None:
         link, confirmed = state.links[asset], self.confirmed.get(asset)
@@ -449,12 +454,14 @@ class Steering:
             if standing is None or standing.power_kw <= candidate.safe_kw:
                 return None
             wanted = candidate.safe_kw
+        by_plan = decision.reason.code in PLAN_CODES
+        if self._refusals.waits(decision.asset, wanted, now, CHANGE_KW if by_plan else SAME_KW):
+            return None
         sure = decision.asset not in self.doubts
         # One with more than a life left is from before our clock was set back: the device ends it sooner.
         if standing is not None and sure and life / 2 < standing.setpoint.valid_until - now <= life:
             change = abs(wanted - standing.setpoint.power_kw)
             small = wanted != 0.0 and change < CHANGE_KW
-            by_plan = decision.reason.code in PLAN_CODES
             if change < SAME_KW or (by_plan and (small or self._budget.is_short(decision.asset, now))):
                 return None
         self._budget.spend(decision.asset, now)

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.reasons import Reason, ReasonCode
-from controller.runtime.restraint import BURST, RAMP, Comeback, MessageBudget
+from controller.runtime.restraint import (
+    ASK_AGAIN,
+    ASK_AGAIN_MOST,
+    BURST,
+    RAMP,
+    Comeback,
+    MessageBudget,
+    Refusals,
+)
 from controller.setpoints.candidate import Candidate
 from tests.support.neighbourhood import START
 
@@ -106,3 +114,23 @@ def test_a_budget_grows_with_the_day_and_begins_anew_at_midnight() -> None:
     assert not budget.is_short(AssetId("cp-2"), START)
     assert not budget.is_short(asset, START + timedelta(minutes=6))
     assert not budget.is_short(asset, START + timedelta(hours=7))
+
+
+def test_who_refuses_is_asked_less_and_less_often_and_something_else_at_once() -> None:
+    """Twice as long each time, at most five minutes; a set-back clock makes nobody wait."""
+    refusals, asset, at, waited = Refusals(), AssetId("cp-1"), START, []
+    for _ in range(9):
+        refusals.note(asset, 11.0, at)
+        assert refusals.waits(asset, 11.2, at, 0.3)
+        assert not refusals.waits(asset, 10.0, at, 0.3)
+        assert not refusals.waits(AssetId("cp-2"), 11.0, at, 0.3)
+        assert not refusals.waits(asset, 11.0, at - timedelta(hours=1), 0.3)
+        back = next(
+            i for i in range(1, 400) if not refusals.waits(asset, 11.0, at + timedelta(seconds=i), 0.3)
+        )
+        waited.append(back)
+        at += timedelta(seconds=back)
+    assert waited == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert (ASK_AGAIN.seconds, ASK_AGAIN_MOST.seconds) == (waited[0], waited[-1])
+    refusals.forget(asset)
+    assert not refusals.waits(asset, 11.0, at, 0.3)
