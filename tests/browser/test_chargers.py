@@ -215,7 +215,9 @@ return e.closest('main') ? e.getBoundingClientRect().top + window.scrollY : null
 """
 
 
-@pytest.mark.parametrize("page", ["/operator/chargers", "/operator/chargers/cp-1", "/operator/waiting"])
+@pytest.mark.parametrize(
+    "page", ["/operator/chargers", "/operator/chargers/cp-1", "/operator/waiting", "/operator/tokens"]
+)
 def test_every_control_has_a_name_and_the_keyboard_reaches_it_in_reading_order(
     tools: Tools, page: str
 ) -> None:
@@ -253,6 +255,7 @@ def test_only_operators_open_these_pages(tools: Tools) -> None:
         ("/operator/chargers", "chargers", "Chargers: 40"),
         ("/operator/chargers/cp-1", "charger", "Ask for its status"),
         ("/operator/waiting", "waiting", "Waiting chargers"),
+        ("/operator/tokens", "tokens", "Tokens that open something"),
     ],
 )
 def test_every_page_is_readable_on_a_phone(tools: Tools, page: str, name: str, words: str) -> None:
