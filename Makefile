@@ -38,6 +38,7 @@ $(VENV)/.from-lock: requirements.lock pyproject.toml deploy/tools/find_python.sh
 	"$$python" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c "from controller.dispatch.solve import load; load()"
 	@touch $@
 
 # Makes requirements.lock anew from pyproject.toml: hashes for every platform, no index addresses.

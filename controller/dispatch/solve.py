@@ -48,9 +48,11 @@ totals differ by that much may be cheaper by as much as its shortfalls are worth
 
 
 def load() -> None:
-    """Loads every method's libraries now, so that no plan's deadline goes by in it."""
-    import controller.dispatch.exact
-    import controller.dispatch.structured.solve  # noqa: F401
+    """Loads every method's libraries and compiled loops now, so that no plan's deadline goes by in it."""
+    import controller.dispatch.exact  # noqa: F401
+    from controller.dispatch.structured.first import compile_loops
+
+    compile_loops()
 
 
 def solve(

@@ -40,8 +40,9 @@ DEFAULT_PLANNER = "controller.powerflow.solve:live_planner"
 """What makes the child's planner from a site, as module:name; tests name troublesome ones."""
 NICENESS = 19
 """The planner yields to the loops that keep limits."""
-START_S = 60.0
-"""Longest that a child may take to import its libraries [s]; a cold disk and a busy core need most of it."""
+START_S = 120.0
+"""Longest that a child may take to import its libraries and, once in an installation, to compile its loops [s];
+a cold disk and a busy core need most of it."""
 CHILD_SHARE = 0.85
 """Of the wait, what the child is told: the rest is for the ways there and back."""
 ORPHAN_CHECK_S = 1.0
