@@ -41,8 +41,10 @@ DEFAULT_PLANNER = "controller.powerflow.solve:live_planner"
 NICENESS = 19
 """The planner yields to the loops that keep limits."""
 START_S = 120.0
-"""Longest that a child may take to import its libraries and, once in an installation, to compile its loops [s];
-a cold disk and a busy core need most of it."""
+"""Longest that a child may take to import its libraries and, once in an installation, to compile its loops
+[s]; a cold disk and a busy core need most of it."""
+ENTER_S = 30.0
+"""Longest that the controller's start waits for it [s]; until it is there, rules make the plans."""
 CHILD_SHARE = 0.85
 """Of the wait, what the child is told: the rest is for the ways there and back."""
 ORPHAN_CHECK_S = 1.0
@@ -103,7 +105,7 @@ class SolverProcess:
         """
         await self._start()
         with contextlib.suppress(TimeoutError, OSError, EOFError, ValueError):
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(ENTER_S):
                 await self._wait_until_ready()
         return self
 
