@@ -257,7 +257,9 @@ class Guests(GuestSessions):
                 await self._save(key)
             now_s = self._machine_clock.monotonic_s()
             act = to_do(self._open[key], self.controller.clock.now())
-            if act is not None and now_s >= step.not_before_s:
+            if act is None:
+                self._gets_on(key, step)
+            elif now_s >= step.not_before_s:
                 await self._act(key, act, step, now_s)
             if self._open[key].stage in FINAL and not step.unsaved:
                 self._forget(key)
@@ -284,6 +286,11 @@ class Guests(GuestSessions):
             self.controller.counters.payments_waiting.setdefault(key, where)
         step.not_before_s = self._machine_clock.monotonic_s() + pause
         return pause
+
+    def _gets_on(self, key: str, step: Step) -> None:
+        """Nothing fails any more: what fails next is tried again soon, and no operator is told of it yet."""
+        step.failures = 0
+        self.controller.counters.payments_waiting.pop(key, None)
 
     def _look(self, key: str, step: Step) -> None:
         """Lets time pass for a session."""
@@ -319,8 +326,9 @@ class Guests(GuestSessions):
             if given_up is None:
                 raise
             event = given_up
-        if isinstance(event, Reserved | MustPay):
-            self.controller.counters.payments_waiting.pop(_PROVIDER, None)
+        else:
+            if act is Act.RESERVE:
+                self.controller.counters.payments_waiting.pop(_PROVIDER, None)
         if isinstance(event, Captured | NotCaptured):
             await self._book(key, event)
         elif isinstance(event, Reserved) and self._held_by_another(session):
@@ -333,6 +341,7 @@ class Guests(GuestSessions):
             step.not_before_s = now_s + POLL_S
         if step.unsaved:
             await self._save(key)
+        self._gets_on(key, step)
         self._wake.set()
 
     def _given_up(self, session: GuestSession, act: Act, step: Step, why: str) -> Event | None:

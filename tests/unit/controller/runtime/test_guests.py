@@ -38,6 +38,7 @@ from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.guest_sessions import LAST_WORD, UNNAMED_MAX
 from controller.runtime.guests import HELD_FOR, Guests
 from controller.runtime.steering import Confirmed
+from controller.storage.errors import StoreBusyError
 from tests.support.charging import TARIFF
 from tests.support.neighbourhood import START
 from tests.support.running import AUCTION, make_controller
@@ -52,15 +53,17 @@ class _Provider:
 
     silent = False
     refuses = False
+    asks_payer = False
 
     async def reserve(self, *, key: str, amount_cents: int, text: str, return_url: str) -> Reservation:
-        """At once."""
+        """At once, or once the payer agrees."""
         del key, amount_cents, text, return_url
         self._may()
-        return Reserved(payment="pay-1")
+        return MustPay(payment="pay-1", checkout_url="") if self.asks_payer else Reserved(payment="pay-1")
 
     async def look_up(self, payment: str) -> Reservation:
-        """Nobody has to agree here."""
+        """The payer has not agreed yet."""
+        self._may()
         return MustPay(payment=payment, checkout_url="")
 
     async def capture(self, payment: str, *, key: str, amount_cents: int) -> Captured:
@@ -493,3 +496,43 @@ async def test_a_capture_that_is_refused_is_an_alarm_and_after_a_week_a_loss(tmp
         async with desk.guests.controller.store.unit() as unit:
             (event,) = await unit.events()
         assert "were not paid" in event.what
+
+
+async def test_a_provider_that_answers_again_is_no_alarm_any_more(tmp_path: Path) -> None:
+    """While a guest pays it is silent for a while; then it is asked as often as before."""
+    async with _desk(tmp_path) as desk:
+        waiting = desk.guests.controller.counters.payments_waiting
+        desk.provider.asks_payer = True
+        await desk.another()
+        await desk.forward()
+        desk.provider.silent = True
+        await desk.forward()
+        ((key, (point, _)),) = waiting.items()
+        assert (point, desk.guests._open[key].stage) == ("cp-2", Stage.PAYING)
+        desk.provider.silent = False
+        await desk.forward()
+        assert not waiting
+        assert desk.guests._open[key].stage is Stage.PAYING
+        assert desk.guests._steps[key].failures == 0
+
+
+async def test_a_session_that_is_over_leaves_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is busy when the reservation has been let go: once that is kept, nothing waits any more."""
+    async with _desk(tmp_path) as desk:
+        waiting = desk.guests.controller.counters.payments_waiting
+        key, save = desk.session().id, desk.guests._save
+
+        async def busy(key: str) -> None:
+            if desk.guests._open[key].stage is Stage.RELEASED:
+                raise StoreBusyError("another process writes")
+            await save(key)
+
+        desk.guests._apply(key, StopAsked())
+        monkeypatch.setattr(desk.guests, "_save", busy)
+        await desk.forward()
+        assert list(waiting) == [key]
+        monkeypatch.setattr(desk.guests, "_save", save)
+        await desk.forward()
+        assert (desk.guests._open, waiting) == ({}, {})
