@@ -48,7 +48,6 @@ from controller.domain.ids import AssetId
 from controller.domain.payments import (
     Captured,
     Declined,
-    MustPay,
     NotCaptured,
     PaymentProvider,
     ProviderRefusedError,
@@ -318,17 +317,7 @@ class Guests(GuestSessions):
             # Kept before the charger hears of it: what it says to a second start is no answer to the first.
             self._apply(key, StartSent())
             await self._save(key)
-        try:
-            event = await self._done(session, act)
-        except ProviderRefusedError as error:
-            step.refusals += 1
-            given_up = self._given_up(session, act, step, str(error))
-            if given_up is None:
-                raise
-            event = given_up
-        else:
-            if act is Act.RESERVE:
-                self.controller.counters.payments_waiting.pop(_PROVIDER, None)
+        event = await self._answer(session, act, step)
         if isinstance(event, Captured | NotCaptured):
             await self._book(key, event)
         elif isinstance(event, Reserved) and self._held_by_another(session):
@@ -343,6 +332,20 @@ class Guests(GuestSessions):
             await self._save(key)
         self._gets_on(key, step)
         self._wake.set()
+
+    async def _answer(self, session: GuestSession, act: Act, step: Step) -> Event:
+        """What came of an act; one that the provider refuses too often or too late is given up."""
+        try:
+            event = await self._done(session, act)
+        except ProviderRefusedError as error:
+            step.refusals += 1
+            given_up = self._given_up(session, act, step, str(error))
+            if given_up is None:
+                raise
+            return given_up
+        if act is Act.RESERVE:
+            self.controller.counters.payments_waiting.pop(_PROVIDER, None)
+        return event
 
     def _given_up(self, session: GuestSession, act: Act, step: Step, why: str) -> Event | None:
         """What comes of a call that the provider refuses again and again; None: it is asked once more."""
