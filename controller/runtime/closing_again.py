@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 
 import structlog
 
-from controller.domain.errors import WijkstroomError
+from controller.domain.errors import ConflictError, WijkstroomError
 from controller.domain.time import quarters_of_local_day
 from controller.runtime.closing import Closing, PointLeftError
 from controller.runtime.core import Controller
@@ -81,6 +81,17 @@ class ClosingAgain:
             if not isinstance(error, PointLeftError):
                 self.controller.counters.count_failure("closing", now)
             async with self.controller.store.unit() as unit:
-                await unit.closings_failed(day, str(error))
+                await unit.closings_failed(day, _told(error))
             return False
         return True
+
+
+def _told(error: WijkstroomError | ValueError) -> str:
+    """What a supplier may read of why a day is not closed: nothing of points, which may be another's."""
+    match error:
+        case PointLeftError():
+            return "a point that was settled that day is in the site file no longer"
+        case ConflictError():
+            return str(error)
+        case _:
+            return "it failed: the operators see why in the controller's log"

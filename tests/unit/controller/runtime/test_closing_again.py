@@ -220,3 +220,30 @@ async def test_imbalance_in_older_books_is_corrected_and_not_booked_twice(tmp_pa
         await trading.closing.close_due()
         booked = about(await books(controller), {PostingReason.IMBALANCE})
         assert balances(booked) == {f"member:{odd}": 50 * 40_000, "supplier": -50 * 40_000}
+
+
+async def test_a_supplier_reads_of_no_point_why_a_day_is_not_closed(tmp_path: Path) -> None:
+    """A point has left the site file, or its figures do not fit: it may be another supplier's customer."""
+    gone, *left = site().loads
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, day_registers(home=(200, 0)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+    whys = []
+    for of in (replace(site(), loads=tuple(left)), site()):
+        async with running(tmp_path, of=of) as (controller, trading, clock):
+            clock.advance_to(END + DAY_WAIT)
+            trading.closing._offload = _unfit
+            async with controller.store.unit() as unit:
+                await unit.ask_closings([DAY], supplier="north", at=clock.now())
+            await trading.closing_again.close_asked()
+            async with controller.store.unit() as unit:
+                whys += [one.why for one in await unit.asked_closings()]
+    assert (len(whys), all(whys)) == (2, True)
+    assert "no longer" in whys[0]
+    assert not any(gone.ean in why for why in whys)
+
+
+async def _unfit(*_: object) -> None:
+    """Figures of a point that do not fit."""
+    raise ValueError(f"metered twice: {site().loads[0].ean}")
