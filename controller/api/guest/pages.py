@@ -7,6 +7,7 @@ nothing in the browser and fetch nothing from elsewhere.
 from __future__ import annotations
 
 from html import escape
+from urllib.parse import quote
 
 from controller.domain.charge_tariff import ChargeTariff
 from controller.domain.guests import FINAL, GuestSession, Stage
@@ -184,7 +185,7 @@ def _choice(found: GuestPoint, limits_cents: tuple[int, ...], words: Translator)
     most, begin = escape(words.say("At most")), escape(words.say("Pay and charge"))
     note = words.say("This amount is reserved. You pay only what you charge; the rest is released at once.")
     return (
-        f'<form method="post" action="/guest/{escape(found.point.id)}?lang={words.language}">'
+        f'<form method="post" action="/guest/{quote(found.point.id, safe="")}?lang={words.language}">'
         f"<fieldset><legend>{most}</legend>{options}</fieldset>"
         f'<p class="soft">{escape(note)}</p><button>{begin}</button></form>'
     )

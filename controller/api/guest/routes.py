@@ -152,44 +152,6 @@ async def get_script() -> Response:
     return Response(_SCRIPT, media_type="text/javascript", headers={"Cache-Control": "max-age=3600"})
 
 
-@page_router.get("/{charge_point}")
-async def get_point_page(request: Request, charge_point: str) -> Response:
-    """The page behind a socket's code."""
-    words = words_of(request)
-    try:
-        guests = guests_of(request)
-        found = await guests.point(AssetId(charge_point))
-    except NotFoundError:
-        return _error(request, 404, words.say("Guests cannot charge at this socket."))
-    site = guests.controller.site.name
-    return _html(pages.point_page(found, guests.settings.limits_cents, site, words))
-
-
-@page_router.get("/{charge_point}/code.svg")
-async def get_code(request: Request, guests: TheGuests, charge_point: str) -> Response:
-    """The picture for the socket's sticker: the address of the page above as a QR code."""
-    found = await guests.point(AssetId(charge_point))
-    address = f"{_public_url(request, guests)}/guest/{quote(found.point.id, safe='')}"
-    picture = code_svg(address, address)
-    headers = {"Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-cache"}
-    return Response(picture, media_type="image/svg+xml", headers=headers)
-
-
-@page_router.post("/{charge_point}", dependencies=[Depends(may_open)])
-async def post_point_page(request: Request, charge_point: str) -> Response:
-    """Begins a session and leads to its page."""
-    words = words_of(request)
-    try:
-        guests = guests_of(request)
-        limit_cents = int((await _form(request)).get("limit_cents", "0"))
-        page_url = _page_url(request, guests)
-        _, secret = await guests.open(AssetId(charge_point), limit_cents, page_url=page_url)
-    except (NotFoundError, ConflictError, InputProblemsError, ValueError):
-        detail = words.say("This socket cannot be used now. Nothing was reserved and you pay nothing.")
-        return _error(request, 409, detail)
-    return RedirectResponse(f"/guest/session/{secret}?lang={words.language}", 303)
-
-
 @page_router.get("/session/{secret}")
 async def get_session_page(request: Request, secret: str) -> Response:
     """A session's own page."""
@@ -209,6 +171,45 @@ async def post_stop_page(request: Request, guests: TheGuests, secret: str) -> Re
     """The stop button."""
     await guests.stop(secret)
     return RedirectResponse(f"/guest/session/{secret}?lang={words_of(request).language}", 303)
+
+
+# An id of a socket may hold a slash: its pages come after those of more than one part.
+@page_router.get("/{charge_point:path}/code.svg")
+async def get_code(request: Request, guests: TheGuests, charge_point: str) -> Response:
+    """The picture for the socket's sticker: the address of the page above as a QR code."""
+    found = await guests.point(AssetId(charge_point))
+    address = f"{_public_url(request, guests)}/guest/{quote(found.point.id, safe='')}"
+    picture = code_svg(address, address)
+    headers = {"Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-cache"}
+    return Response(picture, media_type="image/svg+xml", headers=headers)
+
+
+@page_router.get("/{charge_point:path}")
+async def get_point_page(request: Request, charge_point: str) -> Response:
+    """The page behind a socket's code."""
+    words = words_of(request)
+    try:
+        guests = guests_of(request)
+        found = await guests.point(AssetId(charge_point))
+    except NotFoundError:
+        return _error(request, 404, words.say("Guests cannot charge at this socket."))
+    site = guests.controller.site.name
+    return _html(pages.point_page(found, guests.settings.limits_cents, site, words))
+
+
+@page_router.post("/{charge_point:path}", dependencies=[Depends(may_open)])
+async def post_point_page(request: Request, charge_point: str) -> Response:
+    """Begins a session and leads to its page."""
+    words = words_of(request)
+    try:
+        guests = guests_of(request)
+        limit_cents = int((await _form(request)).get("limit_cents", "0"))
+        page_url = _page_url(request, guests)
+        _, secret = await guests.open(AssetId(charge_point), limit_cents, page_url=page_url)
+    except (NotFoundError, ConflictError, InputProblemsError, ValueError):
+        detail = words.say("This socket cannot be used now. Nothing was reserved and you pay nothing.")
+        return _error(request, 409, detail)
+    return RedirectResponse(f"/guest/session/{secret}?lang={words.language}", 303)
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,8 @@ from starlette.requests import Request
 from controller.api.app import create_app
 from controller.api.rate import address_of
 from controller.domain.guests import Stage
+from controller.domain.ids import AssetId
+from controller.domain.telemetry import LinkReading
 from tests.support.fake_door import FakeDoor
 from tests.support.guests import LIMIT_CENTS, POINT, GuestStreet, guest_street
 
@@ -99,6 +102,22 @@ async def test_a_sockets_sticker_shows_its_own_address(tmp_path: Path) -> None:
         strokes = re.findall(r"h(\d+)", answer.text.partition('stroke="')[2])
         assert sum(map(int, strokes)) == sum(map(sum, code.matrix))
         assert (await client.get("/guest/no-such-socket/code.svg")).status_code == 404
+
+
+async def test_a_sockets_name_may_hold_a_slash(tmp_path: Path) -> None:
+    """The code of its sticker leads to its page, and the form there to a session."""
+    async with guest_street(tmp_path, car=False) as street, _client(street) as client:
+        site = street.controller.site
+        yard = replace(site.charge_point_by_id[POINT], id=AssetId("yard/1?"))
+        street.controller.site = replace(site, charge_points=(yard,))
+        street.controller.receive(LinkReading(asset=yard.id, at=street.place.clock.now(), up=True))
+        street.controller.hear()
+        path = "/guest/yard%2F1%3F"
+        code = await client.get(f"{path}/code.svg")
+        assert (code.status_code, f"{client.base_url}{path}</title>" in code.text) == (200, True)
+        page = await client.get(path)
+        assert (page.status_code, f'action="{path}?lang=' in page.text) == (200, True)
+        assert "you pay nothing" in (await client.post(f"{path}?lang=en", content="limit_cents=1")).text
 
 
 async def test_forms_that_do_not_fit_are_refused_without_a_session(tmp_path: Path) -> None:
