@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import batched
@@ -31,12 +31,12 @@ from controller.runtime.core import Controller
 from controller.runtime.metering import DayMeters, SitePoint, read_day, site_points
 from controller.runtime.offload import Offload
 from controller.runtime.ports import RegisterRecord, UnitOfWork
-from controller.runtime.supply_ports import NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.supplier_settings import SITE_SUPPLIER, supplier_of, tariffs
 from market.clearing import IntervalResult
 from market.day_closing import ClosedDay, DayInputs, Traded, close_day
 from market.from_plan import QuarterPrices
-from market.imbalance import imbalance_lines
+from market.imbalance import ImbalanceCost, imbalance_lines
 from market.ledger import Posting, PostingReason, supplier_account
 from market.orders import Order, Side
 from market.rates import rate_problems
@@ -404,10 +404,9 @@ class Closing:
                     metered[whole.points[i].member] += net_wh
                 async with self.controller.store.unit() as unit:
                     booked = await unit.postings_between(start, start + QUARTER)
-                lines = imbalance_lines(start, nomination.net_wh, metered, costs[start], supplier)
-                # By account and not by reference: older books have other references.
-                own = about(booked, {PostingReason.IMBALANCE}, account=supplier_account(supplier))
-                found += rebooked(own, lines, booked_at=now)
+                found += await self._offload(
+                    _caused, booked, nomination, metered, costs[start], supplier, now
+                )
         return found
 
 
@@ -484,3 +483,17 @@ def _closed(inputs: DayInputs, rules: PoolRules, booked: Sequence[Posting], now:
 
 def _corrected(booked: Sequence[Posting], inputs: SettlementInputs, now: datetime) -> list[Posting]:
     return resettle_deviations(booked, inputs, booked_at=now)
+
+
+def _caused(
+    booked: Sequence[Posting],
+    told: Nomination,
+    metered: Mapping[MemberId, int],
+    cost: ImbalanceCost,
+    supplier: str,
+    now: datetime,
+) -> list[Posting]:
+    lines = imbalance_lines(told.interval_start, told.net_wh, metered, cost, supplier)
+    # By account and not by reference: older books have other references.
+    own = about(booked, {PostingReason.IMBALANCE}, account=supplier_account(supplier))
+    return rebooked(own, lines, booked_at=now)

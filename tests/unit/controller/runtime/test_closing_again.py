@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,9 @@ from controller.runtime.ports import EventRecord
 from controller.runtime.service import Service
 from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
 from controller.sharing_settings import SharingSettings
-from market.imbalance import ImbalanceCost
+from market.imbalance import ImbalanceCost, imbalance_lines
 from market.ledger import PostingReason, assert_balanced, balances, member_account, posting
-from market.rebooking import about
+from market.rebooking import Line, about
 from tests.support.metered_days import DAY, END, MIDNIGHT, SHARING, TAX, books, day_registers, keep, running
 from tests.support.neighbourhood import site
 
@@ -247,3 +249,36 @@ async def test_a_supplier_reads_of_no_point_why_a_day_is_not_closed(tmp_path: Pa
 async def _unfit(*_: object) -> None:
     """Figures of a point that do not fit."""
     raise ValueError(f"metered twice: {site().loads[0].ean}")
+
+
+async def test_who_caused_what_is_worked_out_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year of quarter-hours of a thousand members would hold the safety loop up all the while."""
+    start = MIDNIGHT + QUARTER
+    told = Nomination(
+        interval_start=start,
+        kind=NominationKind.INTRADAY,
+        made_at=MIDNIGHT,
+        import_wh=100,
+        export_wh=0,
+        net_wh={MemberId("m-home"): 100},
+    )
+    cost = ImbalanceCost(short_microeur_per_kwh=40_000, long_microeur_per_kwh=0)
+    threads: list[int] = []
+
+    def noted(*given: Any) -> list[Line]:
+        threads.append(threading.get_ident())
+        return imbalance_lines(*given)
+
+    monkeypatch.setattr("controller.runtime.closing.imbalance_lines", noted)
+    async with running(tmp_path, Settings()) as (controller, trading, clock):
+        trading.closing._offload = asyncio.to_thread
+        async with controller.store.unit() as unit:
+            await unit.put_nominations([told])
+            await unit.put_imbalance_costs({start: cost})
+        await keep(controller, day_registers(home=(150, 0)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        assert len(threads) == 1
+        assert threading.get_ident() not in threads
