@@ -195,15 +195,19 @@ class ChargingTokens(OnLoop):
             )
             if known is None or (member is not None and known.member != member):
                 raise NotFoundError(f"there is no charging token {handle!r}")
-            if (known.blocked_at is not None) == blocked:
+            is_blocked = known.blocked_at is not None
+            if not blocked and not is_blocked:
                 return known
-            one = replace(
-                known,
-                blocked_at=self.controller.clock.now() if blocked else None,
-                list_version=self._next_version(self.book.version),
-            )
-            if blocked:
-                self._take(one)
+            one = known
+            if blocked != is_blocked:
+                one = replace(
+                    known,
+                    blocked_at=self.controller.clock.now() if blocked else None,
+                    list_version=self._next_version(self.book.version),
+                )
+                if blocked:
+                    self._take(one)
+            # Blocked again it is kept and stopped again: the store or the charger may have failed before.
             try:
                 async with self.controller.store.unit() as unit:
                     await self._keep(

@@ -66,7 +66,7 @@ async def test_a_registered_card_charges_as_its_car_and_outlives_a_restart(tmp_p
 
 
 async def test_a_lost_card_is_blocked_at_once_also_when_the_store_fails(tmp_path: Path) -> None:
-    """The chargers hear it; whoever asks learns that it will not outlive a restart."""
+    """The chargers hear it; whoever asks learns that it will not outlive a restart, and blocks it again."""
     async with _tokens(tmp_path) as (tokens, controller):
         card = await tokens.register(_card(), FLEET, RESIDENT)
         told: list[int] = []
@@ -82,6 +82,12 @@ async def test_a_lost_card_is_blocked_at_once_also_when_the_store_fails(tmp_path
         assert not tokens.accepts(NUMBER)
         assert told == [tokens.book.version]
         assert tokens.book.version > card.list_version
+        again = await tokens.set_blocked(card.handle, blocked=True, member=FLEET, who=RESIDENT)
+        assert told == [tokens.book.version], "the chargers' lists are no others"
+        restarted = ChargingTokens(controller, asyncio.get_running_loop())
+        await restarted.load()
+        assert not restarted.accepts(NUMBER)
+        assert again in await restarted.tokens(FLEET)
 
 
 @pytest.mark.parametrize(("stop_running", "ended"), [(True, ["T"]), (False, [])])
@@ -123,6 +129,8 @@ async def test_blocking_a_card_ends_what_it_charges_unless_told_otherwise(
             told = [event.what for event in await unit.events()]
         text = "could not stop what a blocked token charges: no answer"
         assert (text in told) == stop_running
+        await tokens.set_blocked(card.handle, blocked=True, member=FLEET, who=RESIDENT)
+        assert stopped == [*ended, "T"], "who blocks it again has it stopped again"
 
 
 async def test_allowing_a_card_again_waits_for_the_store(tmp_path: Path) -> None:
