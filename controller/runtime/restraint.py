@@ -11,6 +11,7 @@ person's stop or a setpoint alive is sent. What a device refuses it is not asked
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -26,6 +27,8 @@ ASK_AGAIN = timedelta(seconds=5)
 next cycle asks. Each further refusal doubles it."""
 ASK_AGAIN_MOST = timedelta(minutes=5)
 """The longest wait before it is asked again."""
+MUST_AGAIN_MOST = timedelta(seconds=30)
+"""The longest wait before it is asked again what keeps a limit or is a person's stop."""
 BURST = 40
 """Setpoints that a device may be ahead of the day: a few lively quarter-hours."""
 
@@ -75,27 +78,35 @@ class Comeback:
 class Refusals:
     """Whom not to ask the same again yet: what a device refuses now it refuses a moment later, too."""
 
-    _last: dict[AssetId, tuple[float, datetime, timedelta]] = field(default_factory=dict)
-    """What was refused last [kW], when, and how long that is not asked again."""
+    _last: dict[AssetId, tuple[float, datetime, timedelta, bool]] = field(default_factory=dict)
+    """What was refused last [kW], when, how long that is not asked again, and whether it was a must."""
 
-    def note(self, asset: AssetId, power_kw: float, now: datetime) -> None:
-        """It refused."""
+    def note(self, asset: AssetId, power_kw: float, now: datetime, *, must: bool) -> None:
+        """It refused; `must`: what keeps a limit or is a person's stop, and no plan's wish."""
         wait = ASK_AGAIN
         if (last := self._last.get(asset)) is not None:
-            wait = min(2 * last[2], ASK_AGAIN_MOST)
-        self._last[asset] = (power_kw, now, wait)
+            wait = min(2 * last[2], MUST_AGAIN_MOST if must else ASK_AGAIN_MOST)
+        self._last[asset] = (power_kw, now, wait, must)
+
+    @property
+    def open(self) -> Collection[AssetId]:
+        """Who refused and has taken nothing since."""
+        return self._last.keys()
 
     def forget(self, asset: AssetId) -> None:
         """It took a setpoint, or may be another one now: a new connection, another car."""
         self._last.pop(asset, None)
 
-    def waits(self, asset: AssetId, power_kw: float, now: datetime, alike_kw: float) -> bool:
-        """Whether it is too soon to ask for a power that differs from the refused one by less than this."""
+    def waits(self, asset: AssetId, power_kw: float, now: datetime, alike_kw: float, *, must: bool) -> bool:
+        """Whether it is too soon to ask for a power that differs from the refused one by less than this.
+
+        What has become a must is asked at once, although the same was refused as a wish.
+        """
         last = self._last.get(asset)
         if last is None:
             return False
-        refused_kw, at, wait = last
-        return abs(power_kw - refused_kw) < alike_kw and at <= now < at + wait
+        refused_kw, at, wait, was_must = last
+        return abs(power_kw - refused_kw) < alike_kw and at <= now < at + wait and not (must and not was_must)
 
 
 @dataclass

@@ -45,6 +45,7 @@ from controller.setpoints.candidate import (
     roof_candidate,
 )
 from controller.setpoints.safety import Decision, Fitter
+from controller.setpoints.unsure import fit_beside_unsure
 from controller.state import NeighbourhoodState
 from controller.state.model import is_stale
 
@@ -171,7 +172,8 @@ class Steering:
         # A node that is limited in one direction only has a limit all the same.
         limited = {key: limit for key, limit in limits.items() if min(limit.import_kw, limit.export_kw) < inf}
         room = rooms(network, base, limited, self.settings.margin_fraction)
-        decisions = {d.asset: d for d in self._fitter.fit(candidates, room)}
+        unsure = {asset: tuple(self._told_kw(asset, now)) for asset in {*self.doubts, *self._refusals.open}}
+        decisions = {d.asset: d for d in fit_beside_unsure(self._fitter, candidates, room, unsure)}
         for each in wild:
             reason = Reason(code=ReasonCode.IGNORES_PROFILE, subject=each.asset)
             decisions[each.asset] = Decision(asset=each.asset, power_kw=0.0, reason=reason)
@@ -197,7 +199,8 @@ class Steering:
             case TimedOut(setpoint=setpoint):
                 self._doubt(setpoint.asset, setpoint.power_kw, setpoint.valid_until)
             case Rejected(setpoint=setpoint):
-                self._refusals.note(setpoint.asset, setpoint.power_kw, now)
+                must = setpoint.reason.code not in PLAN_CODES
+                self._refusals.note(setpoint.asset, setpoint.power_kw, now, must=must)
             case _:
                 assert_never(outcome)
 
@@ -455,7 +458,8 @@ class Steering:
                 return None
             wanted = candidate.safe_kw
         by_plan = decision.reason.code in PLAN_CODES
-        if self._refusals.waits(decision.asset, wanted, now, CHANGE_KW if by_plan else SAME_KW):
+        alike_kw = CHANGE_KW if by_plan else SAME_KW
+        if self._refusals.waits(decision.asset, wanted, now, alike_kw, must=not by_plan):
             return None
         sure = decision.asset not in self.doubts
         # One with more than a life left is from before our clock was set back: the device ends it sooner.

@@ -13,6 +13,7 @@ from controller.domain.reasons import Reason, ReasonCode
 from controller.setpoints.candidate import Candidate
 from controller.setpoints.rows import RowBook
 from controller.setpoints.safety import Fitter, Room
+from controller.setpoints.unsure import SLACK_KW, fit_beside_unsure
 from tests.support.neighbourhood import network
 
 NODES = ("t", "f1", "f2")
@@ -121,6 +122,42 @@ def test_an_export_limit_is_kept_by_no_charging_beyond_an_import_limit(
             if NodeId(name) in tree.paths[device.node]
         )
         assert counted <= ceiling + 1e-5
+
+
+@given(
+    st.lists(candidates(), min_size=1, max_size=12, unique_by=lambda c: c.asset),
+    st.lists(st.none() | st.floats(-11.0, 11.0), min_size=12, max_size=12),
+    st.tuples(st.floats(0.0, 60.0), st.floats(0.0, 40.0), st.floats(0.0, 40.0)),
+)
+@settings(max_examples=200, deadline=None)
+def test_what_the_unsure_may_do_is_nobodys_room(
+    given_candidates: list[Candidate], told: list[float | None], ceilings: tuple[float, float, float]
+) -> None:
+    """Whoever else charges has room beside it; nobody discharges for it; it is told its own all the same."""
+    tree = network()
+    devices = [replace(c, drawn_kw=0.0) for c in given_candidates]
+    unsure = {d.asset: (kw,) for d, kw in zip(devices, told, strict=False) if kw is not None}
+    rooms = {
+        NodeId(name): Room(ceiling_kw=ceiling, floor_kw=-1e9)
+        for name, ceiling in zip(NODES, ceilings, strict=True)
+    }
+    without = Fitter(tree).fit(devices, rooms)
+    decided = fit_beside_unsure(Fitter(tree), devices, rooms, unsure)
+    for device, decision, alone in zip(devices, decided, without, strict=True):
+        assert device.asset not in unsure or decision.power_kw <= max(alone.power_kw, 0.0) + EPSILON_KW
+        assert decision.power_kw >= min(alone.power_kw, 0.0) - EPSILON_KW
+    for name, ceiling in zip(NODES, ceilings, strict=True):
+        under = [
+            (device, decision.power_kw)
+            for device, decision in zip(devices, decided, strict=True)
+            if NodeId(name) in tree.paths[device.node]
+        ]
+        may_kw = [
+            max(kw, 0.0, 0.0 if device.production else unsure.get(device.asset, (0.0,))[0])
+            for device, kw in under
+        ]
+        charging = [kw for device, kw in under if kw > EPSILON_KW and device.asset not in unsure]
+        assert not charging or sum(may_kw) <= ceiling + len(devices) * SLACK_KW
 
 
 def test_too_much_sun_charges_cars_up_to_their_own_feeders_limit() -> None:

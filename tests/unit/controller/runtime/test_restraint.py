@@ -15,6 +15,7 @@ from controller.runtime.restraint import (
     ASK_AGAIN,
     ASK_AGAIN_MOST,
     BURST,
+    MUST_AGAIN_MOST,
     RAMP,
     Comeback,
     MessageBudget,
@@ -120,17 +121,22 @@ def test_who_refuses_is_asked_less_and_less_often_and_something_else_at_once() -
     """Twice as long each time, at most five minutes; a set-back clock makes nobody wait."""
     refusals, asset, at, waited = Refusals(), AssetId("cp-1"), START, []
     for _ in range(9):
-        refusals.note(asset, 11.0, at)
-        assert refusals.waits(asset, 11.2, at, 0.3)
-        assert not refusals.waits(asset, 10.0, at, 0.3)
-        assert not refusals.waits(AssetId("cp-2"), 11.0, at, 0.3)
-        assert not refusals.waits(asset, 11.0, at - timedelta(hours=1), 0.3)
+        refusals.note(asset, 11.0, at, must=False)
+        assert refusals.waits(asset, 11.2, at, 0.3, must=False)
+        assert not refusals.waits(asset, 10.0, at, 0.3, must=False)
+        assert not refusals.waits(asset, 11.0, at, 0.3, must=True)
+        assert not refusals.waits(AssetId("cp-2"), 11.0, at, 0.3, must=False)
+        assert not refusals.waits(asset, 11.0, at - timedelta(hours=1), 0.3, must=False)
+        seconds = (at + timedelta(seconds=i) for i in range(1, 400))
         back = next(
-            i for i in range(1, 400) if not refusals.waits(asset, 11.0, at + timedelta(seconds=i), 0.3)
+            i for i, then in enumerate(seconds, 1) if not refusals.waits(asset, 11.0, then, 0.3, must=False)
         )
         waited.append(back)
         at += timedelta(seconds=back)
     assert waited == [5, 10, 20, 40, 80, 160, 300, 300, 300]
     assert (ASK_AGAIN.seconds, ASK_AGAIN_MOST.seconds) == (waited[0], waited[-1])
+    refusals.note(asset, 11.0, at, must=True)
+    assert refusals.waits(asset, 11.0, at + MUST_AGAIN_MOST - timedelta(seconds=1), 0.3, must=True)
+    assert not refusals.waits(asset, 11.0, at + MUST_AGAIN_MOST, 0.3, must=True)
     refusals.forget(asset)
-    assert not refusals.waits(asset, 11.0, at, 0.3)
+    assert not refusals.waits(asset, 11.0, at, 0.3, must=False)

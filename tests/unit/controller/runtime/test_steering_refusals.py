@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
-from controller.domain.ids import AssetId
-from controller.domain.setpoints import Applied, Rejected, Setpoint
+from controller.domain.assets import Wishes, WishKind
+from controller.domain.ids import AssetId, NodeId
+from controller.domain.network import ImposedLimit
+from controller.domain.setpoints import Applied, Rejected, Setpoint, TimedOut
 from controller.domain.telemetry import ConnectorReading, LinkReading
 from tests.support.neighbourhood import START
-from tests.support.running import Cockpit
+from tests.support.running import Cockpit, plan_of
 
-CP = AssetId("cp-1")
+CP, NEIGHBOUR = AssetId("cp-1"), AssetId("cp-2")
 CYCLE = timedelta(seconds=10)
 
 
@@ -60,3 +63,63 @@ def test_it_is_asked_at_once_when_it_may_think_otherwise(event: str) -> None:
         )
         cockpit.steering.note(Applied(setpoint=short), later)
     assert asked(cockpit, 12) is not None
+
+
+def test_a_persons_stop_is_asked_at_once_where_the_plans_own_was_refused() -> None:
+    """The plan wants 0 and is refused for minutes; then the driver presses 'pause': 0 again, but a must.
+
+    Asked again every half minute at least, for as long as it is refused.
+    """
+    cockpit = Cockpit()
+    cockpit.plan = plan_of(cockpit, 30.0, 0.0)
+    assert refused_for(cockpit, 20) == [0, 1, 2, 4, 8, 16]
+    cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), mode=WishKind.PAUSE)
+    found = []
+    for cycle in range(20, 40):
+        if (setpoint := asked(cockpit, cycle)) is not None:
+            assert setpoint.power_kw == 0.0
+            found.append(cycle)
+            no = Rejected(setpoint=setpoint, code="Rejected", why="no")
+            cockpit.steering.note(no, START + cycle * CYCLE)
+    assert found[0] == 20
+    assert max(b - a for a, b in pairwise(found)) == 3
+
+
+@pytest.mark.parametrize("answer", ["no", "silence"])
+def test_others_get_no_power_that_a_refusing_charger_goes_on_taking(answer: str) -> None:
+    """Two cars charge at 11 kW when 20 kW are imposed; one takes its lower setpoint, the other does not.
+
+    Of the 20 x 0.97 - 1 kW of the home, 11 are gone until it takes something; then all is shared again.
+    """
+    cockpit = Cockpit()
+    for number in (1, 2):
+        cockpit.plug(number)
+        car = AssetId(f"car-{number}")
+        cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.CHARGE_NOW)
+    both = cockpit.decide(confirm=True).decisions
+    assert both[CP].power_kw == both[NEIGHBOUR].power_kw == pytest.approx(11.0)
+    limit = ImposedLimit(
+        id="x",
+        node=NodeId("f1"),
+        import_kw=20.0,
+        export_kw=None,
+        from_utc=START,
+        to_utc=None,
+        set_by="grid",
+    )
+    cockpit.people.limits = {"x": limit}
+    first = cockpit.decide(START + CYCLE)
+    lower = next(s for s in first.setpoints if s.power_kw < 11.0)
+    other = NEIGHBOUR if lower.asset == CP else CP
+    outcome = (
+        Rejected(setpoint=lower, code="Rejected", why="no")
+        if answer == "no"
+        else TimedOut(setpoint=lower, why="silence")
+    )
+    cockpit.steering.note(outcome, START + CYCLE)
+    second = cockpit.decide(START + 2 * CYCLE)
+    assert second.decisions[lower.asset].power_kw < 11.0
+    assert second.decisions[other].power_kw == pytest.approx(20.0 * 0.97 - 1.0 - 11.0)
+    cockpit.steering.note(Applied(setpoint=lower), START + 2 * CYCLE)
+    third = cockpit.decide(START + 3 * CYCLE)
+    assert third.decisions[other].power_kw > second.decisions[other].power_kw + 1.0
