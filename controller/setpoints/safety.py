@@ -34,6 +34,8 @@ from controller.setpoints.rows import RowBook, Rows
 
 TOLERANCE_KW = 1e-6
 """Rounding of the sums; far below what any meter shows."""
+ROUNDS = 3
+"""So often all is fitted anew because a discharge that made room for others is too little for its device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +151,12 @@ class Fitter:
             {node: room.phase_ceiling_kw is not None for node, room in rooms.items()},
         )
         state = _arrays(candidates, rows, rooms)
-        _inside(state, ceilings=True)
-        _whole_minimums(state, candidates)
-        _inside(state, ceilings=False)
+        for _ in range(ROUNDS):
+            _inside(state, ceilings=True)
+            ended = _whole_minimums(state, candidates)
+            _inside(state, ceilings=False)
+            if not ended:
+                break
         return [
             Decision(asset=candidate.asset, power_kw=power, reason=state.bound_by.get(i, candidate.reason))
             for i, (candidate, power) in enumerate(zip(candidates, state.power_kw.tolist(), strict=True))
@@ -312,12 +317,17 @@ def _change(state: _Fit, places: IntArray, by_kw: FloatArray, reason: Reason) ->
         state.bound_by[place] = reason
 
 
-def _whole_minimums(state: _Fit, candidates: Sequence[Candidate]) -> None:
-    """Nobody is left between 0 and the minimum: the most urgent get the minimum where it fits."""
+def _whole_minimums(state: _Fit, candidates: Sequence[Candidate]) -> bool:
+    """Nobody is left between 0 and the minimum: the most urgent get the minimum where it fits.
+
+    Returns:
+        Whether a discharge ended that others may have charged by.
+    """
     magnitude = np.abs(state.power_kw)
     between = np.flatnonzero((magnitude > TOLERANCE_KW) & (magnitude < state.min_kw - TOLERANCE_KW))
     if not between.size:
-        return
+        return False
+    ended = False
     wanted = dict(
         zip(
             between.tolist(),
@@ -346,7 +356,9 @@ def _whole_minimums(state: _Fit, candidates: Sequence[Candidate]) -> None:
                 spare[r] += weight * power
                 free[r] -= weight * max(power, state.drawn_kw[place])
         else:
+            ended |= power < 0.0
             bound = state.bound_by.get(place, candidates[place].reason)
             state.bound_by[place] = Reason(
                 code=ReasonCode.MIN_POWER, subject=bound.subject, value=float(state.min_kw[place]), unit="kW"
             )
+    return ended
