@@ -161,7 +161,7 @@ def test_what_the_unsure_may_do_is_nobodys_room(
 
 
 def test_a_discharge_that_has_to_end_takes_along_what_was_charged_by_it() -> None:
-    """Nothing may pass either way. One car gives 5 kW; for another that takes 1 it cannot give 1, but 4.14."""
+    """Nothing may pass either way. One car gives 5 kW; for one that takes 1 it cannot give 1, but 4.14."""
     giving = replace(a_car(1), low_kw=-5.0, want_kw=-5.0, high_kw=0.0, drawn_kw=-5.0)
     taking = replace(a_car(2), want_kw=1.0, min_kw=0.0)
     rooms = {NodeId("f1"): Room(ceiling_kw=0.0, floor_kw=0.0)}
