@@ -196,8 +196,8 @@ async def revoke_token(site_path: Path, *, start: str, who: str) -> tuple[TokenR
 
 @asynccontextmanager
 async def _site_unit(site_path: Path, settings: Settings) -> AsyncIterator[UnitOfWork]:
-    """One transaction on a site's database, without its controller."""
-    store = await open_store(database_path(settings, site_path.parent))
+    """One transaction on a site's database, without its controller, which may run beside it."""
+    store = await open_store(database_path(settings, site_path.parent), add_up=False)
     try:
         async with store.unit() as unit:
             yield unit
