@@ -155,7 +155,7 @@ async def put_imbalance_costs(
 
 @router.get("/closings", summary="What is not booked yet", response_model=list[ClosingOut])
 async def get_closings(door: TheDoor, who: Supplier) -> Response:
-    """The days on which what you told is still to be booked; empty: all of it is."""
+    """The days that wait for being closed with what you told; empty: all of them were."""
     return wire.reply(
         [
             {"day": each.day, "asked_at_utc": utc_text(each.asked_at), "why_not": each.why or None}
