@@ -372,9 +372,12 @@ class Service(MarketDoor, Statements, Supply):
         return vehicle if vehicle is not None and site.may_book(who.member, vehicle) else None
 
     async def _others_bookings(self, unit: UnitOfWork, ids: Sequence[str], who: Principal) -> Sequence[str]:
-        """Those ids that stand for cars which are not theirs to book; the store knows past ones, too."""
-        kept = await unit.bookings_by_id(ids)
-        return [booking.id for booking in kept if self._bookable(booking.vehicle, who) is None]
+        """Those ids that stand for cars which are not theirs to book; the store knows past ones, too.
+
+        A car that the site file has lost is nobody's: its reservations go on with another, under their ids.
+        """
+        kept, cars = await unit.bookings_by_id(ids), self.controller.site.vehicle_by_id
+        return [one.id for one in kept if one.vehicle in cars and self._bookable(one.vehicle, who) is None]
 
     def _vehicle(self, asset: AssetId, who: Principal) -> Vehicle:
         """The car that is meant: by its id, or by the charge point on which it stands."""

@@ -219,6 +219,18 @@ async def test_a_fleet_books_its_own_cars_and_shared_ones_and_hears_of_no_others
         await service.put_booking(trip("a", 3, 4), fleet)
 
 
+async def test_the_reservation_of_a_car_that_is_gone_goes_on_with_another(tmp_path: Path) -> None:
+    """The site file has lost the car: its reservation is replaced under its own id, or removed."""
+    async with serving(tmp_path) as (service, controller):
+        await service.put_bookings([trip("a", 1, 2), trip("b", 3, 4)], FLEET)
+        site = controller.site
+        controller.site = replace(site, vehicles=site.vehicles[1:])
+        await service.put_booking(trip("a", 1, 2, "car-2"), FLEET)
+        await service.delete_booking(booking_id="b", who=FLEET)
+        assert [(b.id, b.vehicle) for b in await service.bookings(FLEET)] == [("a", "car-2")]
+        assert set(controller.people.bookings) == {"a"}
+
+
 async def test_a_list_of_bookings_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     """All problems at once, each with its number; then all overlaps, with kept ones and in the list."""
     async with serving(tmp_path) as (service, controller):
