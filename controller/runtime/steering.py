@@ -36,6 +36,7 @@ from controller.runtime.people import People
 from controller.runtime.plan import NO_PLAN, PlanGuide, PlanNow
 from controller.runtime.restraint import Comeback, MessageBudget, Refusals
 from controller.runtime.silence import Silence
+from controller.runtime.taken_up import TakenUp
 from controller.setpoints.base_load import BaseLoad, Group, base_load, rooms, shares
 from controller.setpoints.candidate import (
     Candidate,
@@ -107,8 +108,6 @@ class Steering:
     """Setpoints that were sent and not answered, until one is."""
     _transactions: dict[AssetId, tuple[bool, str | None]] = field(default_factory=dict)
     _last_kw: dict[NodeId, FloatArray] = field(default_factory=dict)
-    _drawn_kw: dict[NodeId, tuple[datetime, FloatArray]] = field(default_factory=dict)
-    """When each node meter was read, and what the steered devices drew when that was known."""
     _mean: BaseLoad | None = None
     _loads: Group | None = None
     _loads_at: datetime | None = None
@@ -125,6 +124,7 @@ class Steering:
         for roof in self.site.pv:
             self._roofs_kw[roof.node] = self._roofs_kw.get(roof.node, 0.0) + roof.rated_kw
         self._fitter = Fitter(self.site.network)
+        self._taken_up = TakenUp(self.site.network)
         self._silence = Silence(site=self.site, settings=self.settings)
         self._load_shares = shares([load.phases for load in self.site.loads])
 
@@ -393,7 +393,11 @@ class Steering:
             low_kw=drawn,
             live=np.ones(len(candidates), dtype=np.bool_),
         )
-        then_kw = {node: kw for node, (at, kw) in self._drawn_kw.items() if at == state.meters[node].at}
+        read_at = {node: state.meters[node].at for node in meters}
+        self._taken_up.look(candidates, {asset: known.at for asset, known in self.confirmed.items()})
+        seen_kw = self._taken_up.then_kw(read_at)
+        new_at = {node: at for node, at in read_at.items() if node not in seen_kw}
+        later_kw = self._taken_up.later_kw(candidates, new_at)
         base = base_load(
             self.site.network,
             self._loads_now(state, now, cached=all_live),
@@ -401,12 +405,14 @@ class Steering:
             meters,
             self._silence.reserved(state, steerable, now, floor=self.floor, told_kw=self._told_kw),
             self._last_kw,
-            then_kw,
+            seen_kw,
+            later_kw,
         )
         for node_id in meters:
             i = self._place[node_id]
-            if node_id not in then_kw:
-                self._drawn_kw[node_id] = (state.meters[node_id].at, base.drawn_kw[i].copy())
+            if node_id in new_at:
+                then_kw = base.drawn_kw[i] - later_kw.get(node_id, 0.0)
+                self._taken_up.note(node_id, new_at[node_id], then_kw)
             self._last_kw[node_id] = base.high_kw[i] - base.reserved_kw[i]
         self._mean = base.mean_with(self._mean, min(1.0, self.settings.period_s / SMOOTHING_S))
         return base.smoothed(self._mean)

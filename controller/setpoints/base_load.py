@@ -143,6 +143,7 @@ def base_load(
     reserved: Reserved,
     at_least_kw: Mapping[NodeId, FloatArray],
     drawn_then_kw: Mapping[NodeId, FloatArray],
+    taken_up_kw: Mapping[NodeId, FloatArray],
 ) -> BaseLoad:
     """The unsteered load under every node.
 
@@ -156,6 +157,7 @@ def base_load(
             meter the node counts for no less.
         drawn_then_kw: What the steered devices under a node drew when its meter was read, shape (4,), where
             that was before now.
+        taken_up_kw: For other meters: how much of it is by setpoints confirmed after it was read, shape (4,).
     """
     place = {node.id: i for i, node in enumerate(network.nodes)}
     # Side by side, so that a node is added to its parent in one go.
@@ -169,7 +171,7 @@ def base_load(
         if meter is not None:
             # A live meter overrides the sum of what lies below.
             rows = slice(0, len(meter))
-            then = drawn_then_kw.get(node_id, drawn[i])
+            then = drawn_then_kw.get(node_id, drawn[i] - taken_up_kw.get(node_id, 0.0))
             high[i, rows] = seen[i, rows] = meter - np.minimum(drawn[i], then)[rows]
             low[i, rows] = meter - np.maximum(drawn[i], then)[rows]
             live[i] = size[i]

@@ -271,6 +271,28 @@ def test_a_chargers_stale_meter_takes_nothing_off_the_feeders() -> None:
     assert told[CP].power_kw + told[AssetId("cp-2")].power_kw <= 33.465 - 20.0
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["once", "and a cycle in between"])
+def test_what_is_taken_up_right_after_a_meter_was_read_makes_no_room(*, again: bool) -> None:
+    """As before, but the last reading is from between the cycle and the car's confirmation.
+
+    It is heard after that, and shows the 20 kW that were there without the car.
+    """
+    cockpit = Cockpit()
+    cockpit.meter("f1", 20.0, START - 5 * SECOND)
+    for number in (1, 2):
+        cockpit.plug(number)
+        car = AssetId(f"car-{number}")
+        cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.CHARGE_NOW)
+    for sent in cockpit.decide().setpoints:
+        cockpit.steering.note(Applied(setpoint=sent), START + 0.5 * SECOND)
+    if again:
+        cockpit.decide(START + SECOND, confirm=True)
+    cockpit.meter("f1", 20.0, START + 0.2 * SECOND)
+    for i in range(1, 40):
+        told = cockpit.decide(START + i * 10 * SECOND, confirm=True).decisions
+        assert 11.0 <= told[CP].power_kw + told[AssetId("cp-2")].power_kw <= 33.465 - 20.0
+
+
 def test_a_stale_meter_makes_nobody_discharge() -> None:
     """The feeder's meter shows 40 kW, 6.535 too many, and falls silent: from then on nobody gives back.
 
