@@ -317,6 +317,8 @@ class Guests(GuestSessions):
             # Kept before the charger hears of it: what it says to a second start is no answer to the first.
             self._apply(key, StartSent())
             await self._save(key)
+            if self._open[key].stage is not Stage.STARTING:
+                return  # the guest has stopped it, or it began, while that was kept
         event = await self._answer(session, act, step)
         if isinstance(event, Captured | NotCaptured):
             await self._book(key, event)

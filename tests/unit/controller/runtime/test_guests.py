@@ -441,6 +441,24 @@ async def test_a_start_of_which_nothing_comes_is_asked_for_once_more_each_minute
         assert len(desk.chargers.asked) == 2
 
 
+async def test_who_stops_while_a_start_is_kept_has_no_charger_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store may be busy for seconds: a charger that is asked then would charge what nobody pays."""
+    async with _desk(tmp_path) as desk:
+        key, save = desk.session().id, desk.guests._save
+
+        async def slow(key: str) -> None:
+            await save(key)
+            desk.guests._apply(key, StopAsked())
+
+        monkeypatch.setattr(desk.guests, "_save", slow)
+        desk.clock.advance_to(START + MINUTE)
+        await desk.guests._advance(key)
+        assert desk.session().stage is Stage.RELEASING
+        assert desk.chargers.asked == [f"start {POINT}"], "the first one alone"
+
+
 async def test_a_provider_that_refuses_to_reserve_is_told_to_guest_and_operators(tmp_path: Path) -> None:
     """After a few times the guest reads that it does not work; the alarm stays until it works again."""
     async with _desk(tmp_path) as desk:
