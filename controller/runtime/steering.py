@@ -71,15 +71,6 @@ class Confirmed:
     """Since when this power is confirmed; a renewal does not move it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
-    """What a device may do of which nobody knows whether it took it."""
-
-    low_kw: float
-    high_kw: float
-    until: datetime
-
-
 @dataclass(frozen=True, kw_only=True)
 class Cycle:
     """What one safety cycle found and decided."""
@@ -104,8 +95,8 @@ class Steering:
     confirmed: dict[AssetId, Confirmed] = field(default_factory=dict)
     seen_kwh: dict[AssetId, float] = field(default_factory=dict)
     """The energy with which a car was last seen."""
-    doubts: dict[AssetId, Doubt] = field(default_factory=dict)
-    """Setpoints that were sent and not answered, until one is."""
+    doubts: dict[AssetId, dict[float, datetime]] = field(default_factory=dict)
+    """The powers [kW] of setpoints that were sent and not answered, until one is, and when each ends."""
     _transactions: dict[AssetId, tuple[bool, str | None]] = field(default_factory=dict)
     _last_kw: dict[NodeId, FloatArray] = field(default_factory=dict)
     _mean: BaseLoad | None = None
@@ -197,7 +188,7 @@ class Steering:
             case PartlyApplied(setpoint=setpoint, power_kw=power_kw):
                 self._confirm(setpoint, power_kw, now)
             case TimedOut(setpoint=setpoint):
-                self._doubt(setpoint.asset, setpoint.power_kw, setpoint.valid_until)
+                self._doubt(setpoint.asset, setpoint.power_kw, setpoint.valid_until, now)
             case Rejected(setpoint=setpoint):
                 must = setpoint.reason.code not in PLAN_CODES
                 self._refusals.note(setpoint.asset, setpoint.power_kw, now, must=must)
@@ -212,14 +203,10 @@ class Steering:
         self.doubts.pop(setpoint.asset, None)
         self._refusals.forget(setpoint.asset)
 
-    def _doubt(self, asset: AssetId, power_kw: float, until: datetime) -> None:
-        doubt = self.doubts.get(asset)
-        low, high = (0.0, 0.0) if doubt is None else (doubt.low_kw, doubt.high_kw)
-        self.doubts[asset] = Doubt(
-            low_kw=min(low, power_kw),
-            high_kw=max(high, power_kw),
-            until=until if doubt is None else max(until, doubt.until),
-        )
+    def _doubt(self, asset: AssetId, power_kw: float, until: datetime, now: datetime) -> None:
+        over = now - timedelta(seconds=self.settings.setpoint_life_s)
+        doubt = {kw: end for kw, end in self.doubts.get(asset, {}).items() if end > over}
+        self.doubts[asset] = doubt | {power_kw: max(until, doubt.get(power_kw, until))}
 
     def follow(self, state: NeighbourhoodState, readings: Iterable[Reading], now: datetime) -> None:
         """Takes in what readings, already part of the state, say of what was confirmed before.
@@ -236,7 +223,7 @@ class Steering:
                     self._seen(state, point, now)
                 case LinkReading(asset=asset, at=at, up=up):
                     self._comeback.link(AssetId(asset), at, up=up)
-                    self._same_connection(state, AssetId(asset))
+                    self._same_connection(state, AssetId(asset), now)
                     if not up:
                         self._refusals.forget(AssetId(asset))
                 case _:
@@ -250,12 +237,12 @@ class Steering:
             self.confirmed.pop(point, None)
             self._refusals.forget(point)
 
-    def _same_connection(self, state: NeighbourhoodState, asset: AssetId) -> None:
+    def _same_connection(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> None:
         link, confirmed = state.links[asset], self.confirmed.get(asset)
         if confirmed is None or not link.up or link.at <= confirmed.at or asset in self.doubts:
             return
         self.confirmed.pop(asset)
-        self._doubt(asset, confirmed.power_kw, confirmed.setpoint.valid_until)
+        self._doubt(asset, confirmed.power_kw, confirmed.setpoint.valid_until, now)
 
     def _seen(self, state: NeighbourhoodState, point: AssetId, now: datetime) -> None:
         vehicle, energy_kwh = self.vehicle_on(state, point), self.energy_kwh(state, point, now)
@@ -447,11 +434,10 @@ class Steering:
 
     def _told_kw(self, asset: AssetId, after: datetime) -> Iterator[float]:
         """The powers [kW] of what a device was told and may follow, as far as it ends after an instant."""
-        confirmed, doubt = self.confirmed.get(asset), self.doubts.get(asset)
+        confirmed = self.confirmed.get(asset)
         if confirmed is not None and after < confirmed.setpoint.valid_until:
             yield confirmed.power_kw
-        if doubt is not None and after < doubt.until:
-            yield from (doubt.low_kw, doubt.high_kw)
+        yield from (power_kw for power_kw, until in self.doubts.get(asset, {}).items() if after < until)
 
     def _to_send(self, decision: Decision, candidate: Candidate, now: datetime) -> Setpoint | None:
         """The setpoint to send, or None where the one that stands is good and not half spent."""

@@ -123,3 +123,40 @@ def test_others_get_no_power_that_a_refusing_charger_goes_on_taking(answer: str)
     cockpit.steering.note(Applied(setpoint=lower), START + 2 * CYCLE)
     third = cockpit.decide(START + 3 * CYCLE)
     assert third.decisions[other].power_kw > second.decisions[other].power_kw + 1.0
+
+
+def test_a_charger_that_never_answers_takes_no_room_for_ever() -> None:
+    """Told 11 kW, then 0 in each cycle, it draws nothing: after the ten minutes of the 11 kW it is let be.
+
+    Until then its neighbour has to leave them free.
+    """
+    cockpit = Cockpit()
+    for number in (1, 2):
+        cockpit.plug(number)
+        car = AssetId(f"car-{number}")
+        cockpit.people.wishes[car] = Wishes(asset=car, mode=WishKind.CHARGE_NOW)
+    cockpit.people.limits = {
+        "x": ImposedLimit(
+            id="x",
+            node=NodeId("f1"),
+            import_kw=13.0,
+            export_kw=None,
+            from_utc=START + CYCLE,
+            to_utc=None,
+            set_by="grid",
+        )
+    }
+    given = []
+    for cycle in range(66):
+        now = START + cycle * CYCLE
+        if cycle == 1:
+            cockpit.people.wishes[AssetId("car-1")] = Wishes(asset=AssetId("car-1"), mode=WishKind.PAUSE)
+        cockpit.meter("cp-1", 0.0, now)
+        decided = cockpit.decide(now)
+        for sent in decided.setpoints:
+            silent = sent.asset == CP
+            outcome = TimedOut(setpoint=sent, why="silence") if silent else Applied(setpoint=sent)
+            cockpit.steering.note(outcome, now)
+        given.append(decided.decisions[NEIGHBOUR].power_kw)
+    assert given[1:60] == [0.0] * 59
+    assert given[60:] == pytest.approx([11.0] * 6)
