@@ -33,11 +33,15 @@ def planned_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator
         water = plan.result.water_value_eur_per_kwh.get(store.id)
         value = None if water is None else float(water[step])
         if value is not None:
-            value = (
-                _without_vat(value * store.efficiency_charge - store.charge_adder_eur_per_kwh, vat)
+            worth = (
+                value * store.efficiency_charge - store.charge_adder_eur_per_kwh
                 if power_kw > 0.0
-                else value / store.efficiency_discharge + store.wear_eur_per_kwh_discharged
+                else value / store.efficiency_discharge
+                + store.wear_eur_per_kwh_discharged
+                # A refund comes to whoever feeds in, sold or not: it is no part of the price.
+                + store.discharge_adder_eur_per_kwh
             )
+            value = _without_vat(worth, vat)
         yield PlannedEnergy(
             asset=asset,
             member=member,
@@ -48,9 +52,12 @@ def planned_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator
 
 
 def _without_vat(worth_eur_per_kwh: float, vat: float) -> float:
-    """The most that a buyer may bid in prices without VAT, wherever the energy comes from.
+    """What a buyer bids at most, and a seller asks at least, in prices without VAT.
 
-    Of the supplier it pays VAT on top; of a neighbour it may not, also where the price is negative.
+    A buyer pays VAT on top to the supplier, and to a neighbour it may not, also where the price is negative.
+    What a plan discharges is worth to it what the neighbours save, with VAT; they buy at prices without it.
+    Who asked for it with VAT would ask more than the supplier does and sell nothing, and what is fed in
+    unsold gets the supplier's export price.
     """
     return min(worth_eur_per_kwh, worth_eur_per_kwh / (1.0 + vat))
 

@@ -14,6 +14,8 @@ from controller.dispatch.solve import solve_quick
 from controller.domain.assets import Booking, Departure, Wishes
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import ImposedLimit
+from controller.domain.time import QUARTER
+from controller.domain.units import MICROEUR_PER_EUR
 from controller.domain.v2g import V2gBudget, V2gUse
 from controller.runtime.car_store import CarNow
 from controller.runtime.expected import planned_energy
@@ -22,6 +24,7 @@ from controller.runtime.people import People
 from controller.runtime.plan import ActivePlan
 from controller.sharing_settings import SharingSettings
 from controller.supplier_settings import SupplierSettings
+from market.from_plan import PLAN_MARGIN_MICROEUR_PER_KWH
 from market.rates import Rate, RateKind
 from tests.support.neighbourhood import START, site, vehicle
 
@@ -361,24 +364,69 @@ def test_a_plan_pays_vat_on_supply_and_gets_none_for_what_it_feeds_in() -> None:
 
 
 @pytest.mark.parametrize(("worth", "bid"), [(0.242, 0.2), (-0.05, -0.05)])
-def test_a_planned_buyer_bids_what_it_is_worth_without_vat(worth: float, bid: float) -> None:
-    """On 0.20 EUR/kWh from the supplier it pays 0.042 of VAT; a seller asks what it costs, 0.242."""
+def test_planned_orders_are_what_it_is_worth_without_vat(worth: float, bid: float) -> None:
+    """On 0.20 EUR/kWh from the supplier a buyer pays 0.042 of VAT, which a neighbour who sells saves it."""
     rate = Rate(kind=RateKind.VAT, value=210_000, from_utc=START - HOUR, source="law")
     made = horizon([car()], People(), sharing=SharingSettings(rates=(rate,)))
     store, steps = made.inputs.stores[0], len(made.boundaries) - 1
     result = solve_quick(made.inputs)
-    for power_kw, factor, expected in (
-        (4.0, 1.0 / store.efficiency_charge, bid),
-        (-4.0, store.efficiency_discharge, worth + store.wear_eur_per_kwh_discharged),
+    for power_kw, water, expected in (
+        (4.0, worth / store.efficiency_charge, bid),
+        (-4.0, (worth - store.wear_eur_per_kwh_discharged) * store.efficiency_discharge, bid),
     ):
         wanted = replace(
             result,
             power_kw={**result.power_kw, store.id: np.full(steps, power_kw)},
-            water_value_eur_per_kwh={store.id: np.full(steps, worth * factor)},
+            water_value_eur_per_kwh={store.id: np.full(steps, water)},
         )
         plan = ActivePlan(horizon=made, result=wanted)
         (energy,) = (one for one in planned_energy(plan, site(), START) if one.asset == AssetId("cp-1"))
         assert energy.value_eur_per_kwh == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "charged",
+    [
+        {},
+        {RateKind.VAT: 210_000},
+        {RateKind.STORAGE_REFUND: 100_000, RateKind.ENERGY_TAX: 100_000},
+        {RateKind.FEED_IN_FEE: 10_000, RateKind.VAT: 90_000},
+    ],
+)
+def test_what_a_plan_gives_to_neighbours_is_not_dearer_than_the_supplier(
+    charged: dict[RateKind, int],
+) -> None:
+    """A small battery spares the street its dearest quarter-hours, by the solver's own water values.
+
+    It discharges whether it is sold or not: unsold, it would get the supplier's 0.05 for it.
+    """
+    boundaries = tuple(START + i * QUARTER for i in range(17))
+    asked = np.array([0.10] * 8 + [0.40, 0.38, 0.36, 0.34] * 2)
+    battery = replace(site().batteries[0], capacity_kwh=22.0, min_kwh=2.0)
+    street = replace(site(), vehicles=(), charge_points=(), batteries=(battery,))
+    facts = HorizonFacts(
+        cars=[],
+        batteries=[(battery, 2.0, True)],
+        base_kw={NodeId("f1"): np.full(16, 60.0)},
+        sun_kw={},
+        import_price_eur_per_kwh=asked,
+        export_price_eur_per_kwh=np.full(16, 0.05),
+    )
+    rates = tuple(
+        Rate(kind=kind, value=value, from_utc=START - HOUR, source="law") for kind, value in charged.items()
+    )
+    settings = Settings(sharing=SharingSettings(rates=rates))
+    made = build_horizon(START, boundaries, street, settings, People(), facts)
+    plan = ActivePlan(horizon=made, result=solve_quick(made.inputs))
+    sold = [
+        (one.value_eur_per_kwh, asked[i])
+        for i, start in enumerate(boundaries[:-1])
+        for one in planned_energy(plan, street, start)
+        if one.energy_wh < 0
+    ]
+    assert len(sold) >= 4
+    margin = PLAN_MARGIN_MICROEUR_PER_KWH / MICROEUR_PER_EUR
+    assert all(value is not None and value <= price + margin for value, price in sold)
 
 
 def test_a_store_pays_what_its_own_supplier_asks() -> None:
