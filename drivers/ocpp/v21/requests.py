@@ -156,8 +156,10 @@ def floor_requests(
     most = _CHARGING_ONLY | floor.most
     default = [_CHARGING_ONLY | part for part in floor.default]
     laid = floor_profiles(replace(floor, most=most, default=default), schedule_start(now), template.unit)
-    # Hours that were laid before the room was known stand where setpoints have to.
-    return laid if room.has_three else (*laid, _clear_profile(HOURS_PROFILE_ID))
+    # Hours of a profile of their own that were laid before, because they were others or the room was not
+    # known, would stand above what is laid now, and perhaps where setpoints have to.
+    hours_apart = any(part.payload["chargingProfile"]["id"] == HOURS_PROFILE_ID for part in laid)
+    return laid if hours_apart else (*laid, _clear_profile(HOURS_PROFILE_ID))
 
 
 def floor_profiles(floor: FloorLimits, start: datetime, unit: str) -> tuple[Request, ...]:

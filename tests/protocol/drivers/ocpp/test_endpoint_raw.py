@@ -193,14 +193,15 @@ async def _serve(charger: ClientConnection, seen: list[str]) -> None:
 
 
 async def test_silent_reconnect_is_given_its_floor_and_asked_for_its_state() -> None:
-    """A charger that only connects and waits hears: room, maximum, default, status, transaction."""
+    """A charger that only connects and waits hears: room, maximum, default, no old hours, its state."""
     async with street() as place, raw_charger(place) as charger:
         seen: list[str] = []
         task = asyncio.create_task(_serve(charger, seen))
-        await until(lambda: len(seen) == 5)
-        assert seen == ["GetVariables", *["SetChargingProfile"] * 2, *["TriggerMessage"] * 2]
+        await until(lambda: len(seen) == 6)
+        floor = [*["SetChargingProfile"] * 2, "ClearChargingProfile"]
+        assert seen == ["GetVariables", *floor, *["TriggerMessage"] * 2]
         await place.endpoint.refresh(AssetId("cp-001"))
-        assert seen[5:] == ["TriggerMessage"] * 2
+        assert seen[6:] == ["TriggerMessage"] * 2
         task.cancel()
 
 

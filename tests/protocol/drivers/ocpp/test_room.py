@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from controller.domain.floor import FloorHours
+from controller.domain.floor import NOTHING, FloorHours
 from controller.domain.ids import AssetId
 from controller.domain.setpoints import Applied, Rejected
 from drivers.ocpp.codec import NoticeCode
 from drivers.ocpp.room import AMPLE, Room, no_room, room_of
+from drivers.ocpp.session import BaseSession
 from drivers.ocpp.v21 import requests
 from sim.chargers.client import SimulatedCharger
 from tests.support.ocpp import START, FakeSocket, Street, charge_point, setpoint, street, until
@@ -94,6 +95,21 @@ async def test_hours_that_stand_where_setpoints_have_to_are_cleared() -> None:
         charger._wake.set()  # the test has spoken in the charger's place
         await until(lambda: len(charger.core.profiles) == 2)
         assert isinstance(await place.endpoint.set_power(setpoint(5.0)), Applied)
+
+
+async def test_hours_that_a_charger_has_no_more_are_cleared() -> None:
+    """Laid for ever by an earlier run, they would go on above the standstill that is laid now."""
+    async with street(points=[POINT], floor=FLOOR) as place:
+        charger = place.charger(FakeSocket(), point=POINT)
+        await until(lambda: len(charger.core.profiles) == 3)
+        session = place.endpoint.session_of(POINT.id)
+        assert isinstance(session, BaseSession)
+        session.floor = NOTHING
+        charger.core.outbox.say([charger.core.dialect.boot()])
+        charger.tick(START + timedelta(seconds=1))
+        charger._wake.set()  # the test has spoken in the charger's place
+        await until(lambda: len(charger.core.profiles) == 2)
+        assert not any(profile.recurrence for profile in charger.core.profiles)
 
 
 @pytest.mark.parametrize(

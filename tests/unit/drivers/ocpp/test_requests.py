@@ -167,8 +167,9 @@ def test_floor_is_the_hardware_and_hours_of_the_night() -> None:
 def test_hours_that_never_change_are_one_period(length_s: int, limit_w: float) -> None:
     """A charger without hours stands still, one whose hours never end has no daily schedule."""
     hours = FloorHours(start_s=0, length_s=length_s, power_kw=4.14)
-    _, default = requests.floor_requests(charge_point(), START, hours)
+    _, default, cleared = requests.floor_requests(charge_point(), START, hours)
     profile = _profile(default)
+    assert cleared.payload == {"chargingProfileId": limits.HOURS_PROFILE_ID}
     assert profile["chargingProfileKind"] == "Absolute"
     (part,) = profile["chargingSchedule"][0]["chargingSchedulePeriod"]
     assert part["limit"] == limit_w
