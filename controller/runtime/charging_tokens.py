@@ -2,8 +2,8 @@
 
 What is blocked counts at once, whatever becomes of the database, and ends what it had started: whoever found
 a card does not charge on with it. Who blocks may say that the transaction goes on. Of a transaction from
-before our own start the token is known once its charger tells it again. In the log of who did what a token
-stands by its handle and its last characters, never in full.
+before our own start the token is known where sessions are recorded, else once its charger tells it again. In
+the log of who did what a token stands by its handle and its last characters, never in full.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import structlog
 
 from controller.domain.charging_tokens import (
     ChargingToken,
@@ -24,7 +26,13 @@ from controller.domain.charging_tokens import (
     site_digest,
     token_problem,
 )
-from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, Problem
+from controller.domain.errors import (
+    ConflictError,
+    InputProblemsError,
+    NotFoundError,
+    Problem,
+    WijkstroomError,
+)
 from controller.domain.ids import AssetId, MemberId
 from controller.domain.ports import TelemetrySink
 from controller.domain.telemetry import ConnectorReading, Reading
@@ -40,6 +48,7 @@ LIST_KEY = "charging_tokens"
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 """Versions of lists count the seconds since then: also after a lost database they are new ones, and 31 bits
 last until 2088."""
+_LOG = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +235,7 @@ class ChargingTokens(OnLoop):
         """Ends the transactions that a token started, and writes down how each charger took it."""
         key = normal(one.token)
         found = [(point, running) for point, (token, running) in self._running.items() if token == key]
+        found += await self._begun_before(key)
         answers = await asyncio.gather(*(self.stop(point, running) for point, running in found))
         for (point, _), answer in zip(found, answers, strict=True):
             what = "stopped what a blocked token charged"
@@ -233,6 +243,25 @@ class ChargingTokens(OnLoop):
                 what = f"could not stop what a blocked token charges: {answer or 'no answer'}"
             async with self.controller.store.unit() as unit:
                 await self._log(unit, who, what, f"{point} {one.handle}")
+
+    async def _begun_before(self, token: str) -> list[tuple[AssetId, str]]:
+        """What a token started before our own start and still runs, as far as sessions are recorded."""
+        try:
+            async with self.controller.store.unit() as unit:
+                kept = await unit.open_charge_sessions()
+        except WijkstroomError as error:
+            _LOG.warning("what a blocked token charges is not looked up", why=str(error))
+            return []
+        connectors = self.controller.state.connectors
+        return [
+            (session.charge_point, session.transaction)
+            for session in kept
+            if session.token is not None
+            and normal(session.token) == token
+            and (connector := connectors.get(session.charge_point)) is not None
+            # Where the charger names a token itself, that is known already.
+            and (connector.transaction, connector.token) == (session.transaction, None)
+        ]
 
     def _check(self, new: NewToken, member: MemberId) -> None:
         problems = []

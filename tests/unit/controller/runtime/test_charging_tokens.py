@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 from controller.api.app import create_app
+from controller.domain.charge_session import begin_session
 from controller.domain.charging_tokens import TokenKind, handle_of
 from controller.domain.errors import ConflictError, InputProblemsError, NotFoundError, WijkstroomError
 from controller.domain.ids import AssetId, MemberId
@@ -20,6 +21,7 @@ from controller.runtime.charging_tokens import TOKENS_MAX, ChargingTokens, NewTo
 from controller.runtime.core import Controller
 from controller.runtime.door import Principal
 from controller.runtime.ports import Role
+from controller.runtime.session_ports import SessionRecord
 from tests.support.fake_door import FakeDoor
 from tests.support.neighbourhood import START
 from tests.support.running import running
@@ -131,6 +133,41 @@ async def test_blocking_a_card_ends_what_it_charges_unless_told_otherwise(
         assert (text in told) == stop_running
         await tokens.set_blocked(card.handle, blocked=True, member=FLEET, who=RESIDENT)
         assert stopped == [*ended, "T"], "who blocks it again has it stopped again"
+
+
+async def test_blocking_a_card_ends_what_it_charges_since_before_a_restart(tmp_path: Path) -> None:
+    """The chargers name their transactions and not who began them: the recorded sessions do."""
+    async with _tokens(tmp_path) as (tokens, controller):
+        card = await tokens.register(_card(), FLEET, RESIDENT)
+        sessions = [
+            begin_session(
+                charge_point=AssetId(point), transaction=transaction, at=START, tariff=None, token=token
+            )
+            for point, transaction, token in (
+                ("cp-1", "lost", NUMBER),
+                ("cp-2", "T", NUMBER),
+                ("cp-3", "other", "token-2"),
+            )
+        ]
+        async with controller.store.unit() as unit:
+            await unit.put_charge_sessions(
+                [SessionRecord(session=session, changed_at=START) for session in sessions]
+            )
+        hear = tokens.tap(controller.receive)
+        for point, transaction in (("cp-1", "next"), ("cp-2", "T"), ("cp-3", "other")):
+            hear(
+                ConnectorReading(charge_point=AssetId(point), at=START, plugged=True, transaction=transaction)
+            )
+        controller.hear()
+        stopped: list[str] = []
+
+        async def stop(charge_point: AssetId, transaction: str) -> str | None:
+            stopped.append(f"{charge_point} {transaction}")
+            return ""
+
+        tokens.stop = stop
+        await tokens.set_blocked(card.handle, blocked=True, member=FLEET, who=RESIDENT)
+        assert stopped == ["cp-2 T"]
 
 
 async def test_allowing_a_card_again_waits_for_the_store(tmp_path: Path) -> None:
