@@ -47,6 +47,10 @@ class ForeignCharger:
                 profiles.append(profile)
                 return package.call_result.SetChargingProfile(status="Accepted")
 
+            @on("ClearChargingProfile")  # type: ignore[untyped-decorator]
+            def on_clear(self, **_request: Any) -> Any:
+                return package.call_result.ClearChargingProfile(status="Unknown")
+
             @on("TriggerMessage")  # type: ignore[untyped-decorator]
             def on_trigger(self, **_request: Any) -> Any:
                 return package.call_result.TriggerMessage(status="Accepted")
