@@ -99,13 +99,18 @@ class FrameError(WijkstroomError):
     """The peer sent something that is no frame."""
 
     def __init__(
-        self, code: RpcErrorCode, description: str, *, message_id: str = UNREADABLE_ID, answer: bool = True
+        self,
+        code: RpcErrorCode,
+        description: str,
+        *,
+        message_id: str | int = UNREADABLE_ID,
+        answer: bool = True,
     ) -> None:
         self.code = code
         """For the CALLERROR."""
         self.description = description
         self.message_id = message_id
-        """Of the call at fault; -1 where it could not be read."""
+        """Of the call at fault, as it stood there; -1 where it could not be read."""
         self.answer = answer
         """Whether the peer gets a CALLERROR: a wrong answer or a wrong SEND gets none."""
         super().__init__(f"{code.value}: {description}")
@@ -136,6 +141,11 @@ def parse(message: str | bytes, *, max_bytes: int = MAX_FRAME_BYTES, newest_kind
     if not isinstance(array, list) or len(array) < 2:
         raise FrameError(RpcErrorCode.RPC_FRAMEWORK_ERROR, "a frame is an array with a type and an id")
     kind, message_id = array[0], array[1]
+    if kind == _CALL and type(message_id) is int:
+        # Readable, so its sender gets it back and knows which call is meant.
+        raise FrameError(
+            RpcErrorCode.FORMAT_VIOLATION, "the message id is a string, not a number", message_id=message_id
+        )
     if not isinstance(message_id, str) or not 0 < len(message_id) <= MAX_MESSAGE_ID:
         raise FrameError(
             RpcErrorCode.RPC_FRAMEWORK_ERROR,
@@ -201,7 +211,7 @@ def with_field(text: str, name: str, value: object) -> str:
     return orjson.dumps([kind, message_id, {**payload, name: value}]).decode()
 
 
-def error_text(message_id: str, code: str, description: str) -> str:
+def error_text(message_id: str | int, code: str, description: str) -> str:
     """A CALLERROR as text."""
     return orjson.dumps([CALLERROR, message_id, str(code), description[:_MAX_DESCRIPTION], {}]).decode()
 

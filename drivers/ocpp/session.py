@@ -108,6 +108,7 @@ class BaseSession(ABC):
         except frames.FrameError as error:
             unreadable = (
                 error.message_id == frames.UNREADABLE_ID
+                or isinstance(error.message_id, int)
                 or error.code is RpcErrorCode.MESSAGE_TYPE_NOT_SUPPORTED
             )
             ignored = unreadable and self.dialect.ignores_unreadable
@@ -289,7 +290,7 @@ class BaseSession(ABC):
             )
         )
 
-    def _refusal(self, message_id: str, code: RpcErrorCode, description: str) -> str:
+    def _refusal(self, message_id: str | int, code: RpcErrorCode, description: str) -> str:
         """A CALLERROR in this version's spelling."""
         name = self.dialect.error_names.get(code, code.value)
         return frames.error_text(message_id, name, description)

@@ -33,7 +33,7 @@ NAMES_16 = {
 
 
 NO_FRAMES: tuple[Any, ...] = (
-    [], [2], {"2": "x"}, 2, None, "text", [2, 5, "Heartbeat", {}], [2, "", "Heartbeat", {}],
+    [], [2], {"2": "x"}, 2, None, "text", [2, 5.5, "Heartbeat", {}], [2, "", "Heartbeat", {}],
     [2, "x" * 37, "Heartbeat", {}], [2, None, "Heartbeat", {}], [[2], ["x"]],
 )  # fmt: skip
 """JSON whose id cannot be read."""

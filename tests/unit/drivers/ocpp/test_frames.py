@@ -44,7 +44,9 @@ def test_frames_of_the_specification_are_read(text: str, expected: Frame) -> Non
         ("[]", RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
         ("[2]", RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
         (b"[2]", RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
-        ('[2,7,"Heartbeat",{}]', RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
+        ('[2,7,"Heartbeat",{}]', RpcErrorCode.FORMAT_VIOLATION, 7, True),
+        ('[2,7.5,"Heartbeat",{}]', RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
+        ('[2,true,"Heartbeat",{}]', RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
         ('[2,"","Heartbeat",{}]', RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
         (f'[2,"{"x" * 37}","Heartbeat",{{}}]', RpcErrorCode.RPC_FRAMEWORK_ERROR, "-1", True),
         ('[2,"a"]', RpcErrorCode.PROTOCOL_ERROR, "a", True),
@@ -64,7 +66,7 @@ def test_frames_of_the_specification_are_read(text: str, expected: Frame) -> Non
     ],
 )  # fmt: skip
 def test_what_is_no_frame_has_a_code_and_an_id(
-    message: str | bytes, code: RpcErrorCode, message_id: str, *, answer: bool
+    message: str | bytes, code: RpcErrorCode, message_id: str | int, *, answer: bool
 ) -> None:
     """A broken frame names its code and the id to answer; wrong answers are never answered."""
     with pytest.raises(FrameError) as caught:
