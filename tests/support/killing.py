@@ -191,10 +191,12 @@ async def examined(folder: Path, log: Log, clock: ScaledDomainClock) -> Left:
     """
     # A day later every order's quarter-hour is over, and the day on which it was settled too.
     end = day_end(ledger_day(clock.now()) + timedelta(days=1)) + SEAL_AFTER
-    async with running(folder, end) as (controller, trading, _):
+    async with running(folder, end) as (controller, trading, later):
         for start in trading.due():
             await trading.clear_interval(start)
         await trading.settle_due()
+        # What was settled only now is of this day.
+        later.advance_to(day_end(ledger_day(end)) + SEAL_AFTER)
         await trading.sealing.seal_due()
         async with controller.store.unit() as unit:
             waiting = await unit.intervals_to_settle()
