@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,18 @@ from tests.support.metered_days import DAY, END, MIDNIGHT, SHARING, TAX, books, 
 from tests.support.neighbourhood import site
 
 
+def announced(start: datetime, **wh: int) -> Nomination:
+    """What members were announced to take in a quarter-hour [Wh], by the ends of their names."""
+    return Nomination(
+        interval_start=start,
+        kind=NominationKind.INTRADAY,
+        made_at=MIDNIGHT,
+        import_wh=sum(wh.values()),
+        export_wh=0,
+        net_wh={MemberId(f"m-{name}"): taken for name, taken in wh.items()},
+    )
+
+
 async def test_imbalance_is_paid_by_who_caused_it(tmp_path: Path) -> None:
     """School and home were announced 500 and 200 Wh and took 700 and 150: the pool is 150 Wh short.
 
@@ -36,14 +48,7 @@ async def test_imbalance_is_paid_by_who_caused_it(tmp_path: Path) -> None:
     Wh, the home is paid for the 50 that it left. Told again with another cost, the difference is booked.
     """
     start = MIDNIGHT + QUARTER
-    told = Nomination(
-        interval_start=start,
-        kind=NominationKind.INTRADAY,
-        made_at=MIDNIGHT,
-        import_wh=700,
-        export_wh=0,
-        net_wh={MemberId("m-school"): 500, MemberId("m-home"): 200},
-    )
+    told = announced(start, school=500, home=200)
     cost = ImbalanceCost(short_microeur_per_kwh=40_000, long_microeur_per_kwh=0)
     async with running(tmp_path, Settings()) as (controller, trading, clock):
         service = Service(
@@ -154,14 +159,7 @@ async def test_what_is_told_while_a_day_is_closed_is_closed_once_more(tmp_path: 
 async def test_a_restart_finds_the_days_that_are_still_to_be_closed(tmp_path: Path) -> None:
     """Killed after costs were kept and before they were booked; a day before the first reading is none."""
     start = MIDNIGHT + QUARTER
-    told = Nomination(
-        interval_start=start,
-        kind=NominationKind.INTRADAY,
-        made_at=MIDNIGHT,
-        import_wh=100,
-        export_wh=0,
-        net_wh={MemberId("m-home"): 100},
-    )
+    told = announced(start, home=100)
     cost = ImbalanceCost(short_microeur_per_kwh=40_000, long_microeur_per_kwh=0)
     async with running(tmp_path, Settings()) as (controller, trading, clock):
         async with controller.store.unit() as unit:
@@ -256,14 +254,7 @@ async def test_who_caused_what_is_worked_out_beside_the_loop(
 ) -> None:
     """A year of quarter-hours of a thousand members would hold the safety loop up all the while."""
     start = MIDNIGHT + QUARTER
-    told = Nomination(
-        interval_start=start,
-        kind=NominationKind.INTRADAY,
-        made_at=MIDNIGHT,
-        import_wh=100,
-        export_wh=0,
-        net_wh={MemberId("m-home"): 100},
-    )
+    told = announced(start, home=100)
     cost = ImbalanceCost(short_microeur_per_kwh=40_000, long_microeur_per_kwh=0)
     threads: list[int] = []
 
