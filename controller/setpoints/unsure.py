@@ -17,6 +17,8 @@ from controller.setpoints.safety import Decision, Fitter, Room
 
 SLACK_KW = 1e-3
 """What a device may do beyond its decision by less than this is the decision itself."""
+ROUNDS = 4
+"""So often the others are fitted anew because one that had to give way may not do so either."""
 
 
 def fit_beside_unsure(
@@ -37,33 +39,52 @@ def fit_beside_unsure(
         One decision per candidate, in their order; the unsure are told what they would be told anyway.
     """
     decisions = fitter.fit(candidates, rooms)
-    if not unsure:
-        return decisions
-    stuck_kw = [
-        _stuck_kw(candidate, decision.power_kw, unsure[candidate.asset])
+    may_kw = {
+        # What a roof was told is a cap: it says nothing of what it makes.
+        place: (candidate.drawn_kw, *(() if candidate.production else unsure[candidate.asset]))
+        for place, candidate in enumerate(candidates)
         if candidate.asset in unsure
-        else None
-        for candidate, decision in zip(candidates, decisions, strict=True)
-    ]
-    if all(power_kw is None for power_kw in stuck_kw):
-        return decisions
-    beside = [
-        _besides(candidate, decision.power_kw) if power_kw is None else _standing(candidate, power_kw)
-        for candidate, decision, power_kw in zip(candidates, decisions, stuck_kw, strict=True)
-    ]
-    again = zip(decisions, fitter.fit(beside, rooms), stuck_kw, strict=True)
-    return [new if power_kw is None else own for own, new, power_kw in again]
+    }
+    standing_kw: dict[int, float] = {}
+    for turn in range(ROUNDS):
+        last = turn == ROUNDS - 1
+        stuck_kw = {
+            place: power_kw
+            for place, kw in may_kw.items()
+            if place not in standing_kw
+            and (power_kw := _stuck_kw(kw, decisions[place].power_kw, whatever=last)) is not None
+        }
+        if not stuck_kw:
+            break
+        standing_kw |= stuck_kw
+        beside = [
+            _standing(candidate, standing_kw[place])
+            if place in standing_kw
+            else _besides(candidate, decisions[place])
+            for place, candidate in enumerate(candidates)
+        ]
+        decisions = [
+            own if place in standing_kw else new
+            for place, (own, new) in enumerate(zip(decisions, fitter.fit(beside, rooms), strict=True))
+        ]
+    return decisions
 
 
-def _stuck_kw(candidate: Candidate, decided_kw: float, told_kw: Iterable[float]) -> float | None:
-    """What it may do beyond its decision [kW]; None: nothing."""
-    # What a roof was told is a cap: it says nothing of what it makes.
-    may_kw = [candidate.drawn_kw, *(() if candidate.production else told_kw)]
+def _stuck_kw(may_kw: Iterable[float], decided_kw: float, *, whatever: bool) -> float | None:
+    """What it may do beyond its decision [kW]; None: nothing.
+
+    Args:
+        may_kw: The powers it was told and draws.
+        decided_kw: What it is told now.
+        whatever: Whether it stands at the most of all these also where that is its decision.
+    """
     high_kw, low_kw = max(0.0, *may_kw), min(0.0, *may_kw)
     if high_kw > max(decided_kw, 0.0) + SLACK_KW:
         return high_kw
     # Who shall charge keeps its room, although it may still feed in.
-    return low_kw if decided_kw <= 0.0 and low_kw < decided_kw - SLACK_KW else None
+    if decided_kw <= 0.0 and low_kw < decided_kw - SLACK_KW:
+        return low_kw
+    return decided_kw if whatever else None
 
 
 def _standing(candidate: Candidate, power_kw: float) -> Candidate:
@@ -79,8 +100,15 @@ def _standing(candidate: Candidate, power_kw: float) -> Candidate:
     )
 
 
-def _besides(candidate: Candidate, decided_kw: float) -> Candidate:
+def _besides(candidate: Candidate, decision: Decision) -> Candidate:
+    """It begins where the fit before it ended: nobody gets or discharges more for what another may do."""
     if candidate.production:
         return candidate
-    low_kw = min(decided_kw, 0.0)
-    return replace(candidate, low_kw=low_kw, want_kw=max(candidate.want_kw, low_kw))
+    power_kw = decision.power_kw
+    return replace(
+        candidate,
+        low_kw=min(power_kw, 0.0),
+        want_kw=power_kw,
+        must_kw=min(candidate.must_kw, max(power_kw, 0.0)),
+        reason=decision.reason,
+    )
