@@ -1,6 +1,6 @@
 # The commands of the project; each does its own set-up. PYTHON=... names the Python to use.
 .DELETE_ON_ERROR:
-.PHONY: demo test bench conformance lint lock browser-tools
+.PHONY: demo test search bench conformance lint lock browser-tools
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,10 @@ demo: .venv
 
 test: .venv browser-tools lint
 	$(BIN)/python -m pytest
+
+# Other examples each time, for the properties that hold whatever is given.
+search: .venv
+	$(BIN)/python -m pytest tests/property --hypothesis-profile=default
 
 bench: .venv
 	$(BIN)/python -m tests.benchmarks

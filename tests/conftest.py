@@ -1,4 +1,4 @@
-"""The tests' files lie in memory where the machine has room for them there.
+"""What every test has: its files lie in memory where the machine has room for them there.
 
 A commit to a database waits for the disk, some milliseconds, and most tests with a store commit a few times
 from its opening on. What they show is the same: a killed process loses nothing that the system has taken,
@@ -11,6 +11,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+
+from hypothesis import settings
+
+# Every run tries the same examples: what fails, fails for all. `make search` tries others.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 _MEMORY = Path("/dev/shm")  # noqa: S108  # each test has a folder of its own below it
 _ROOM = 1 << 30

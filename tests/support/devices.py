@@ -98,7 +98,7 @@ def setpoint(
     )
 
 
-async def until(condition: Callable[[], bool], *, timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], *, timeout_s: float = 30.0) -> None:
     """Waits until something holds, and fails with a TimeoutError where it never does."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110  # the condition is any expression of a test

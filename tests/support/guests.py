@@ -115,7 +115,7 @@ class GuestStreet:
             found[:] = [(await self.guests.view(secret)).session]
             return found[0].stage in stages
 
-        async with asyncio.timeout(8.0):
+        async with asyncio.timeout(30.0):
             while not await there():  # what is waited for has no event of its own
                 self.guests._wake.set()  # looked at now, not in a second
                 await asyncio.sleep(0.02)
@@ -181,7 +181,7 @@ def _built(
         tokens=verdict,
         sink=keep,
         clock=clock,
-        call_timeout_s=1.0,
+        call_timeout_s=10.0,
         boot_grace_s=0.1,
     )
     controller.drivers = (endpoint,)

@@ -170,7 +170,7 @@ class Street:
         return [reading for reading in self.readings if isinstance(reading, kind)]
 
 
-async def until(condition: Callable[[], object], *, within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
     """Waits for something that happens on other tasks."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
@@ -192,7 +192,7 @@ async def street(
         readings.append(reading)
 
     admitted = points or [charge_point(name) for name in names or ("cp-001",)]
-    settings: dict[str, Any] = {"tokens": TOKENS, "call_timeout_s": 1.0, "boot_grace_s": 0.1, **options}
+    settings: dict[str, Any] = {"tokens": TOKENS, "call_timeout_s": 10.0, "boot_grace_s": 0.1, **options}
     endpoint = OcppEndpoint(
         host="127.0.0.1",
         port=0,
@@ -250,7 +250,7 @@ async def exchange(connection: ClientConnection, frame: Any) -> Any:
     """
     text = frame if isinstance(frame, str | bytes) else orjson.dumps(frame).decode()
     await connection.send(text)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(30.0):
         while True:
             answer = orjson.loads(await connection.recv())
             if answer[0] != 2:

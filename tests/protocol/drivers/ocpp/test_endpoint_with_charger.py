@@ -197,7 +197,7 @@ async def test_offline_quarter_hours_arrive_after_the_outage() -> None:
 
 async def test_answer_that_never_comes_is_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A charger that keeps silent may have taken the setpoint or not: that is what the outcome says."""
-    async with street(call_timeout_s=0.1) as place:
+    async with street(call_timeout_s=2.0) as place:
         socket = FakeSocket(token=CAR)
         charger = place.charger(socket)
         await place.ready(charger)

@@ -309,7 +309,7 @@ async def test_car_that_sleeps_on_gets_a_floor_current_instead_of_a_pause(versio
 
 async def test_charger_that_falls_silent_without_closing_is_given_up() -> None:
     """Half-open: nothing comes, nothing closes. The pings notice, and it may come back."""
-    async with street(ping_interval_s=0.5) as place:
+    async with street(ping_interval_s=1.0) as place:
         charger = place.charger(FakeSocket(token=CAR), faults=[Fault.SILENT])
         await _ready(place, charger)
         place.advance(310, charger)

@@ -138,7 +138,8 @@ async def _foreign(place: Street, version: str) -> AsyncIterator[ForeignCharger]
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_foreign_client_does_a_session_and_takes_a_profile(version: str) -> None:
     """Boot, floor, start, setpoint, meter values, end: every message passes the package's own checks."""
-    async with street(points=[charge_point(discharge_kw_max=0.0)]) as place:
+    # Of 2.1 the package (2.1.0) leaves an action without a handler unanswered.
+    async with street(points=[charge_point(discharge_kw_max=0.0)], call_timeout_s=2.0) as place:
         async with _foreign(place, version) as charger:
             assert (await charger.boot()).status == "Accepted"
             await until(lambda: len(charger.profiles) == 2)
@@ -157,7 +158,7 @@ async def test_foreign_client_does_a_session_and_takes_a_profile(version: str) -
         assert list(place.endpoint.notices) == []
 
 
-# Of 2.1 the package (2.1.0) leaves an action without a handler unanswered.
+# See above for 2.1.
 @pytest.mark.parametrize("version", ["ocpp1.6", "ocpp2.0.1"])
 async def test_question_that_a_foreign_client_does_not_know_is_a_rejection(version: str) -> None:
     """Its CALLERROR is heard, with its code, and the next question goes out."""

@@ -109,7 +109,7 @@ async def test_a_charger_asks_for_a_certificate_and_comes_back_with_it(tmp_path:
             asked = {"csr": signing_request(key, "cp-001"), "certificateType": "ChargingStationCertificate"}
             await charger.send(orjson.dumps([2, "c", "SignCertificate", asked]).decode())
             chain = ""
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(30.0):
                 while not chain:
                     frame = orjson.loads(await charger.recv())
                     if frame[0] == 2:

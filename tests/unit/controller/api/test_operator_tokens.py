@@ -82,7 +82,7 @@ async def test_what_is_open_ends_whoever_takes_its_token_back(tmp_path: Path) ->
                 answer = await client.delete(named(home), headers=bearer(operator))
                 assert answer.status_code in {200, 404}
 
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(30.0):
                 heard = [event async for event in clearing_events(service, HOME, None, stands, sleep=sleep)]
             assert heard[0] == b": open\n\n"
             assert (await client.get("/api/resident/balance", headers=bearer(home))).status_code == 401

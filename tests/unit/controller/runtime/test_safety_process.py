@@ -66,7 +66,7 @@ async def safe(
 
 async def until(there: Callable[[], bool]) -> None:
     """Waits for something that has to happen."""
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(30.0):
         while not there():  # noqa: ASYNC110  # what is waited for happens in another process
             await asyncio.sleep(0.005)
 

@@ -165,7 +165,7 @@ async def test_the_store_is_followed_while_the_controller_runs(
             assert isinstance(await service.authenticate(olga), Principal)
             assert isinstance(await service.authenticate(otto), Principal)
             await taken_back_elsewhere(tmp_path, otto)
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(30.0):
                 while await service.authenticate(otto) is not None:  # noqa: ASYNC110  # only looking tells
                     await asyncio.sleep(0.01)
                 kept = None

@@ -51,7 +51,7 @@ async def told(count: int, refused: set[str]) -> Recorded:
         for n in range(count)
     )
     running = asyncio.create_task(fleet.run())
-    await asyncio.wait_for(fleet.told(), 5.0)
+    await asyncio.wait_for(fleet.told(), 30.0)
     running.cancel()
     return api
 

@@ -148,7 +148,7 @@ async def test_fleet_waits_for_a_controller_that_is_away() -> None:
         await asyncio.sleep(0.1)
         assert api.requests == []
         async with api.up():
-            await asyncio.wait_for(fleet.told(), 10)
+            await asyncio.wait_for(fleet.told(), 30)
         task.cancel()
     await until(lambda: len(api.requests) == 2)
     again, told = (body["bookings"] for *_, body in api.requests)

@@ -46,7 +46,7 @@ def test_few_steps_are_one_part() -> None:
 
 def test_two_threads_work_at_the_same_time() -> None:
     """Each waits for the other, and the answers come in the order of the parts."""
-    meeting = threading.Barrier(2, timeout=5.0)
+    meeting = threading.Barrier(2, timeout=30.0)
 
     def work(part: int) -> int:
         meeting.wait()
@@ -73,7 +73,7 @@ def test_nobody_waits_for_a_thread_that_comes_too_late() -> None:
 
 def test_an_error_in_a_part_comes_out_when_nobody_works_any_more() -> None:
     """Whoever had that part: by then the other one has finished its own, and no further part is begun."""
-    meeting = threading.Barrier(2, timeout=5.0)
+    meeting = threading.Barrier(2, timeout=30.0)
     for failing in (1, 2):
         done: list[int] = []
 
