@@ -3,8 +3,8 @@
 Every repository of this package is a plain function of a SQLAlchemy `Connection`. This module decides
 where such a function runs, so that the event loop never waits for a disk:
 
-- a SQLite file has a thread of its own, with one connection. `BEGIN IMMEDIATE` takes the write lock at
-  the start (a transaction that reads first and writes later could otherwise fail in the middle), the
+- a SQLite file has a thread of its own, with one connection. `BEGIN IMMEDIATE` takes the write lock before
+  the first reading (a transaction that reads first and writes later could otherwise fail in the middle), the
   journal is a write-ahead log, and `synchronous=FULL` makes a commit survive a power cut;
 - PostgreSQL is reached through asyncpg. SQLAlchemy switches between its synchronous core and asyncpg with
   the package greenlet; an advisory lock makes us the one writer there too.
@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError
 from controller.domain.errors import StartUpError
 from controller.storage.address import Address
 from controller.storage.errors import StoreBusyError, StoreError, explained, is_busy
+from controller.storage.rows import savepoint
 
 BUSY_TIMEOUT_MS = 5000
 """How long a transaction waits for another process's before it gives up."""
@@ -81,17 +82,17 @@ class FileDatabase:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._engine = _file_engine(address)
+        self._connection: Connection | None = None
         self._turn = _Turn()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._closed = False
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Begins; commits when the block ends, rolls back when it raises."""
+        """Begins at its first call; commits when the block ends, rolls back when it raises."""
         async with self._turn:
-            transaction = _FileTransaction(self._engine, self._call)
+            transaction = _FileTransaction(self._connected, self._call)
             try:
-                await self._call(transaction.begin)
                 yield transaction
                 await self._call(transaction.commit)
             except BaseException:
@@ -103,8 +104,19 @@ class FileDatabase:
         async with self._turn:
             if not self._closed:
                 self._closed = True
-                await self._call(self._engine.dispose)
+                await self._call(self._disconnect)
                 self._thread.shutdown()
+
+    def _connected(self) -> Connection:
+        """The one connection, opened at its first use; in the thread."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
 
     async def _call[R](self, work: Callable[[], R]) -> R:
         """Runs `work` in the thread and waits for its end, also when the caller is cancelled meanwhile."""
@@ -132,47 +144,47 @@ class FileDatabase:
 class _FileTransaction:
     """An open transaction on a file; all but `run` runs in the thread."""
 
-    def __init__(self, engine: Engine, call: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
-        self._engine = engine
+    def __init__(
+        self, connected: Callable[[], Connection], call: Callable[[Callable[[], Any]], Awaitable[Any]]
+    ) -> None:
+        self._connected = connected
         self._call = call
-        self._open: tuple[Connection, RootTransaction] | None = None
+        self._open: RootTransaction | None = None
+        self._over = False
 
     async def run[**P, R](
         self, work: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Runs a repository's function inside the transaction, in the thread."""
         result: R = await self._call(
-            lambda: _whole_or_nothing(self._parts()[0], lambda at: work(at, *args, **kwargs))
+            lambda: _whole_or_nothing(self._begun(), lambda at: work(at, *args, **kwargs))
         )
         return result
 
-    def begin(self) -> None:
-        connection = self._engine.connect()
-        try:
-            self._open = (connection, connection.begin())
-        except BaseException:
-            connection.close()
-            raise
-
     def commit(self) -> None:
-        connection, transaction = self._parts()
-        transaction.commit()
-        connection.close()
-        self._open = None
+        self._over = True
+        if self._open is not None:
+            self._alive(self._open).commit()
+            self._open = None
 
     def roll_back(self) -> None:
+        self._over = True
         if self._open is not None:
-            connection, transaction = self._open
-            self._open = None
-            try:
-                transaction.rollback()
-            finally:
-                connection.close()
+            transaction, self._open = self._open, None
+            transaction.rollback()
 
-    def _parts(self) -> tuple[Connection, RootTransaction]:
-        if self._open is None:
+    def _begun(self) -> Connection:
+        """The connection; the first call begins: each way into the thread and back takes its time."""
+        if self._over:
             raise RuntimeError("a unit of work was used outside its block")
-        return self._open
+        if self._open is None:
+            self._open = self._connected().begin()
+        return self._alive(self._open).connection
+
+    def _alive(self, transaction: RootTransaction) -> RootTransaction:
+        if transaction.connection.invalidated:
+            raise StoreError("the database ended the transaction after an error: nothing of it is kept")
+        return transaction
 
 
 class _Turn:
@@ -242,7 +254,7 @@ class _ServerTransaction:
 
 def _whole_or_nothing[R](connection: Connection, work: Callable[[Connection], R]) -> R:
     """Runs one call; where it raises, what it has written so far is undone."""
-    with connection.begin_nested():
+    with savepoint(connection):
         return work(connection)
 
 
@@ -266,6 +278,8 @@ def _set_pragmas(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # What a savepoint would bring back stays in memory: else a file is written beside every larger unit.
+        "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
 

@@ -9,8 +9,8 @@ The day on which is booked never goes back: a day's postings are neighbours, and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from controller.domain.errors import ConflictError
 from controller.domain.units import NANOEUR_PER_EUR
 from controller.storage import rows, tables
-from controller.storage.columns import INTEGER_MAX, to_micros
+from controller.storage.columns import INTEGER_MAX, from_micros, to_micros
 from controller.storage.errors import LedgerBrokenError, StoreError
 from market.ledger import Posting, PostingReason
 from market.seals import ledger_day
@@ -76,8 +76,9 @@ def _insert_once(connection: Connection, postings: Sequence[Posting]) -> Sequenc
     back, and looked up by their ids.
     """
     try:
-        with connection.begin_nested():
-            rows.run_many(connection, _INSERTION, [_values(posting) for posting in postings])
+        with rows.savepoint(connection):
+            micros = cache(to_micros)
+            rows.run_many(connection, _INSERTION, [_values(posting, micros) for posting in postings])
     except IntegrityError:
         new = rows.insert_once(
             connection, tables.postings, map(_row, postings), key="posting_id", beside={"booked_at"}
@@ -143,8 +144,8 @@ def verify(connection: Connection, database: str) -> None:
 
 def _newest_day(connection: Connection) -> date | None:
     """The day that the ledger has come to: the newest posting's, or the one after the newest sealed day."""
-    booked_at, sealed = connection.execute(_NEWEST).one()
-    known = [] if booked_at is None else [ledger_day(booked_at)]
+    booked_at, sealed = rows.read_one(connection, _NEWEST)
+    known = [] if booked_at is None else [ledger_day(from_micros(booked_at))]
     if sealed is not None:
         known.append(date.fromisoformat(sealed) + timedelta(days=1))
     return max(known, default=None)
@@ -209,7 +210,7 @@ def _assert_whole(connection: Connection) -> None:
         StoreError: If a total has left 64 bits.
         LedgerBrokenError: If debits and credits differ.
     """
-    *most, debit_eur, debit_rest, credit_eur, credit_rest = connection.execute(_WHOLE).one()
+    *most, debit_eur, debit_rest, credit_eur, credit_rest = rows.read_one(connection, _WHOLE)
     # SQLite goes on with a float where an integer is too small.
     if max(most) > INTEGER_MAX:
         raise StoreError("an account has grown beyond what the database can count: nothing is booked")
@@ -240,7 +241,7 @@ def _moving(dialect: str) -> Insert:
     return statement.on_conflict_do_update(index_elements=["account"], set_=added)
 
 
-def _values(posting: Posting) -> tuple[str | int, ...]:
+def _values(posting: Posting, micros: Callable[[datetime], int]) -> tuple[str | int, ...]:
     """A posting in the form that the database keeps, in the order of `_INSERTION`."""
     return (
         posting.posting_id,
@@ -248,9 +249,9 @@ def _values(posting: Posting) -> tuple[str | int, ...]:
         posting.credit_account,
         posting.amount_nanoeur,
         posting.reason.value,
-        to_micros(posting.interval_start),
+        micros(posting.interval_start),
         posting.ref,
-        to_micros(posting.booked_at),
+        micros(posting.booked_at),
     )
 
 

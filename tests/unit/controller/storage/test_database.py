@@ -93,6 +93,35 @@ async def test_call_that_raises_has_written_nothing_though_the_block_goes_on(dat
     assert await _numbers(database) == [1, 3]
 
 
+async def test_a_full_disk_leaves_nothing_half_written(database: Database) -> None:
+    """What found no room is told in one line and undone; the block may go on."""
+    async with database.transaction() as transaction:
+        await transaction.run(_execute, "INSERT INTO numbers VALUES (1)")
+        await transaction.run(_query, "PRAGMA max_page_count = 12")
+        many = ",".join(f"({number})" for number in range(2, 20_000))
+        with pytest.raises(StoreError, match="full"):
+            await transaction.run(_execute, f"INSERT INTO numbers VALUES {many}")  # noqa: S608  # numbers
+        await transaction.run(_execute, "INSERT INTO numbers VALUES (100000)")
+    assert await _numbers(database) == [1, 100_000]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_transaction_that_the_database_ended_is_over(database: Database, *, goes_on: bool) -> None:
+    """Nothing that comes after it in the block is kept by itself."""
+
+    async def block() -> None:
+        async with database.transaction() as transaction:
+            await transaction.run(_execute, "INSERT INTO numbers VALUES (1)")
+            with pytest.raises(StoreError, match="UNIQUE"):
+                await transaction.run(_execute, "INSERT OR ROLLBACK INTO numbers VALUES (1)")
+            if goes_on:
+                await transaction.run(_execute, "INSERT INTO numbers VALUES (2)")
+
+    with pytest.raises(StoreError, match="nothing of it is kept"):
+        await block()
+    assert await _numbers(database) == []
+
+
 async def test_safe_settings_are_in_force(database: Database) -> None:
     """A commit survives a power cut, and references are checked."""
     async with database.transaction() as transaction:
@@ -101,9 +130,10 @@ async def test_safe_settings_are_in_force(database: Database) -> None:
         assert await transaction.run(_query, "PRAGMA foreign_keys") == [1]
 
 
-async def test_write_lock_is_held_from_the_start(database: Database, path: Path) -> None:
+async def test_write_lock_is_held_from_the_first_reading(database: Database, path: Path) -> None:
     """BEGIN IMMEDIATE: who reads first and writes later can't fail in the middle."""
-    async with database.transaction():
+    async with database.transaction() as transaction:
+        await transaction.run(_query, "SELECT number FROM numbers")
         with closing(sqlite3.connect(path, timeout=0)) as other, pytest.raises(sqlite3.OperationalError):
             other.execute("BEGIN IMMEDIATE")
 

@@ -123,6 +123,16 @@ def test_what_only_grows_refuses_every_change(connection: Connection, table: str
     assert connection.execute(text(f"SELECT * FROM {table}")).all() == before  # noqa: S608  # a name of ours
 
 
+def test_a_postings_number_is_nobody_elses(connection: Connection) -> None:
+    """SQLite's REPLACE under another id, but at a number that is taken, would delete what stands there."""
+    upgrade(connection, "wijk")
+    connection.execute(text(_POSTING.format("one")))
+    values = "VALUES (1, 'two', 'a', 'b', 5, 'trade', 0, '', 0)"
+    with pytest.raises(IntegrityError, match="postings are append-only"):
+        connection.execute(text(f"INSERT OR REPLACE INTO postings {values}"))
+    assert connection.execute(text("SELECT posting_id FROM postings")).scalars().all() == ["one"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
