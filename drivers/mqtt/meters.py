@@ -8,7 +8,6 @@ stale, which is for the control loops to judge.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
@@ -18,6 +17,7 @@ from controller.domain.ids import AssetId, NodeId
 from controller.domain.ports import TelemetrySink
 from controller.domain.telemetry import LinkReading
 from controller.domain.time import DomainClock
+from drivers.backoff import Backoff
 from drivers.mqtt.codec import (
     CLOCK_TOPIC,
     COMPARISON_TOPIC,
@@ -32,8 +32,6 @@ from drivers.mqtt.codec import (
 
 MQTT_LINK = AssetId("mqtt")
 """Whose coming and going the link readings tell."""
-BACKOFF_FIRST_S = 0.2
-BACKOFF_MAX_S = 10.0
 QUEUE_MAX = 20_000
 """Messages waiting to be decoded: some quarter-hours of a neighbourhood; what comes beyond is dropped."""
 
@@ -70,6 +68,7 @@ class MqttMeters:
         self._on_clock, self._on_comparison = on_clock, on_comparison
         self._known = frozenset(meters)
         self._was_up: bool | None = None
+        self._backoff = Backoff()
         self._group = asyncio.TaskGroup()
         self._task: asyncio.Task[None] | None = None
         self.messages = 0
@@ -124,18 +123,14 @@ class MqttMeters:
         self._sink(reading)
 
     async def _run(self) -> None:
-        pause_s = BACKOFF_FIRST_S
         while True:
             try:
                 await self._listen()
                 why = "the broker ended the connection"
             except aiomqtt.MqttError as error:
                 why = str(error)
-            if self._was_up:
-                pause_s = BACKOFF_FIRST_S
             self._report(up=False, why=why)
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-            pause_s = min(2.0 * pause_s, BACKOFF_MAX_S)
+            await asyncio.sleep(self._backoff.pause_s())
 
     async def _listen(self) -> None:
         async with aiomqtt.Client(
@@ -149,6 +144,7 @@ class MqttMeters:
             topics += [COMPARISON_TOPIC] if self._on_comparison else []
             # QoS 0: a lost live value is followed by the next one, and registers never lose energy.
             await client.subscribe([(topic, 0) for topic in topics])
+            self._backoff.connected()
             self._report(up=True, why="")
             async for message in client.messages:
                 if isinstance(message.payload, bytes):

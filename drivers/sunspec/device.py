@@ -12,7 +12,6 @@ revert timer brings it back to its safe state.
 from __future__ import annotations
 
 import asyncio
-import random
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import Self
@@ -23,13 +22,12 @@ from controller.domain.ports import TelemetrySink
 from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
 from controller.domain.telemetry import LinkReading, MeterReading, Reading
 from controller.domain.time import DomainClock, quarter_start
+from drivers.backoff import Backoff
 from drivers.sunspec import control, readings
 from drivers.sunspec.codec import Chain, Discovery, Snapshot, Span, SunSpecError
 from drivers.sunspec.schedule import next_poll, phase_of
 from drivers.sunspec.transport import LinkError, ModbusLink, RefusedError
 
-BACKOFF_FIRST_S = 0.2
-BACKOFF_MAX_S = 10.0
 BOUNDARY_GAP_POLLS = 3
 """Registers at a quarter-hour's end are drawn between readings at most this many polls apart."""
 MODBUS_TCP_PORT = 502
@@ -76,6 +74,7 @@ class _SunSpecDevice(ABC):
         self._last_meter: MeterReading | None = None
         self._messages_before = 0
         self._was_up: bool | None = None
+        self._backoff = Backoff()
         self._group = asyncio.TaskGroup()
         self._task: asyncio.Task[None] | None = None
 
@@ -146,7 +145,6 @@ class _SunSpecDevice(ABC):
     # --- the task ---
 
     async def _run(self) -> None:
-        pause_s = BACKOFF_FIRST_S
         while True:
             self._broken.clear()
             link = ModbusLink(
@@ -156,7 +154,7 @@ class _SunSpecDevice(ABC):
             try:
                 async with asyncio.timeout(self._timeout_s):
                     await self._start(link)
-                pause_s = BACKOFF_FIRST_S
+                self._backoff.connected()
                 await self._serve(link)
             except TimeoutError:
                 self._report(up=False, why=f"no answer within {self._timeout_s:g} s")
@@ -166,9 +164,7 @@ class _SunSpecDevice(ABC):
                 self._snapshot, self._link = None, None
                 self._messages_before += link.messages
                 link.close()
-            # The pauses differ, or a thousand devices behind one switch would all come back at once.
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-            pause_s = min(2.0 * pause_s, BACKOFF_MAX_S)
+            await asyncio.sleep(self._backoff.pause_s())
 
     async def _start(self, link: ModbusLink) -> None:
         """Connects, discovers, and reads everything once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from controller.domain.errors import StartUpError
 from controller.domain.telemetry import LinkReading, MeterReading
 from controller.domain.time import ScaledDomainClock
+from drivers import backoff
 from drivers.mqtt.clock import announced_clock, read_clock
 from drivers.mqtt.codec import (
     CLOCK_TOPIC,
@@ -93,6 +95,32 @@ async def test_lost_broker_is_told_once_and_found_again(tmp_path: Path) -> None:
     assert [link.up for link in links][:4] == [False, True, False, True]
     assert links[0].why
     assert links[2].why
+
+
+async def test_a_broker_that_accepts_and_drops_at_once_is_asked_ever_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each time it takes connection and subscription and closes: six attempts take five growing pauses."""
+    monkeypatch.setattr(backoff, "FIRST_S", 0.05)
+    came: list[float] = []
+    time_s = asyncio.get_running_loop().time
+
+    async def accept_and_drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(time_s())
+        await reader.read(1000)
+        writer.write(bytes([0x20, 2, 0, 0]))
+        # SUBSCRIBE carries the message's number behind its two bytes of header.
+        subscribe = await reader.read(1000)
+        writer.write(bytes([0x90, 4, *subscribe[2:4], 0, 0]))
+        await writer.drain()
+        writer.close()
+
+    sink = Readings()
+    server = await asyncio.start_server(accept_and_drop, "127.0.0.1", 0)
+    async with server, _meters(server.sockets[0].getsockname()[1], sink):
+        await until(lambda: len(came) == 6)
+    assert came[-1] - came[0] >= 0.5 * 0.05 * (1 + 2 + 4 + 8 + 16)
+    assert any(link.up for link in sink.of(LinkReading))
 
 
 async def test_clock_is_read_from_the_retained_message(tmp_path: Path) -> None:
