@@ -100,7 +100,7 @@ class MessageLog:
             self._waiting.append((charge_point, (at, direction, text)))
 
     async def flush(self) -> None:
-        """Writes what is waiting; where that fails it stays in line.
+        """Writes what is waiting; what the disk does not take stays in line, and only that.
 
         Raises:
             OSError: If the disk does not take it.
@@ -111,11 +111,12 @@ class MessageLog:
             # In portions, so that what is being written never doubles what waits.
             for _ in range(-(-len(self._waiting) // PORTION)):
                 batch = [self._waiting.popleft() for _ in range(min(PORTION, len(self._waiting)))]
-                try:
-                    await asyncio.to_thread(self._write, self._folder, batch)
-                except OSError:
-                    self._waiting.extendleft(reversed(batch))
-                    raise
+                left, problem = await asyncio.to_thread(self._write, self._folder, batch)
+                # The oldest go where too many wait: a full deque would drop the newest for them.
+                while left and len(self._waiting) < WAITING_MAX:
+                    self._waiting.appendleft(left.pop())
+                if problem is not None:
+                    raise problem
 
     async def search(
         self,
@@ -157,14 +158,27 @@ class MessageLog:
                 kept.append(LoggedMessage(charge_point=charge_point, at=at, direction=direction, text=text))
         return list(kept)
 
-    def _write(self, folder: Path, batch: list[tuple[AssetId, _Entry]]) -> None:
-        lines: dict[tuple[AssetId, date], list[bytes]] = defaultdict(list)
-        for charge_point, (at, direction, text) in batch:
-            line = orjson.dumps([at.isoformat(), direction.value, redacted(text)])
-            lines[charge_point, at.date()].append(line)
-        for (charge_point, day), found in lines.items():
-            _append(f"{folder}/{quote(charge_point, safe='')}", f"{day}.jsonl", b"\n".join(found) + b"\n")
-        self._tidy(folder, max(day for _, day in lines))
+    def _write(
+        self, folder: Path, batch: list[tuple[AssetId, _Entry]]
+    ) -> tuple[list[tuple[AssetId, _Entry]], OSError | None]:
+        """Writes what it can; gives the rest, each charger's in its order, and why it is left."""
+        files: dict[tuple[AssetId, date], list[tuple[AssetId, _Entry]]] = defaultdict(list)
+        for message in batch:
+            charge_point, (at, _, _) = message
+            files[charge_point, at.date()].append(message)
+        left: list[tuple[AssetId, _Entry]] = []
+        problem: OSError | None = None
+        for (charge_point, day), messages in files.items():
+            try:
+                _append(f"{folder}/{quote(charge_point, safe='')}", f"{day}.jsonl", _lines(messages))
+            except OSError as error:
+                left += messages
+                problem = error
+        try:
+            self._tidy(folder, max(day for _, day in files))
+        except OSError as error:
+            problem = problem or error
+        return left, problem
 
     def _tidy(self, folder: Path, today: date) -> None:
         """Deletes the days that are over, once a day."""
@@ -180,8 +194,15 @@ class MessageLog:
                 shutil.rmtree(charger)
 
 
+def _lines(messages: Iterable[tuple[AssetId, _Entry]]) -> bytes:
+    return b"".join(
+        orjson.dumps([at.isoformat(), direction.value, redacted(text)]) + b"\n"
+        for _, (at, direction, text) in messages
+    )
+
+
 def _append(folder: str, name: str, data: bytes) -> None:
-    """Puts bytes at the end of a file, in a folder that is made with the first one.
+    """Puts bytes at the end of a file, all or none, in a folder that is made with the first one.
 
     By the system's own calls: a thousand files every few seconds, written as objects, held the interpreter
     for so long that the chargers' replies waited.
@@ -193,8 +214,14 @@ def _append(folder: str, name: str, data: bytes) -> None:
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(f"{folder}/{name}", flags, 0o600)
     try:
-        while data:
-            data = data[os.write(file, data) :]
+        size = os.fstat(file).st_size
+        try:
+            while data:
+                data = data[os.write(file, data) :]
+        except OSError:
+            # On a full disk the first part may have found a place.
+            os.ftruncate(file, size)
+            raise
     finally:
         os.close(file)
 

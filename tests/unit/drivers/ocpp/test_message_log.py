@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from datetime import timedelta
 from pathlib import Path
 
@@ -66,6 +67,47 @@ async def test_what_the_disk_does_not_take_stays_in_line(tmp_path: Path) -> None
         await log.flush()
     place.unlink()
     assert [m.text for m in await log.search(CP, since=START, until=START + DAY, limit=9)] == ["[1]"]
+
+
+async def test_a_disk_that_fills_half_way_doubles_and_breaks_no_line(tmp_path: Path) -> None:
+    """One file is written, the next one's second line finds half a place; then there is room again."""
+    log = MessageLog(tmp_path)
+    log.add(CP, START, IN, "[1]")
+    for number in (2, 3):
+        log.add(OTHER, START, IN, f'[{number},"{"x" * 200}"]')
+    log.add(CP, START, IN, "[4]")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            await log.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.add(OTHER, START, IN, "[5]")
+    for charger, firsts in ((CP, "14"), (OTHER, "235")):
+        found = await log.search(charger, since=START, until=START + DAY, limit=9)
+        assert "".join(message.text[1] for message in found) == firsts
+
+
+async def test_where_too_many_wait_for_the_disk_the_oldest_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a portion is being refused new messages come: the newest stay."""
+    monkeypatch.setattr(message_log, "WAITING_MAX", 3)
+    place = tmp_path / "log"
+    place.write_text("", encoding="utf-8")
+    log = MessageLog(place)
+    for number in range(3):
+        log.add(CP, START, IN, f"[{number}]")
+    writing = asyncio.create_task(log.flush())
+    await asyncio.sleep(0)
+    for number in (3, 4):
+        log.add(CP, START, IN, f"[{number}]")
+    with pytest.raises(OSError, match="log"):
+        await writing
+    place.unlink()
+    found = await log.search(CP, since=START, until=START + DAY, limit=9)
+    assert [message.text for message in found] == ["[2]", "[3]", "[4]"]
 
 
 async def test_many_messages_are_written_in_portions_and_in_order(
