@@ -243,3 +243,5 @@ class BookingOut(Out):
     to_utc: datetime
     energy_kwh: float
     departure_min_kwh: float | None
+    fleet: str | None
+    """Who reserved it; null: whoever reserves for all fleets."""

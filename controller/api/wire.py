@@ -35,6 +35,7 @@ from controller.runtime.door import (
     SourceView,
     StateView,
     StrainView,
+    Taken,
 )
 from controller.runtime.ports import EventRecord, Lockout, OrderRecord
 from controller.runtime.trading_door import DepthStep, MatchView, TradeView
@@ -317,6 +318,15 @@ def event(record: EventRecord) -> Json:
 
 def booking(value: Booking) -> Json:
     """A reservation of a shared car."""
+    return _of_vehicle(value)
+
+
+def taken(value: Taken) -> Json:
+    """When somebody else has a car."""
+    return _of_vehicle(value)
+
+
+def _of_vehicle(value: Booking | Taken) -> Json:
     plain = _plain(value)
     plain["vehicle_id"] = plain.pop("vehicle")
     return plain

@@ -40,6 +40,8 @@ class Phases(StrEnum):
 
 HOUSEHOLD = "household"
 """The kind of a member whose sockets are nobody else's to look at."""
+FLEET = "fleet"
+"""The kind of a member that lends out cars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,8 @@ class Booking:
     """What the trip is expected to take."""
     departure_min_kwh: float | None = None
     """What has to be in the car when it leaves; None: the trip plus the minimum."""
+    fleet: MemberId | None = None
+    """Who reserved it; None: whoever books for all fleets of the site, or it is not known any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from controller.domain.assets import HOUSEHOLD, Battery, ChargePoint, Load, LoadKind, Member, PvRoof, Vehicle
+from controller.domain.assets import (
+    FLEET,
+    HOUSEHOLD,
+    Battery,
+    Booking,
+    ChargePoint,
+    Load,
+    LoadKind,
+    Member,
+    PvRoof,
+    Vehicle,
+)
 from controller.domain.electrical import Electrical
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.network import Network
@@ -77,8 +88,29 @@ class Site:
         """
         if vehicle.shared or vehicle.member == fleet:
             return True
-        fleets = {member.id for member in self.members if member.kind == "fleet"}
-        return fleet is None and vehicle.member in fleets
+        return fleet is None and vehicle.member in self.fleets
+
+    @cached_property
+    def fleets(self) -> frozenset[MemberId]:
+        """The members that are car-sharing fleets."""
+        return frozenset(member.id for member in self.members if member.kind == FLEET)
+
+    def is_of(self, fleet: MemberId | None, booking: Booking) -> bool:
+        """Whether a booking is a fleet's to see, change and remove: it made it.
+
+        Of an old one nobody knows who made it: it is the car owner's. A car that the site file has lost is
+        nobody's: what is booked of it goes on with another car, under its id.
+
+        Args:
+            fleet: Which fleet; None: whoever books for all fleets of the site, and so sees what it may book.
+            booking: The booking.
+        """
+        vehicle = self.vehicle_by_id.get(booking.vehicle)
+        if fleet is None:
+            return vehicle is None or self.may_book(None, vehicle)
+        if booking.fleet is not None:
+            return booking.fleet == fleet
+        return vehicle is None or vehicle.member == fleet
 
     @cached_property
     def vehicle_by_token(self) -> Mapping[str, Vehicle]:

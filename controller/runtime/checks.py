@@ -10,6 +10,7 @@ from controller.domain.assets import Booking, Vehicle
 from controller.domain.errors import Problem
 from controller.domain.ids import AssetId
 from controller.domain.network import ImposedLimit
+from controller.domain.time import utc_text
 
 OVERLAPS_TOLD = 3
 """Of each booking so many others are named that lie in its time: a thousand could name a thousand each."""
@@ -60,23 +61,34 @@ def booking_list_problems(
     return problems
 
 
-def overlaps(bookings: Sequence[Booking], kept_of: Callable[[AssetId], Sequence[Booking]]) -> list[str]:
+def overlaps(
+    bookings: Sequence[Booking],
+    kept_of: Callable[[AssetId], Sequence[Booking]],
+    is_own: Callable[[Booking], bool],
+) -> list[str]:
     """Which bookings cannot be kept because others of their car, kept or new, lie in the same time.
 
     Args:
         bookings: New ones; each replaces a kept one with its id.
         kept_of: A car's kept bookings.
+        is_own: Whether a kept one is of who asks; of others' only the time is told.
     """
-    new = {booking.id for booking in bookings}
+    new_ids = {booking.id for booking in bookings}
+
+    def named(other: Booking) -> str:
+        if other.id in new_ids or is_own(other):
+            return other.id
+        return f"{utc_text(other.from_utc)}/{utc_text(other.to_utc)}"
+
     by_car: dict[AssetId, list[Booking]] = {}
     for booking in bookings:
         by_car.setdefault(booking.vehicle, []).append(booking)
     found = []
     for car, own in by_car.items():
-        all_of_car = [*(one for one in kept_of(car) if one.id not in new), *own]
+        all_of_car = [*(one for one in kept_of(car) if one.id not in new_ids), *own]
         for booking in own:
             others = [
-                other.id
+                named(other)
                 for other in all_of_car
                 if other.id != booking.id
                 and other.from_utc < booking.to_utc

@@ -291,6 +291,15 @@ class AssetView:
     """What the plan wants of a car or battery in the coming hours, and why."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """When somebody else has a car; neither who nor for what."""
+
+    vehicle: AssetId
+    from_utc: datetime
+    to_utc: datetime
+
+
 class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
     """The running controller as the doors see it."""
 
@@ -463,7 +472,11 @@ class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
         ...
 
     async def bookings(self, who: Principal) -> Sequence[Booking]:
-        """The bookings that are not over, of the cars that a fleet may book."""
+        """A fleet's own bookings that are not over, by start."""
+        ...
+
+    async def taken(self, who: Principal) -> Sequence[Taken]:
+        """When others have the cars that a fleet may book."""
         ...
 
     async def metrics_text(self) -> str:

@@ -36,6 +36,7 @@ from controller.runtime.door import (
     PlanView,
     Principal,
     StateView,
+    Taken,
 )
 from controller.runtime.market_door import MarketDoor
 from controller.runtime.metrics import metrics_text
@@ -282,35 +283,40 @@ class Service(MarketDoor, Statements, Supply):
         problems = booking_problems(booking, vehicle)
         if problems:
             raise InputProblemsError("booking", problems)
-        await self._keep_bookings([booking], who)
-        return booking
+        (kept,) = await self._keep_bookings([booking], who)
+        return kept
 
     async def put_bookings(self, bookings: Sequence[Booking], who: Principal) -> Sequence[Booking]:
         """Keeps several bookings, all or none; each replaces one with its id."""
         problems = booking_list_problems(bookings, lambda asset: self._bookable(asset, who))
         if problems:
             raise InputProblemsError("bookings", problems)
-        await self._keep_bookings(bookings, who)
-        return bookings
+        return await self._keep_bookings(bookings, who)
 
-    async def _keep_bookings(self, bookings: Sequence[Booking], who: Principal) -> None:
-        people = self.controller.people
+    async def _keep_bookings(self, bookings: Sequence[Booking], who: Principal) -> Sequence[Booking]:
+        people, site = self.controller.people, self.controller.site
+        kept: list[Booking] = []
 
         async def run(unit: UnitOfWork) -> None:
             # Looked at when our turn has come: two that overlap may have been sent at the same time.
-            if others := await self._others_bookings(unit, [booking.id for booking in bookings], who):
+            ids = [booking.id for booking in bookings]
+            if others := await self._others_bookings(unit, ids, who):
                 raise ConflictError(f"booking id {others[0]!r} is taken: choose another, a UUID for one")
-            found = overlaps(bookings, people.bookings_of)
+            found = overlaps(bookings, people.bookings_of, lambda one: site.is_of(who.member, one))
             if found:
                 raise ConflictError("; ".join(found))
-            await unit.put_bookings(bookings)
+            # Who books for all fleets changes what one of them booked, and it stays that fleet's.
+            before = {one.id: one.fleet for one in await unit.bookings_by_id(ids)}
+            kept.extend(replace(one, fleet=who.member or before.get(one.id)) for one in bookings)
+            await unit.put_bookings(kept)
 
         def apply() -> None:
-            people.put_bookings(bookings)
+            people.put_bookings(kept)
             self.controller.want_plan("a booking came")
 
         # No event is written: bookings are the fleet's own log, and many.
         await self._in_unit(run, apply)
+        return kept
 
     async def delete_booking(self, *, booking_id: str, who: Principal) -> None:
         """Removes a booking."""
@@ -329,14 +335,27 @@ class Service(MarketDoor, Statements, Supply):
         await self._in_unit(run, apply)
 
     async def bookings(self, who: Principal) -> Sequence[Booking]:
-        """The bookings that are not over, of the cars that a fleet may book."""
-        now = self.controller.clock.now()
-        current = [
-            booking
-            for booking in self.controller.people.bookings.values()
-            if booking.to_utc > now and self._bookable(booking.vehicle, who) is not None
+        """A fleet's own bookings that are not over, by start."""
+        site = self.controller.site
+        return [
+            one
+            for one in self._current_bookings()
+            if one.vehicle in site.vehicle_by_id and site.is_of(who.member, one)
         ]
-        return sorted(current, key=lambda booking: (booking.from_utc, booking.id))
+
+    async def taken(self, who: Principal) -> Sequence[Taken]:
+        """When others have the cars that a fleet may book; not under which id, nor for what."""
+        return [
+            Taken(vehicle=one.vehicle, from_utc=one.from_utc, to_utc=one.to_utc)
+            for one in self._current_bookings()
+            if self._bookable(one.vehicle, who) and not self.controller.site.is_of(who.member, one)
+        ]
+
+    def _current_bookings(self) -> list[Booking]:
+        """All that are not over, by start."""
+        now = self.controller.clock.now()
+        current = [one for one in self.controller.people.bookings.values() if one.to_utc > now]
+        return sorted(current, key=lambda one: (one.from_utc, one.id))
 
     async def metrics_text(self) -> str:
         """The figures for Prometheus, in its text format."""
@@ -372,12 +391,9 @@ class Service(MarketDoor, Statements, Supply):
         return vehicle if vehicle is not None and site.may_book(who.member, vehicle) else None
 
     async def _others_bookings(self, unit: UnitOfWork, ids: Sequence[str], who: Principal) -> Sequence[str]:
-        """Those ids that stand for cars which are not theirs to book; the store knows past ones, too.
-
-        A car that the site file has lost is nobody's: its reservations go on with another, under their ids.
-        """
-        kept, cars = await unit.bookings_by_id(ids), self.controller.site.vehicle_by_id
-        return [one.id for one in kept if one.vehicle in cars and self._bookable(one.vehicle, who) is None]
+        """Those ids that stand for what others have booked; the store knows past ones, too."""
+        kept = await unit.bookings_by_id(ids)
+        return [one.id for one in kept if not self.controller.site.is_of(who.member, one)]
 
     def _vehicle(self, asset: AssetId, who: Principal) -> Vehicle:
         """The car that is meant: by its id, or by the charge point on which it stands."""

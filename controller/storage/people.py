@@ -30,6 +30,7 @@ def put_bookings(connection: Connection, bookings: Sequence[Booking]) -> None:
                 "to_utc": booking.to_utc,
                 "energy_kwh": booking.energy_kwh,
                 "departure_min_kwh": booking.departure_min_kwh,
+                "fleet": booking.fleet,
             }
             for booking in bookings
         ],
@@ -64,6 +65,7 @@ def _booking(row: Mapping[str, Any] | RowMapping) -> Booking:
         to_utc=row["to_utc"],
         energy_kwh=row["energy_kwh"],
         departure_min_kwh=row["departure_min_kwh"],
+        fleet=None if row["fleet"] is None else MemberId(row["fleet"]),
     )
 
 

@@ -267,6 +267,7 @@ bookings = Table(
     Column("to_utc", UtcMicros, nullable=False),
     Column("energy_kwh", Float, nullable=False),
     Column("departure_min_kwh", Float),
+    Column("fleet", String),
     Index(None, "to_utc"),
 )
 

@@ -26,6 +26,7 @@ from controller.runtime.door import (
     Principal,
     StateView,
     StrainView,
+    Taken,
 )
 from controller.runtime.ports import EventRecord, Lockout, Role
 from tests.support.fake_market import FakeMarket
@@ -402,6 +403,11 @@ class FakeDoor(FakeMarket, FakeStatements, FakeSupply):
         """All of them."""
         self.calls.append(("bookings", (who.label,)))
         return list(self.kept_bookings.values())
+
+    async def taken(self, who: Principal) -> Sequence[Taken]:
+        """Nobody else has any."""
+        self.calls.append(("taken", (who.label,)))
+        return []
 
     async def metrics_text(self) -> str:
         """One figure."""

@@ -77,6 +77,14 @@ class BookingsIn(In):
     """Each id once."""
 
 
+class TakenOut(Out):
+    """When somebody else has a car."""
+
+    vehicle_id: str
+    from_utc: datetime
+    to_utc: datetime
+
+
 class WhereaboutsOut(Out):
     """Where a shared car stands, and whether it is plugged in."""
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from controller.api import wire
-from controller.api.fleet.models import BookingIn, BookingsIn, WhereaboutsOut
+from controller.api.fleet.models import BookingIn, BookingsIn, TakenOut, WhereaboutsOut
 from controller.api.models import BookingOut, Done
 from controller.api.problems import documented
 from controller.api.security import TheDoor, allow
@@ -29,8 +29,14 @@ router = APIRouter(
 
 @router.get("/bookings", summary="The reservations that are not over", response_model=list[BookingOut])
 async def get_bookings(door: TheDoor, who: Fleet) -> Response:
-    """All reservations that are not over of the fleet's cars and of those that others share, by start."""
+    """The fleet's own, by start. A token for no fleet in particular sees those of all fleets."""
     return wire.reply([wire.booking(booking) for booking in await door.bookings(who)])
+
+
+@router.get("/taken", summary="When others have the cars", response_model=list[TakenOut])
+async def get_taken(door: TheDoor, who: Fleet) -> Response:
+    """The times in which others have cars that the fleet may book: all that it has to know of them."""
+    return wire.reply([wire.taken(one) for one in await door.taken(who)])
 
 
 @router.post(

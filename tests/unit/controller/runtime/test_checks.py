@@ -22,6 +22,8 @@ def test_a_booking_in_the_way_of_many_names_some_of_them() -> None:
         )
         for i in range(OVERLAPS_TOLD + 2)
     ]
-    told = overlaps(same, lambda _: [])
+    told = overlaps(same, lambda _: [], lambda _: True)
     assert told[0] == "b0: car-1 is booked already in that time: b1, b2, b3 and 1 more"
-    assert overlaps(same[:2], lambda _: [])[1] == "b1: car-1 is booked already in that time: b0"
+    assert (
+        overlaps(same[:2], lambda _: [], lambda _: True)[1] == "b1: car-1 is booked already in that time: b0"
+    )
