@@ -16,7 +16,15 @@ import numpy as np
 from controller.domain.floor import DAY_S, NOTHING, Floor
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
-from controller.domain.setpoints import SAFE_TAIL, Applied, Outcome, PartlyApplied, Rejected, Setpoint
+from controller.domain.setpoints import (
+    SAFE_TAIL,
+    Applied,
+    NotSent,
+    Outcome,
+    PartlyApplied,
+    Rejected,
+    Setpoint,
+)
 from controller.domain.telemetry import (
     CarReading,
     ConnectorReading,
@@ -100,7 +108,7 @@ class DirectDevices:
         until_s = (setpoint.valid_until - self._start).total_seconds()
         self._told = True
         if setpoint.valid_until <= self._clock.now():
-            return Rejected(setpoint=setpoint, code="expired", why="the command ran out before it was sent")
+            return NotSent(setpoint=setpoint, why="the command ran out before it was sent")
         site = self._world.site
         if (i := self._chargers.get(setpoint.asset)) is not None:
             point = site.charge_points[i]

@@ -53,11 +53,19 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimedOut:
-    """No answer in time: it may or may not have taken it."""
+class NotSent:
+    """It never left us: the device was not asked, and goes on with what it does."""
 
     setpoint: Setpoint
     why: str
 
 
-type Outcome = Applied | PartlyApplied | Rejected | TimedOut
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedOut:
+    """No answer that tells: it may or may not have taken it, or only a part of it."""
+
+    setpoint: Setpoint
+    why: str
+
+
+type Outcome = Applied | PartlyApplied | Rejected | NotSent | TimedOut

@@ -23,7 +23,7 @@ from controller.dispatch.inputs import DispatchInputs
 from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.ports import SetsPower
-from controller.domain.setpoints import Outcome, Rejected, Setpoint, TimedOut
+from controller.domain.setpoints import NotSent, Outcome, Rejected, Setpoint, TimedOut
 from controller.domain.site import Site
 from controller.domain.telemetry import ConnectorReading, LinkReading, MeterReading, Reading
 from controller.domain.time import DomainClock, quarter_start
@@ -253,7 +253,7 @@ class Controller:
         """Sends one setpoint through the driver that can reach the device, and notes how it was taken."""
         driver = next((d for d in self.drivers if setpoint.asset in d.steerable()), None)
         if driver is None:
-            outcome: Outcome = TimedOut(setpoint=setpoint, why="the device is not connected")
+            outcome: Outcome = NotSent(setpoint=setpoint, why="the device is not connected")
         else:
             try:
                 outcome = await driver.set_power(setpoint)
@@ -276,6 +276,8 @@ class Controller:
             case TimedOut():
                 self.counters.timed_out += 1
                 self.refusals[asset] = outcome
+            case NotSent():
+                _LOG.info("setpoint not sent", asset=asset, why=outcome.why)
             case _:
                 self.refusals.pop(asset, None)
 

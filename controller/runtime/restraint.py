@@ -80,6 +80,7 @@ class Refusals:
 
     _last: dict[AssetId, tuple[float, datetime, timedelta, bool]] = field(default_factory=dict)
     """What was refused last [kW], when, how long that is not asked again, and whether it was a must."""
+    _unasked: set[AssetId] = field(default_factory=set)
 
     def note(self, asset: AssetId, power_kw: float, now: datetime, *, must: bool) -> None:
         """It refused; `must`: what keeps a limit or is a person's stop, and no plan's wish."""
@@ -88,14 +89,19 @@ class Refusals:
             wait = min(2 * last[2], MUST_AGAIN_MOST if must else ASK_AGAIN_MOST)
         self._last[asset] = (power_kw, now, wait, must)
 
+    def not_asked(self, asset: AssetId) -> None:
+        """What it should have been told never left us: no reason to wait, but it knows nothing of it."""
+        self._unasked.add(asset)
+
     @property
     def open(self) -> Collection[AssetId]:
-        """Who refused and has taken nothing since."""
-        return self._last.keys()
+        """Who refused or was not asked, and has taken nothing since."""
+        return self._last.keys() | self._unasked
 
     def forget(self, asset: AssetId) -> None:
         """It took a setpoint, or may be another one now: a new connection, another car."""
         self._last.pop(asset, None)
+        self._unasked.discard(asset)
 
     def waits(self, asset: AssetId, power_kw: float, now: datetime, alike_kw: float, *, must: bool) -> bool:
         """Whether it is too soon to ask for a power that differs from the refused one by less than this.

@@ -23,6 +23,7 @@ from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import (
     SAFE_TAIL,
     Applied,
+    NotSent,
     Outcome,
     PartlyApplied,
     Rejected,
@@ -179,9 +180,11 @@ class Steering:
     def note(self, outcome: Outcome, now: datetime) -> None:
         """Takes in how a device took its setpoint.
 
-        A refused one changes nothing in the device: what it confirmed before still holds. An unanswered
-        one may have been taken or not, so both count until there is an answer again.
+        One that was refused or never sent changes nothing in the device: what it confirmed before still
+        holds. An unanswered one may have been taken or not, so both count until there is an answer again.
         """
+        if not isinstance(outcome, NotSent):
+            self._budget.spend(outcome.setpoint.asset, now)
         match outcome:
             case Applied(setpoint=setpoint):
                 self._confirm(setpoint, setpoint.power_kw, now)
@@ -192,6 +195,8 @@ class Steering:
             case Rejected(setpoint=setpoint):
                 must = setpoint.reason.code not in PLAN_CODES
                 self._refusals.note(setpoint.asset, setpoint.power_kw, now, must=must)
+            case NotSent(setpoint=setpoint):
+                self._refusals.not_asked(setpoint.asset)
             case _:
                 assert_never(outcome)
 
@@ -460,7 +465,6 @@ class Steering:
             small = wanted != 0.0 and change < CHANGE_KW
             if change < SAME_KW or (by_plan and (small or self._budget.is_short(decision.asset, now))):
                 return None
-        self._budget.spend(decision.asset, now)
         return Setpoint(
             asset=decision.asset,
             power_kw=wanted,

@@ -29,7 +29,7 @@ from controller.domain.errors import NotFoundError, StartUpError
 from controller.domain.floor import NOTHING, Floor
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
-from controller.domain.setpoints import Outcome, Rejected, Setpoint, TimedOut
+from controller.domain.setpoints import NotSent, Outcome, Setpoint, TimedOut
 from controller.domain.telemetry import LinkReading
 from controller.domain.time import DomainClock
 from drivers.ocpp.authority import Authority
@@ -249,14 +249,14 @@ class OcppEndpoint:
             await asyncio.sleep(0)
         link = self._links.get(setpoint.asset)
         if link is None:
-            return Rejected(setpoint=setpoint, code="NotConnected", why="the charger is not connected")
+            return NotSent(setpoint=setpoint, why="the charger is not connected")
         request = link.session.power_request(setpoint, self._clock.now())
         if not isinstance(request, Request):
             return request
         try:
             answer = await link.ask(request)
         except NotSentError as error:
-            return Rejected(setpoint=setpoint, code=error.code, why=str(error))
+            return NotSent(setpoint=setpoint, why=str(error))
         except TimeoutError:
             return TimedOut(setpoint=setpoint, why=f"no answer within {self._call_timeout_s:g} s")
         except LinkLostError as error:

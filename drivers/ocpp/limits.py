@@ -18,6 +18,7 @@ from controller.domain.chargers import ChargerTemplate, TwoWay
 from controller.domain.floor import DAY_S, FloorHours
 from controller.domain.setpoints import (
     Applied,
+    NotSent,
     Outcome,
     PartlyApplied,
     Rejected,
@@ -81,12 +82,12 @@ def schedule_start(now: datetime) -> datetime:
     return now.replace(microsecond=0) - BACKDATE
 
 
-def refused_before_sending(setpoint: Setpoint, now: datetime) -> Rejected | None:
+def refused_before_sending(setpoint: Setpoint, now: datetime) -> Rejected | NotSent | None:
     """Why a setpoint is said in no version: it is no number, or it has run out."""
     if not math.isfinite(setpoint.power_kw) or not math.isfinite(setpoint.safe_kw):
         return Rejected(setpoint=setpoint, code="NotANumber", why="a setpoint is a number")
     if setpoint.valid_until <= now:
-        return Rejected(setpoint=setpoint, code="Expired", why="the setpoint has run out before it was sent")
+        return NotSent(setpoint=setpoint, why="the setpoint has run out before it was sent")
     return None
 
 

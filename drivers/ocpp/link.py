@@ -22,11 +22,6 @@ _ERRANDS_MAX = 4
 class NotSentError(WijkstroomError):
     """The request never left, so nothing has changed in the charger."""
 
-    def __init__(self, code: str, why: str) -> None:
-        self.code = code
-        """For `Rejected`."""
-        super().__init__(why)
-
 
 class LinkLostError(WijkstroomError):
     """The connection went between a request and its answer: the charger may or may not have taken it."""
@@ -78,13 +73,13 @@ class Link:
             LinkLostError: If the connection went meanwhile.
         """
         if self._waiting >= _WAITING_MAX:
-            raise NotSentError("Busy", f"{self._waiting} requests wait for the charger already")
+            raise NotSentError(f"{self._waiting} requests wait for the charger already")
         self._waiting += 1
         try:
             async with asyncio.timeout(self._call_timeout_s):
                 await self._turn.acquire()
         except TimeoutError as error:
-            raise NotSentError("Busy", "the charger still owes an answer to an earlier request") from error
+            raise NotSentError("the charger still owes an answer to an earlier request") from error
         finally:
             self._waiting -= 1
         try:
@@ -94,7 +89,7 @@ class Link:
 
     async def _exchange(self, request: Request) -> Answer:
         if self.ended:
-            raise NotSentError("NotConnected", "the connection has ended")
+            raise NotSentError("the connection has ended")
         text = self.session.call(request)
         self._answer = asyncio.get_running_loop().create_future()
         try:

@@ -19,7 +19,7 @@ from typing import Self
 from controller.domain.errors import WijkstroomError
 from controller.domain.ids import AssetId
 from controller.domain.ports import TelemetrySink
-from controller.domain.setpoints import Applied, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
+from controller.domain.setpoints import Applied, NotSent, Outcome, PartlyApplied, Rejected, Setpoint, TimedOut
 from controller.domain.telemetry import LinkReading, MeterReading, Reading
 from controller.domain.time import DomainClock, quarter_start
 from drivers.backoff import Backoff
@@ -104,14 +104,12 @@ class _SunSpecDevice(ABC):
         """Sends one setpoint and reads back what the device made of it."""
         left = setpoint.valid_until - self._clock.now()
         if left <= timedelta(0):
-            return Rejected(setpoint=setpoint, code="expired", why="the command ran out before it was sent")
+            return NotSent(setpoint=setpoint, why="the command ran out before it was sent")
         try:
             async with asyncio.timeout(self._timeout_s), self._turn:
                 if self._link is None or self._snapshot is None:
-                    return Rejected(
-                        setpoint=setpoint, code="not_connected", why="the device has not been read"
-                    )
-                return await self._apply(self._link, self._snapshot, setpoint, control.revert_s(left))
+                    return NotSent(setpoint=setpoint, why="the device has not been read")
+                return await self._sent(self._link, self._snapshot, setpoint, control.revert_s(left))
         except TimeoutError:
             # A late answer must not be taken for the next one: the connection goes.
             self._broken.set()
@@ -119,10 +117,17 @@ class _SunSpecDevice(ABC):
         except LinkError as error:
             self._broken.set()
             return TimedOut(setpoint=setpoint, why=str(error))
-        except RefusedError as error:
-            return Rejected(setpoint=setpoint, code=f"modbus_{error.code}", why=str(error))
-        except (SunSpecError, ValueError) as error:
-            return Rejected(setpoint=setpoint, code="sunspec", why=str(error))
+
+    async def _sent(self, link: ModbusLink, snapshot: Snapshot, setpoint: Setpoint, holds_s: int) -> Outcome:
+        """Applies a setpoint. After a first write that the device took nothing is a refusal any more."""
+        before = link.writes
+        try:
+            return await self._apply(link, snapshot, setpoint, holds_s)
+        except (RefusedError, SunSpecError, ValueError) as error:
+            if link.writes != before:
+                return TimedOut(setpoint=setpoint, why=f"taken in part: {error}")
+            code = f"modbus_{error.code}" if isinstance(error, RefusedError) else "sunspec"
+            return Rejected(setpoint=setpoint, code=code, why=str(error))
 
     # --- what differs between devices ---
 
@@ -305,7 +310,7 @@ class SunSpecBattery(_SunSpecDevice):
         self._snapshot = snapshot
         pinned_kw = control.commanded_kw(self._chain, snapshot, rated=rated)
         if pinned_kw is None:
-            return Rejected(setpoint=setpoint, code="ignored", why="the battery does not follow its bounds")
+            return TimedOut(setpoint=setpoint, why="the battery does not say that it follows its bounds")
         return _judged(
             setpoint,
             setpoint.power_kw,

@@ -65,6 +65,8 @@ class ModbusLink:
         self._unit = unit
         self.messages = 0
         """Frames sent and received."""
+        self.writes = 0
+        """Writes that the device has taken."""
 
     async def connect(self) -> None:
         """Opens the connection.
@@ -115,6 +117,7 @@ class ModbusLink:
         self._check(answer, 16, f"writing {len(write.registers)} registers at {write.address}")
         if (answer.address, answer.count) != (write.address, len(write.registers)):
             raise LinkError(f"the device confirmed another write, at {answer.address}")
+        self.writes += 1
 
     def _check(self, answer: ModbusPDU, function: int, what: str) -> None:
         self.messages += _FRAMES_PER_EXCHANGE

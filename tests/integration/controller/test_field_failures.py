@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from controller.domain.ids import AssetId
-from controller.domain.setpoints import SAFE_TAIL, Rejected
+from controller.domain.setpoints import SAFE_TAIL, NotSent
 from controller.runtime.silence import RESERVE_MARGIN_S
 from sim.chargers.faults import Fault
 from tests.support.field import AWAY, PERIOD_S, field
@@ -44,7 +44,7 @@ async def test_01_silent_charger_keeps_its_last_setpoint_reserved_until_it_has_r
         await place.run(30)
         assert first.power == 11.0
         await place.lose(1)
-        assert isinstance(await place.place.endpoint.set_power(setpoint(0.0, asset="cp-1")), Rejected)
+        assert isinstance(await place.place.endpoint.set_power(setpoint(0.0, asset="cp-1")), NotSent)
         second = place.plug(2)
         life_s = cockpit.settings.setpoint_life_s
         most_kw = -11.0

@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.floor import FloorHours
 from controller.domain.ids import AssetId
-from controller.domain.setpoints import Applied, PartlyApplied, Rejected
+from controller.domain.setpoints import Applied, NotSent, PartlyApplied, Rejected
 from controller.domain.telemetry import (
     CarReading,
     ConnectorReading,
@@ -145,7 +145,7 @@ async def test_outcomes_say_what_was_taken(street: _Street) -> None:
     assert isinstance(partly, PartlyApplied)
     assert partly.power_kw == point.charge_kw_max
     assert isinstance(await street.devices.set_power(setpoint(roof.id, -999.0, now=_NOON)), Applied)
-    assert isinstance(await street.devices.set_power(setpoint(point.id, 1.0, now=_NOON, holds_s=0)), Rejected)
+    assert isinstance(await street.devices.set_power(setpoint(point.id, 1.0, now=_NOON, holds_s=0)), NotSent)
     assert isinstance(await street.devices.set_power(setpoint("nobody", 1.0, now=_NOON)), Rejected)
 
 

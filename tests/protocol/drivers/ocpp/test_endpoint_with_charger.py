@@ -8,7 +8,7 @@ import pytest
 
 from controller.domain.ids import AssetId
 from controller.domain.ports import SetsPower
-from controller.domain.setpoints import SAFE_TAIL, Applied, PartlyApplied, Rejected, TimedOut
+from controller.domain.setpoints import SAFE_TAIL, Applied, NotSent, PartlyApplied, Rejected, TimedOut
 from controller.domain.telemetry import CarReading, ConnectorReading, LinkReading, MeterReading
 from drivers.ocpp.codec import NoticeCode
 from drivers.ocpp.v21 import requests
@@ -120,12 +120,11 @@ async def test_setpoint_beyond_the_charger_is_partly_applied() -> None:
         assert socket.requests[-1] == 11.0
 
 
-async def test_setpoint_for_a_charger_that_is_not_there_is_rejected() -> None:
-    """Nothing was sent, so nothing has changed: rejected, not timed out."""
+async def test_setpoint_for_a_charger_that_is_not_there_is_not_sent() -> None:
+    """The charger has refused nothing and may have taken nothing."""
     async with street() as place:
         outcome = await place.endpoint.set_power(setpoint(5.0))
-        assert isinstance(outcome, Rejected)
-        assert outcome.code == "NotConnected"
+        assert isinstance(outcome, NotSent)
 
 
 async def test_quarter_hour_registers_are_those_at_the_boundary() -> None:

@@ -10,8 +10,9 @@ import pytest
 from controller.domain.assets import Wishes, WishKind
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.network import ImposedLimit
-from controller.domain.setpoints import Applied, Rejected, Setpoint, TimedOut
+from controller.domain.setpoints import Applied, NotSent, Outcome, Rejected, Setpoint, TimedOut
 from controller.domain.telemetry import ConnectorReading, LinkReading
+from controller.runtime.restraint import BURST
 from tests.support.neighbourhood import START
 from tests.support.running import Cockpit, plan_of
 
@@ -85,7 +86,22 @@ def test_a_persons_stop_is_asked_at_once_where_the_plans_own_was_refused() -> No
     assert max(b - a for a, b in pairwise(found)) == 3
 
 
-@pytest.mark.parametrize("answer", ["no", "silence"])
+def test_a_charger_that_was_never_asked_has_refused_nothing() -> None:
+    """Its line was full of other requests: it is asked again in the next cycle, and no message is counted."""
+    cockpit = Cockpit(setpoints_per_day=0)
+    cycles = BURST + 5
+    for cycle in range(cycles):
+        cockpit.plug(1, START + cycle * CYCLE)
+        sent = asked(cockpit, cycle)
+        assert sent is not None
+        busy = cycle < cycles - 1
+        outcome = NotSent(setpoint=sent, why="busy") if busy else Applied(setpoint=sent)
+        cockpit.steering.note(outcome, START + cycle * CYCLE)
+    cockpit.plan = plan_of(cockpit, 40.0, 11.0)
+    assert asked(cockpit, cycles) is not None
+
+
+@pytest.mark.parametrize("answer", ["no", "silence", "never asked"])
 def test_others_get_no_power_that_a_refusing_charger_goes_on_taking(answer: str) -> None:
     """Two cars charge at 11 kW when 20 kW are imposed; one takes its lower setpoint, the other does not.
 
@@ -111,12 +127,12 @@ def test_others_get_no_power_that_a_refusing_charger_goes_on_taking(answer: str)
     first = cockpit.decide(START + CYCLE)
     lower = next(s for s in first.setpoints if s.power_kw < 11.0)
     other = NEIGHBOUR if lower.asset == CP else CP
-    outcome = (
-        Rejected(setpoint=lower, code="Rejected", why="no")
-        if answer == "no"
-        else TimedOut(setpoint=lower, why="silence")
-    )
-    cockpit.steering.note(outcome, START + CYCLE)
+    outcomes: dict[str, Outcome] = {
+        "no": Rejected(setpoint=lower, code="Rejected", why="no"),
+        "silence": TimedOut(setpoint=lower, why="silence"),
+        "never asked": NotSent(setpoint=lower, why="busy"),
+    }
+    cockpit.steering.note(outcomes[answer], START + CYCLE)
     second = cockpit.decide(START + 2 * CYCLE)
     assert second.decisions[lower.asset].power_kw < 11.0
     assert second.decisions[other].power_kw == pytest.approx(20.0 * 0.97 - 1.0 - 11.0)
