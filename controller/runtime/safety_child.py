@@ -36,6 +36,8 @@ from controller.runtime.steering import Cycle
 
 ALIVE_S = 1.0
 """A child that has decided nothing for so long [s, machine] says that it lives: time may stand still."""
+MEMORY_S = 0.25
+"""How often at most what cycles leave behind is told [s, machine]: it takes some milliseconds."""
 REAL_TIME_PRIORITY = 10
 """Where the operating system lets us, the child runs whenever it has something to do."""
 REAL_TIME_MAX_S = 5.0
@@ -116,10 +118,13 @@ def serve(sock: socket.socket) -> None:
     if not isinstance(begin, Begin):
         raise TypeError(f"the first message is a {type(begin).__name__}, not a Begin")
     guard = begin.guard
+    if begin.memory:
+        guard.steering.memory = pickle.loads(begin.memory)  # noqa: S301  # the words of the child before us
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLD)
     pace = Pace(begin.clock, begin.period_s, begin.due)
+    memory = _Memory(guard)
     while not wire.ended:
         urgent = False
         for message in rest:
@@ -128,10 +133,10 @@ def serve(sock: socket.socket) -> None:
             pace.begin()
             decided = _decide(guard, pace)
             pace.end()
-            wire.put(_told(pace, *decided))
+            wire.put(_told(pace, memory, *decided))
         elif urgent:
             # Between two that are due, and none of them: it makes no other one early or late.
-            wire.put(_told(pace, *_decide(guard, pace)))
+            wire.put(_told(pace, memory, *_decide(guard, pace)))
         elif time.monotonic() - wire.said_s > ALIVE_S:
             wire.put(ALIVE)
         rest = wire.exchange(min(max(pace.left_s(), 0.0), ALIVE_S))
@@ -157,7 +162,22 @@ def _decide(guard: Guard, pace: Pace) -> tuple[Cycle | None, str]:
         return None, traceback.format_exc()
 
 
-def _told(pace: Pace, cycle: Cycle | None, failure: str) -> Decided:
+class _Memory:
+    """Packs what the cycles leave behind, now and then."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._packed_s = -MEMORY_S
+
+    def packed(self) -> bytes | None:
+        """None where it was packed a moment ago."""
+        if time.monotonic() - self._packed_s < MEMORY_S:
+            return None
+        self._packed_s = time.monotonic()
+        return pickle.dumps(self._guard.steering.memory, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _told(pace: Pace, memory: _Memory, cycle: Cycle | None, failure: str) -> Decided:
     return Decided(
         cycle=cycle,
         failure=failure,
@@ -165,6 +185,7 @@ def _told(pace: Pace, cycle: Cycle | None, failure: str) -> Decided:
         due=pace.due,
         late=pace.take_late(),
         delay_ms_max=pace.delay_ms_max,
+        memory=memory.packed(),
     )
 
 

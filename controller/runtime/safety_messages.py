@@ -40,6 +40,8 @@ class Begin:
     """Domain time."""
     due: datetime | None
     """When the next cycle was due, where one ran before."""
+    memory: bytes
+    """The `CycleMemory` of the child before it, pickled; empty where there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,9 @@ class Decided:
     late: tuple[Late, ...]
     """Those since the last message."""
     delay_ms_max: float
+    memory: bytes | None
+    """The `CycleMemory` that the cycles so far leave, pickled: nobody opens it but the next child. None: not
+    told each time where cycles follow one another closely."""
 
 
 class PackedDecisions(Mapping[AssetId, Decision]):

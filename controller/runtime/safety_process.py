@@ -65,6 +65,7 @@ class SafetyProcess:
         self._clock: Callable[[], DomainClock] = clock or (lambda: controller.clock)
         self._child: _Child | None = None
         self._last: Decided | None = None
+        self._memory = b""
         self.restarts = 0
         """How often a child had to be replaced."""
 
@@ -109,6 +110,7 @@ class SafetyProcess:
             clock=clock,
             period_s=controller.settings.safety.period_s,
             due=None if self._last is None else self._last.due,
+            memory=self._memory,
         )
         child.send(begin)
         child.heard_s = time.monotonic()
@@ -168,6 +170,7 @@ class SafetyProcess:
             if not isinstance(decided, Decided):
                 continue
             self._last = decided
+            self._memory = self._memory if decided.memory is None else decided.memory
             counters.safety_cycles = cycles_before + decided.cycles
             counters.delay_ms_max = max(delay_ms_before, decided.delay_ms_max)
             for late in decided.late:

@@ -43,13 +43,20 @@ class _Silent:
 
 
 @dataclass
+class Heard:
+    """Who was heard since the start."""
+
+    assets: set[AssetId] = field(default_factory=set)
+    since: datetime | None = None
+    """The first cycle; None before it."""
+
+
+@dataclass
 class Silence:
-    """Who was heard since the start, and what those may do who are not heard now."""
+    """What those may do who are not heard now."""
 
     site: Site
     settings: SafetySettings
-    _heard: set[AssetId] = field(default_factory=set)
-    _first_at: datetime | None = None
 
     def __post_init__(self) -> None:
         self._place = {node.id: i for i, node in enumerate(self.site.network.nodes)}
@@ -60,6 +67,7 @@ class Silence:
         steerable: frozenset[AssetId],
         now: datetime,
         *,
+        heard: Heard,
         floor: Floor,
         told_kw: ToldKw,
     ) -> Reserved:
@@ -69,15 +77,16 @@ class Silence:
             state: With the newest readings of roofs, and who ever ignored a profile.
             steerable: The devices that can be reached.
             now: The moment.
+            heard: Who was heard before; those that can be reached now are added.
             floor: What the chargers do by themselves.
             told_kw: What each device was told.
         """
-        if self._first_at is None:
-            self._first_at = now
-        self._heard |= steerable
+        if heard.since is None:
+            heard.since = now
+        heard.assets |= steerable
         count = len(self.site.network.nodes)
         high_kw, low_kw = np.zeros((count, 4)), np.zeros((count, 4))
-        for one in self._silent(state, steerable, floor, now):
+        for one in self._silent(state, steerable, heard, floor, now):
             may = [
                 0.0,
                 one.low_kw,
@@ -90,14 +99,19 @@ class Silence:
         return Reserved(high_kw=high_kw, low_kw=low_kw)
 
     def _silent(
-        self, state: NeighbourhoodState, steerable: frozenset[AssetId], floor: Floor, now: datetime
+        self,
+        state: NeighbourhoodState,
+        steerable: frozenset[AssetId],
+        heard: Heard,
+        floor: Floor,
+        now: datetime,
     ) -> Iterator[_Silent]:
         life = timedelta(seconds=self.settings.setpoint_life_s + RESERVE_MARGIN_S)
-        starting = self._first_at is None or now < self._first_at + life
+        starting = heard.since is None or now < heard.since + life
         for point in self.site.charge_points:
             if point.id in steerable:
                 continue
-            unknown = starting and point.id not in self._heard
+            unknown = starting and point.id not in heard.assets
             hours = floor.get(point.id, NOTHING)
             by_itself_kw = hours.most_kw(now - FLOOR_CLOCK_MARGIN, now + FLOOR_CLOCK_MARGIN)
             anything = unknown or point.id in state.obedience

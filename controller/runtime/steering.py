@@ -32,12 +32,11 @@ from controller.domain.setpoints import (
 )
 from controller.domain.site import Site
 from controller.domain.telemetry import CarReading, ConnectorReading, LinkReading, Reading
-from controller.domain.units import FloatArray
+from controller.runtime.cycle_memory import CycleMemory
 from controller.runtime.people import People
 from controller.runtime.plan import NO_PLAN, PlanGuide, PlanNow
 from controller.runtime.restraint import Comeback, MessageBudget, Refusals
 from controller.runtime.silence import Silence
-from controller.runtime.taken_up import TakenUp
 from controller.setpoints.base_load import BaseLoad, Group, base_load, rooms, shares
 from controller.setpoints.candidate import (
     Candidate,
@@ -99,8 +98,7 @@ class Steering:
     doubts: dict[AssetId, dict[float, datetime]] = field(default_factory=dict)
     """The powers [kW] of setpoints that were sent and not answered, until one is, and when each ends."""
     _transactions: dict[AssetId, tuple[bool, str | None]] = field(default_factory=dict)
-    _last_kw: dict[NodeId, FloatArray] = field(default_factory=dict)
-    _mean: BaseLoad | None = None
+    memory: CycleMemory = field(default_factory=CycleMemory)
     _loads: Group | None = None
     _loads_at: datetime | None = None
     _comeback: Comeback = field(default_factory=Comeback)
@@ -116,7 +114,6 @@ class Steering:
         for roof in self.site.pv:
             self._roofs_kw[roof.node] = self._roofs_kw.get(roof.node, 0.0) + roof.rated_kw
         self._fitter = Fitter(self.site.network)
-        self._taken_up = TakenUp(self.site.network)
         self._silence = Silence(site=self.site, settings=self.settings)
         self._load_shares = shares([load.phases for load in self.site.loads])
 
@@ -386,17 +383,20 @@ class Steering:
             live=np.ones(len(candidates), dtype=np.bool_),
         )
         read_at = {node: state.meters[node].at for node in meters}
-        self._taken_up.look(candidates, {asset: known.at for asset, known in self.confirmed.items()})
-        seen_kw = self._taken_up.then_kw(read_at)
+        memory = self.memory
+        memory.taken_up.look(candidates, {asset: known.at for asset, known in self.confirmed.items()})
+        seen_kw = memory.taken_up.then_kw(read_at)
         new_at = {node: at for node, at in read_at.items() if node not in seen_kw}
-        later_kw = self._taken_up.later_kw(candidates, new_at)
+        later_kw = memory.taken_up.later_kw(self.site.network, candidates, new_at)
         base = base_load(
             self.site.network,
             self._loads_now(state, now, cached=all_live),
             steered,
             meters,
-            self._silence.reserved(state, steerable, now, floor=self.floor, told_kw=self._told_kw),
-            self._last_kw,
+            self._silence.reserved(
+                state, steerable, now, heard=memory.heard, floor=self.floor, told_kw=self._told_kw
+            ),
+            memory.last_kw,
             seen_kw,
             later_kw,
         )
@@ -404,10 +404,10 @@ class Steering:
             i = self._place[node_id]
             if node_id in new_at:
                 then_kw = base.drawn_kw[i] - later_kw.get(node_id, 0.0)
-                self._taken_up.note(node_id, new_at[node_id], then_kw)
-            self._last_kw[node_id] = base.high_kw[i] - base.reserved_kw[i]
-        self._mean = base.mean_with(self._mean, min(1.0, self.settings.period_s / SMOOTHING_S))
-        return base.smoothed(self._mean)
+                memory.taken_up.note(node_id, new_at[node_id], then_kw)
+            memory.last_kw[node_id] = base.high_kw[i] - base.reserved_kw[i]
+        memory.mean = base.mean_with(memory.mean, min(1.0, self.settings.period_s / SMOOTHING_S))
+        return base.smoothed(memory.mean)
 
     def _loads_now(self, state: NeighbourhoodState, now: datetime, *, cached: bool) -> Group:
         """The single loads; gone through once a minute while the node meters say it all."""

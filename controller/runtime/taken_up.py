@@ -27,7 +27,6 @@ _SHARES = {phases: shares([phases])[0] for phases in Phases}
 class TakenUp:
     """Remembers, per node meter, what the steered devices under it drew when it was read."""
 
-    network: Network
     _then: dict[NodeId, tuple[datetime, FloatArray]] = field(default_factory=dict)
     """When each node meter was read, and what they drew then."""
     _draws: dict[AssetId, float] = field(default_factory=dict)
@@ -48,7 +47,7 @@ class TakenUp:
         return {node: kw for node, (at, kw) in self._then.items() if read_at.get(node) == at}
 
     def later_kw(
-        self, candidates: Sequence[Candidate], read_at: Mapping[NodeId, datetime]
+        self, network: Network, candidates: Sequence[Candidate], read_at: Mapping[NodeId, datetime]
     ) -> dict[NodeId, FloatArray]:
         """What they took up by setpoints confirmed after meters were read, shape (4,), where there is any."""
         found: dict[NodeId, FloatArray] = {}
@@ -60,7 +59,7 @@ class TakenUp:
             if each.drawn_kw == turn[1]:
                 continue
             more_kw = (each.drawn_kw - turn[1]) * _SHARES[each.phases]
-            for node in self.network.paths[each.node]:
+            for node in network.paths[each.node]:
                 if node not in read_at or read_at[node] >= turn[0]:
                     continue
                 if node not in found:

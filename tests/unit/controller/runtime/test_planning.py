@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 async def test_an_estimate_does_not_feed_itself(tmp_path: Path) -> None:
     """Without any meter the high estimate is after an hour what it was at the start (field failure 4)."""
     async with running(tmp_path) as (controller, _, clock):
-        controller.steering._silence._heard.update(point.id for point in controller.site.charge_points)
+        controller.steering.memory.heard.assets.update(point.id for point in controller.site.charge_points)
         highs = []
         for _cycle in range(360):
             clock.advance_to(clock.now() + 10 * SECOND)

@@ -22,13 +22,14 @@ from controller.domain.ids import AssetId
 from controller.domain.network import ImposedLimit
 from controller.domain.reasons import Reason, ReasonCode
 from controller.domain.setpoints import Setpoint
-from controller.domain.telemetry import ConnectorReading
+from controller.domain.telemetry import ConnectorReading, MeterReading
 from controller.domain.time import ScaledDomainClock
 from controller.runtime import safety_process
 from controller.runtime.core import Controller
 from controller.runtime.people import People
 from controller.runtime.ports import Lockout
 from controller.runtime.report import child_pids
+from controller.runtime.safety_child import MEMORY_S
 from controller.runtime.safety_messages import PackedDecisions, PeopleLog, apply_change
 from controller.runtime.safety_process import SafetyProcess
 from controller.setpoints.safety import Decision
@@ -143,6 +144,31 @@ async def test_a_process_that_is_killed_is_replaced_and_knows_what_was_known(tmp
         assert controller.counters.failures == {"safety": 1}
         # The seconds without a cycle are not hidden.
         assert controller.counters.late_cycles >= 1
+
+
+async def test_the_next_process_remembers_what_a_dead_meter_showed_last(tmp_path: Path) -> None:
+    """24 of 30 kW, then silence: who takes over reckons with the 24 as the one before it did."""
+    async with safe(tmp_path) as (controller, safety, sent):
+        feeder = controller.site.charge_point_by_id[CP].node
+        limit = ImposedLimit(
+            id="limit-1",
+            node=feeder,
+            from_utc=START,
+            to_utc=None,
+            import_kw=30.0,
+            export_kw=None,
+            set_by="dso",
+        )
+        controller.people.limits = {limit.id: limit}
+        controller.receive(MeterReading(meter=feeder, at=controller.clock.now(), power_kw=24.0))
+        a_car_comes(controller)
+        await until(lambda: any(s.asset == CP and s.power_kw > 0.0 for s in sent))
+        await asyncio.sleep(2.0 * MEMORY_S)
+        os.kill(safety_child(), signal.SIGKILL)
+        await until(lambda: safety.restarts == 1)
+        sent.clear()
+        await until(lambda: sum(s.asset == CP for s in sent) > 20)
+        assert max(s.power_kw for s in sent if s.asset == CP) <= 30.0 - 24.0
 
 
 async def test_a_process_is_replaced_while_a_thousand_connections_are_open(tmp_path: Path) -> None:
