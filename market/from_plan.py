@@ -3,8 +3,10 @@
 A controlled asset buys what the plan wants it to charge, at what that energy is worth to it, and sells
 what the plan wants it to give, at what that energy costs it. Homes and buildings buy what they are
 expected to use and pay whatever it takes, up to the supplier's price; roofs sell what they are expected to
-make, down to the supplier's. The supplier stands behind all of it at the grid outside, so that whatever
-the neighbours cannot trade among themselves is bought or sold there.
+make, down to the supplier's. Where it is known how surely it comes, all of it is ordered in slices, none at a
+price at which it costs more on average than not to trade (`market.expectation`). The supplier stands behind
+all of it at the grid outside, so that whatever the neighbours cannot trade among themselves is bought or sold
+there.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from datetime import datetime
 
 from controller.domain.ids import AssetId, MemberId, NodeId
 from controller.domain.time import utc_text
+from market.expectation import Chances, least_to_get, most_to_pay, slices
 from market.orders import OUTSIDE, SUPPLIER, Label, Order, OrderSource, Side
 from market.prices import price_from_eur
 
@@ -35,6 +38,8 @@ class PlannedEnergy:
     """Positive = charge, negative = discharge or produce."""
     value_eur_per_kwh: float | None = None
     """What a kWh is worth to it (water value or node price); None: the supplier's price."""
+    chances: Chances | None = None
+    """How surely it does what is planned; None: certainly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,8 @@ class ForecastEnergy:
     node: NodeId
     energy_wh: int
     """Positive = use, negative = production."""
+    chances: Chances | None = None
+    """How surely it comes; None: certainly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,8 @@ class QuarterPrices:
     import_microeur_per_kwh: int
     export_microeur_per_kwh: int
     placed_at: datetime | None = None
+    vat_fraction: float = 0.0
+    """The VAT on what the supplier sells, which is not in its price."""
 
     def __post_init__(self) -> None:
         if self.export_microeur_per_kwh > self.import_microeur_per_kwh:
@@ -84,17 +93,13 @@ def orders_from_plan(
     Returns:
         Orders with ids that follow from source, asset and quarter-hour: made twice, they are the same.
     """
-    orders = [_planned_order(quarter, one, margin_microeur_per_kwh) for one in planned if one.energy_wh]
-    orders += [
-        _order(
-            quarter,
-            source=OrderSource.FORECAST,
-            who=one,
-            limit=quarter.import_microeur_per_kwh if one.energy_wh > 0 else quarter.export_microeur_per_kwh,
-        )
-        for one in forecast
-        if one.energy_wh
-    ]
+    orders: list[Order] = []
+    for wanted in planned:
+        limit = _planned_limit(quarter, wanted, margin_microeur_per_kwh)
+        orders += _orders(quarter, source=OrderSource.PLAN, who=wanted, limit=limit)
+    for one in forecast:
+        limit = quarter.import_microeur_per_kwh if one.energy_wh > 0 else quarter.export_microeur_per_kwh
+        orders += _orders(quarter, source=OrderSource.FORECAST, who=one, limit=limit)
     return orders
 
 
@@ -138,54 +143,68 @@ def surplus_orders(
             continue
         surplus_wh[one.member] -= sold_wh
         least = rule.min_price_microeur_per_kwh
-        order = _order(
+        orders += _orders(
             quarter,
             source=OrderSource.INSTRUCTION,
             who=replace(one, energy_wh=-sold_wh),
             limit=quarter.export_microeur_per_kwh if least is None else least,
-        )
-        orders.append(
-            replace(
-                order,
-                order_id=f"{OrderSource.INSTRUCTION.value}/{rule.id}/{one.asset}/"
-                f"{utc_text(quarter.interval_start)}",
-                label=rule.label,
-            )
+            rule=rule,
         )
         if sold_wh < -one.energy_wh:
             rest.append(replace(one, energy_wh=one.energy_wh + sold_wh))
     return orders, rest
 
 
-def _planned_order(quarter: QuarterPrices, one: PlannedEnergy, margin: int) -> Order:
+def _planned_limit(quarter: QuarterPrices, one: PlannedEnergy, margin: int) -> int:
     buys = one.energy_wh > 0
     backstop = quarter.import_microeur_per_kwh if buys else quarter.export_microeur_per_kwh
     if one.value_eur_per_kwh is None:
-        limit = backstop
-    else:
-        value = price_from_eur(one.value_eur_per_kwh)
-        # The margin may lift an order up to the supplier's price, which always deals, never past it.
-        limit = (
-            max(value, min(value + margin, backstop)) if buys else min(value, max(value - margin, backstop))
+        return backstop
+    value = price_from_eur(one.value_eur_per_kwh)
+    # The margin may lift an order up to the supplier's price, which always deals, never past it.
+    return max(value, min(value + margin, backstop)) if buys else min(value, max(value - margin, backstop))
+
+
+def _orders(
+    quarter: QuarterPrices,
+    *,
+    source: OrderSource,
+    who: PlannedEnergy | ForecastEnergy,
+    limit: int,
+    rule: SurplusRule | None = None,
+) -> list[Order]:
+    """The orders of an asset, one a slice: at the limit, or at what the slice is worth where that is less."""
+    buys = who.energy_wh > 0
+    by = source.value if rule is None else f"{source.value}/{rule.id}"
+    name = f"{by}/{who.asset}/{utc_text(quarter.interval_start)}"
+    made = []
+    for number, part in enumerate(slices(abs(who.energy_wh), who.chances)):
+        odds = (
+            part.chance,
+            quarter.import_microeur_per_kwh,
+            quarter.export_microeur_per_kwh,
+            quarter.vat_fraction,
         )
-    return _order(quarter, source=OrderSource.PLAN, who=one, limit=limit)
-
-
-def _order(
-    quarter: QuarterPrices, *, source: OrderSource, who: PlannedEnergy | ForecastEnergy, limit: int
-) -> Order:
-    return Order(
-        order_id=f"{source.value}/{who.asset}/{utc_text(quarter.interval_start)}",
-        member=who.member,
-        node=who.node,
-        side=Side.BUY if who.energy_wh > 0 else Side.SELL,
-        quantity_wh=abs(who.energy_wh),
-        limit_price_microeur_per_kwh=limit,
-        interval_start=quarter.interval_start,
-        source=source,
-        asset=who.asset,
-        placed_at=quarter.placed_at,
-    )
+        if who.chances is None:
+            price = limit
+        else:
+            price = min(limit, most_to_pay(*odds)) if buys else max(limit, least_to_get(*odds))
+        made.append(
+            Order(
+                order_id=name if who.chances is None else f"{name}/{number}",
+                member=who.member,
+                node=who.node,
+                side=Side.BUY if buys else Side.SELL,
+                quantity_wh=part.energy_wh,
+                limit_price_microeur_per_kwh=price,
+                interval_start=quarter.interval_start,
+                source=source,
+                asset=who.asset,
+                placed_at=quarter.placed_at,
+                label=Label.ANY if rule is None else rule.label,
+            )
+        )
+    return made
 
 
 def backstop_orders(quarter: QuarterPrices, orders: Sequence[Order]) -> list[Order]:

@@ -20,34 +20,29 @@ import structlog
 
 from controller.domain.errors import ConflictError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
-from controller.domain.instructions import GiveSurplus, LeaveAt, SellSurplus
 from controller.domain.site import Site, Tariff
 from controller.domain.time import QUARTER, utc_text
 from controller.domain.units import microeur_per_kwh
+from controller.runtime.automatic import AutomaticOrders, Counted
 from controller.runtime.backlog import MARKET_SINCE_KEY, Backlog
 from controller.runtime.closing import Closing
 from controller.runtime.closing_again import ClosingAgain
 from controller.runtime.core import Controller
 from controller.runtime.desk import OrderDesk
 from controller.runtime.discharged import Tally, keep_tally, load_tally
-from controller.runtime.expected import forecast_energy, planned_energy
 from controller.runtime.matches import match_book
 from controller.runtime.nominating import Nominating
 from controller.runtime.offload import Offload
 from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.sealing import Sealing
+from controller.supplier_settings import SITE_SUPPLIER
 from market.caps import share_caps_wh, tightest
 from market.clearing import IntervalResult, clear_by, envelope_of
-from market.from_plan import (
-    QuarterPrices,
-    SurplusRule,
-    backstop_orders,
-    orders_from_plan,
-    surplus_orders,
-)
+from market.from_plan import QuarterPrices, backstop_orders
 from market.gifts import Gift, gifts_of, is_given
 from market.links import link_caps_wh, stored_wh
-from market.orders import PPM, Label, Order, OrderSource, RefusalCode, stands
+from market.orders import PPM, Order, OrderSource, RefusalCode, stands
+from market.rates import vat_fraction
 from market.settlement import MeteredEnergy, SettlementInputs, SupplierPrices, settle, trades_of
 
 METERS_WAIT = timedelta(minutes=8)
@@ -69,6 +64,7 @@ class Trading:
         self.backlog = Backlog(controller.clock, lead)
         self.due = self.backlog.due
         self.desk = OrderDesk(controller, self.backlog)
+        self.automatic = AutomaticOrders(controller.site)
         self.closing = Closing(controller, prices=self.quarter_prices, due=self.due, offload=offload)
         self.closing_again = ClosingAgain(controller, self.closing)
         self.nominating = Nominating(controller, offload=offload)
@@ -103,7 +99,8 @@ class Trading:
         lapsed = {order.order_id: 0 for order in own if not stands(order, gate)}
         quarter = self.quarter_prices(interval)
         trading = {order.member for order in own if order.order_id not in lapsed}
-        orders = [*own, *self._made_orders(quarter, trading)]
+        instructions = self.desk.instructions.values()
+        orders = [*own, *self.automatic.orders(controller.plan, quarter, instructions, trading)]
         share_ppm = round(controller.settings.market.member_share_max * PPM)
         caps_wh = tightest(lapsed, link_caps_wh(own, stored), share_caps_wh(orders, share_ppm))
         orders += backstop_orders(quarter, orders)
@@ -209,41 +206,14 @@ class Trading:
         tariff = tariff or controller.site.tariff
         bought = microeur_per_kwh(bare + tariff.import_adder_eur_per_kwh)
         sold = microeur_per_kwh(bare + tariff.export_adder_eur_per_kwh)
+        rates = controller.settings.sharing.rates
         return QuarterPrices(
             interval_start=interval,
             import_microeur_per_kwh=max(bought, sold),
             export_microeur_per_kwh=sold,
             placed_at=controller.clock.now(),
+            vat_fraction=float(vat_fraction(rates, SITE_SUPPLIER, [interval])[0]),
         )
-
-    def _made_orders(self, quarter: QuarterPrices, on_their_own: set[MemberId]) -> list[Order]:
-        plan = self.controller.plan
-        if plan is None or plan.step_at(quarter.interval_start) is None:
-            return []
-        forecast = [
-            one
-            for one in forecast_energy(plan, self.controller.site, quarter.interval_start)
-            if one.member not in on_their_own
-        ]
-        instructed, forecast = surplus_orders(quarter, forecast, self._surplus_rules())
-        planned = list(planned_energy(plan, self.controller.site, quarter.interval_start))
-        return [*orders_from_plan(quarter, planned, forecast), *instructed]
-
-    def _surplus_rules(self) -> dict[MemberId, SurplusRule]:
-        """What members' instructions say of their surplus; of several the one with the first id counts."""
-        rules: dict[MemberId, SurplusRule] = {}
-        for instruction in sorted(self.desk.instructions.values(), key=lambda one: one.id):
-            match instruction.wanted:
-                case SellSurplus():
-                    least: int | None = instruction.wanted.min_price_microeur_per_kwh
-                    label = Label.NEIGHBOUR
-                case GiveSurplus():
-                    least, label = None, Label.SOCIAL
-                case LeaveAt():
-                    continue
-            rule = SurplusRule(id=instruction.id, min_price_microeur_per_kwh=least, label=label)
-            rules.setdefault(instruction.member, rule)
-        return rules
 
     async def _settle(self, unit: UnitOfWork, start: datetime, now: datetime) -> None:
         end = start + QUARTER
@@ -285,6 +255,7 @@ class Trading:
             _LOG.info("settled with estimates", interval=utc_text(start), meters=len(missing))
         await unit.add_postings(settlement.postings)
         await unit.mark_settled(start, now)
+        self.automatic.learn(start, list(_counted(points, before, after)))
 
     def _rent_to(self) -> dict[Ean, MemberId]:
         """Among whom the congestion rent is returned: the connections of homes and buildings, by number."""
@@ -335,6 +306,21 @@ def _traded_by_asset(result: IntervalResult, orders: Sequence[Order]) -> dict[st
             sign = 1 if order.side.value == "buy" else -1
             traded[order.asset] = traded.get(order.asset, 0) + sign * filled.get(order.order_id, 0)
     return traded
+
+
+def _counted(
+    points: Sequence[tuple[AssetId, MemberId, Ean]],
+    before: Mapping[str, RegisterRecord],
+    after: Mapping[str, RegisterRecord],
+) -> Iterator[Counted]:
+    """What the meters counted that are there and ran forwards."""
+    for asset, _, _ in points:
+        first, last = before.get(asset), after.get(asset)
+        if first is None or last is None or first.estimated or last.estimated:
+            continue
+        taken, fed = last.import_wh - first.import_wh, last.export_wh - first.export_wh
+        if taken >= 0 and fed >= 0:
+            yield Counted(asset=asset, import_wh=taken, export_wh=fed)
 
 
 def _metered(
