@@ -44,7 +44,15 @@ from controller.runtime.roaming import Roaming
 from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.service import Service
 from controller.runtime.solver_process import SolverProcess
-from controller.runtime.tokens import holder_problem, living, meant, take_back, token_end, token_hash
+from controller.runtime.tokens import (
+    give_out,
+    holder_problem,
+    living,
+    meant,
+    take_back,
+    token_end,
+    token_hash,
+)
 from controller.runtime.trading import Trading
 from controller.storage import SqlStore, open_store
 from controller.template_file import templates_of
@@ -134,11 +142,18 @@ def database_path(settings: Settings, folder: Path) -> str | Path:
     return settings.database if "://" in settings.database else folder / settings.database
 
 
-async def create_token(site_path: Path, *, role: Role, member: str | None, label: str) -> str:
+async def create_token(site_path: Path, *, role: Role, member: str | None, label: str, who: str) -> str:
     """Makes a token in a site's database, without its controller.
 
+    Args:
+        site_path: The site file.
+        role: What it opens.
+        member: Whose data; which supplier's; None: nobody's in particular.
+        label: What people call it.
+        who: Who gives it out, for the log.
+
     Raises:
-        StartUpError: If a resident's token names no member of the site, or a supplier's no supplier.
+        StartUpError: If a token of that role cannot be made for who is named.
     """
     site, settings = read_site_file(site_path)
     if (problem := holder_problem(site, settings, role, member)) is not None:
@@ -153,7 +168,7 @@ async def create_token(site_path: Path, *, role: Role, member: str | None, label
         expires_at=token_end(role, now),
     )
     async with _site_unit(site_path, settings) as unit:
-        await unit.add_token(record)
+        await give_out(unit, record, at=now, who=who)
     return token
 
 

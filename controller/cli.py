@@ -181,7 +181,7 @@ def token_create(
     site: Annotated[Path, typer.Argument(help="The site file (TOML).")],
     role: Annotated[str, typer.Option(help="operator, grid, resident, fleet or supplier.")],
     member: Annotated[
-        str | None, typer.Option(help="Whose data a resident's token opens, or which supplier's.")
+        str | None, typer.Option(help="Whose data a resident's token opens; which fleet's; which supplier's.")
     ] = None,
     label: Annotated[
         str, typer.Option(help="What the token is for, for the log.")
@@ -193,7 +193,12 @@ def token_create(
 
     if role not in {known.value for known in Role}:
         _fail(EXIT_INPUT, f"--role must be one of {', '.join(Role)}, not {role!r}")
-    _guarded(lambda: typer.echo(asyncio.run(create_token(site, role=Role(role), member=member, label=label))))
+    who = f"command line:{_user()}"
+    _guarded(
+        lambda: typer.echo(
+            asyncio.run(create_token(site, role=Role(role), member=member, label=label, who=who))
+        )
+    )
 
 
 @token_app.command("list")

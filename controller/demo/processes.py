@@ -190,7 +190,9 @@ async def _tokens(site: Path, simulated: Simulated) -> dict[str, str]:
         Role.FLEET: fleets[0] if fleets else None,
     }
     return {
-        role.value: await create_token(site, role=role, member=members.get(role), label=f"demo {role.value}")
+        role.value: await create_token(
+            site, role=role, member=members.get(role), label=f"demo {role.value}", who="demo"
+        )
         for role in Role
     }
 

@@ -313,10 +313,14 @@ class Door(TradingDoor, StatementDoor, SupplierDoor, Protocol):
         role: Role,
         member: MemberId | None,
         label: str,
+        who: Principal,
         scopes: frozenset[Scope] | None = None,
         life: timedelta = TOKEN_LIFE,
     ) -> str:
-        """Makes a token, keeps its hash, and gives it out this once; a resident's ends after its `life`."""
+        """Makes a token, keeps its hash, and gives it out this once; a resident's ends after its `life`.
+
+        Who gave it out is logged.
+        """
         ...
 
     async def living_tokens(self) -> Sequence[TokenRecord]:

@@ -67,13 +67,18 @@ def holder_problem(site: Site, settings: Settings, role: Role, member: str | Non
         site: Whose members there are.
         settings: Whose suppliers.
         role: What the token is for.
-        member: A resident's member, or a supplier's id; None: nobody in particular.
+        member: A resident's member, a fleet's, or a supplier's id; None: nobody in particular.
     """
     if role is Role.RESIDENT and member not in {known.id for known in site.members}:
         return f"there is no member {member!r}: a resident's token opens one member's data"
     names = {supplier.id for supplier in settings.sharing.suppliers}
     if role is Role.SUPPLIER and member is not None and member not in names:
         return f"there is no supplier {member!r} in the site file"
+    # What a fleet's token opens are cars and where they stand: a household's own are nobody else's to see.
+    if role is Role.FLEET and member is not None and member not in site.fleets:
+        return f"there is no member {member!r} that is a fleet"
+    if role in {Role.OPERATOR, Role.GRID} and member is not None:
+        return f"a token of role {role} is nobody's in particular: leave the member out"
     return None
 
 
@@ -121,6 +126,20 @@ def living(tokens: Sequence[TokenRecord], now: datetime) -> list[TokenRecord]:
         now: The computer's own time.
     """
     return [token for token in tokens if token.expires_at is None or token.expires_at > now]
+
+
+async def give_out(unit: UnitOfWork, token: TokenRecord, *, at: datetime, who: str) -> None:
+    """Keeps a new token in the store, and logs who gave it out.
+
+    Args:
+        unit: The transaction.
+        token: The token.
+        at: Now.
+        who: Who gives it out.
+    """
+    await unit.add_token(token)
+    event = EventRecord(at=at, who=who, what="gave out a token", subject=token_words(token))
+    await unit.add_event(event)
 
 
 async def take_back(unit: UnitOfWork, token: TokenRecord, *, at: datetime, who: str) -> None:
@@ -199,6 +218,7 @@ class Tokens(Books):
         role: Role,
         member: MemberId | None,
         label: str,
+        who: Principal,
         scopes: frozenset[Scope] | None = None,
         life: timedelta = TOKEN_LIFE,
     ) -> str:
@@ -219,7 +239,7 @@ class Tokens(Books):
 
         async def run() -> str:
             async with self.controller.store.unit() as unit:
-                await unit.add_token(record)
+                await give_out(unit, record, at=record.created_at, who=_named(who))
             return token
 
         return await self._on_loop(run())
@@ -234,7 +254,7 @@ class Tokens(Books):
         async def choose(unit: UnitOfWork) -> TokenRecord:
             return _own(await unit.tokens_of(member), token_hash)
 
-        await self._take_back(choose, f"{Role.RESIDENT}:{member}")
+        await self._take_back(choose, _of_member(member))
 
     async def living_tokens(self) -> Sequence[TokenRecord]:
         """All tokens that open something, with their last use as far as it is known."""
@@ -261,7 +281,7 @@ class Tokens(Books):
                 )
             return token
 
-        await self._take_back(choose, f"{who.role}:{who.label}")
+        await self._take_back(choose, _named(who))
 
     async def _take_back(
         self, choose: Callable[[UnitOfWork], Coroutine[Any, Any, TokenRecord]], who: str
@@ -326,7 +346,7 @@ class Tokens(Books):
         async def run(unit: UnitOfWork) -> None:
             key = _own(await unit.tokens_of(member), token_hash).token_hash
             await unit.renew_token(key, until)
-            at, who = self.controller.clock.now(), f"{Role.RESIDENT}:{member}"
+            at, who = self.controller.clock.now(), _of_member(member)
             await unit.add_event(EventRecord(at=at, who=who, what="renewed a token", subject=token_hash))
             renewed.append(key)
 
@@ -335,6 +355,17 @@ class Tokens(Books):
 
         await self._in_unit(run, apply)
         return until
+
+
+def _named(who: Principal) -> str:
+    """Who it was, for the log: a resident by the member, whichever of their tokens it was."""
+    if who.role is Role.RESIDENT and who.member is not None:
+        return _of_member(who.member)
+    return f"{who.role}:{who.label}"
+
+
+def _of_member(member: MemberId) -> str:
+    return f"{Role.RESIDENT}:{member}"
 
 
 def _own(tokens: Sequence[TokenRecord], start: str) -> TokenRecord:

@@ -148,6 +148,11 @@ DETAILS = (
     mark("this site does not roam: {setting} is missing"),
     mark("is in the list more than once"),
     mark("is there more than once"),
+    mark("there is no member {member}: a resident's token opens one member's data"),
+    mark("there is no supplier {supplier} in the site file"),
+    mark("there is no member {member} that is a fleet"),
+    mark("a token of role {role} is nobody's in particular: leave the member out"),
+    mark("{id} known with other content: use a new id"),
     mark("no answer about {what}"),
 )
 """The forms of the sentences that residents, guests and operators may meet."""

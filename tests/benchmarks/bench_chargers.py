@@ -251,7 +251,7 @@ async def _run(minutes: int, folder: Path) -> list[tuple[str, str]]:
     district = District(folder, minutes)
     ports, summary_file = folder / "ports.json", folder / "summary.json"
     tokens = {
-        role: await create_token(district.site, role=role, member=member, label="bench")
+        role: await create_token(district.site, role=role, member=member, label="bench", who="bench")
         for role, member in ((Role.OPERATOR, None), (Role.GRID, None), (Role.FLEET, _fleet(district)))
     }
     async with Relay(district.ocpp_port) as relay:

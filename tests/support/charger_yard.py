@@ -33,7 +33,7 @@ from drivers.ocpp.message_log import MessageLog
 from sim.chargers.client import SimulatedCharger
 from tests.support.neighbourhood import START, charge_point, site
 from tests.support.ocpp import FakeSocket
-from tests.support.running import make_controller
+from tests.support.running import OLGA, make_controller
 from tests.support.storage import opened
 
 COUNT = 40
@@ -98,9 +98,13 @@ class Yard:
     async def _serve(self, controller: Controller, clock: VirtualDomainClock) -> None:
         trading = Trading(controller, offload=run_inline)
         service = Service(controller, trading, loop=self.loop, speed=1.0, messages=dict)
-        self.token = await service.create_token(role=Role.OPERATOR, member=None, label="Operator Olga")
+        self.token = await service.create_token(
+            role=Role.OPERATOR, member=None, label="Operator Olga", who=OLGA
+        )
         member = controller.site.members[2].id
-        self.resident_token = await service.create_token(role=Role.RESIDENT, member=member, label="Home")
+        self.resident_token = await service.create_token(
+            role=Role.RESIDENT, member=member, label="Home", who=OLGA
+        )
         desk = OcppDesk(self.endpoint, [point.id for point in controller.site.charge_points])
         door = ChargersDoor(controller, desk, self.loop)
         server = WebServer(

@@ -49,10 +49,12 @@ class FakeMarket(FakeBooks):
         role: Role,
         member: MemberId | None,
         label: str,
+        who: Principal,
         scopes: frozenset[Scope] | None = None,
         life: timedelta = TOKEN_LIFE,
     ) -> str:
         """A token that works from now on."""
+        self.calls.append(("create_token", (role.value, label, who.label)))
         token = f"made-{len(self.tokens)}"
         self.tokens[token] = Principal(role=role, member=member, label=label, scopes=scopes)
         self.ends[token] = START + life

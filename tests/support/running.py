@@ -23,11 +23,12 @@ from controller.domain.telemetry import CarReading, ConnectorReading, MeterReadi
 from controller.domain.time import DomainClock, VirtualDomainClock
 from controller.forecast.prices import PriceBook
 from controller.runtime.core import Controller
+from controller.runtime.door import Principal
 from controller.runtime.guard import Guard
 from controller.runtime.offload import run_inline
 from controller.runtime.people import People
 from controller.runtime.plan import ActivePlan
-from controller.runtime.ports import RegisterRecord
+from controller.runtime.ports import RegisterRecord, Role
 from controller.runtime.steering import Cycle
 from controller.runtime.trading import Trading
 from controller.sharing_settings import MarketMode
@@ -39,6 +40,8 @@ from tests.support.storage import opened
 QUARTER = timedelta(minutes=15)
 AUCTION = Settings(market=MarketSettings(mode=MarketMode.AUCTION))
 """A site that trades every quarter-hour."""
+OLGA = Principal(role=Role.OPERATOR, member=None, label="Olga")
+"""Who gives out tokens."""
 
 
 class RulesSolver:

@@ -30,7 +30,7 @@ from controller.runtime.safety_process import SafetyProcess
 from controller.runtime.service import Service
 from controller.runtime.trading import Trading
 from tests.support.neighbourhood import START
-from tests.support.running import make_controller, registers
+from tests.support.running import OLGA, make_controller, registers
 from tests.support.storage import opened
 
 DATABASE = "test.sqlite3"
@@ -65,10 +65,14 @@ async def main(folder: Path, clock: ScaledDomainClock) -> None:
         server = WebServer(app, "127.0.0.1", 0)
         await asyncio.to_thread(server.start)
         tokens = {
-            member: await service.create_token(role=Role.RESIDENT, member=MemberId(member), label="test")
+            member: await service.create_token(
+                role=Role.RESIDENT, member=MemberId(member), label="test", who=OLGA
+            )
             for member in MEMBERS
         }
-        tokens["operator"] = await service.create_token(role=Role.OPERATOR, member=None, label="test")
+        tokens["operator"] = await service.create_token(
+            role=Role.OPERATOR, member=None, label="test", who=OLGA
+        )
         tell(port=server.port, tokens=tokens)
         # Nothing is kept safe here and nothing planned: those loops are left out.
         loops = Loops(controller, trading, SystemMachineClock(), cast("SafetyProcess", None))

@@ -220,9 +220,9 @@ class TokenIn(In):
         }
     )
 
-    role: Literal["operator", "grid", "resident", "fleet"]
+    role: Literal["operator", "grid", "resident", "fleet", "supplier"]
     member: Identifier | None = None
-    """Whose data a resident's token opens."""
+    """Whose data a resident's token opens; which fleet's cars, which supplier's customers (absent: all)."""
     label: Annotated[str, Field(min_length=1, max_length=200)]
     """What people call it."""
 

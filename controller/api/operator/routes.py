@@ -169,12 +169,12 @@ async def put_discharge_stop(door: TheDoor, who: Operator, body: DischargeStopIn
 @router.post(
     "/tokens", summary="Give out a token", status_code=201, response_model=TokenOut, responses=documented(422)
 )
-async def post_token(door: TheDoor, body: TokenIn) -> Response:
+async def post_token(door: TheDoor, who: Operator, body: TokenIn) -> Response:
     """Makes a bearer token; only its hash is kept, so it is shown this once."""
     if body.role == "resident" and body.member is None:
         raise RequestValidationError(_member_needed())
     member = None if body.member is None else MemberId(body.member)
-    token = await door.create_token(role=Role(body.role), member=member, label=body.label)
+    token = await door.create_token(role=Role(body.role), member=member, label=body.label, who=who)
     days = TOKEN_LIFE.days if body.role == "resident" else None
     made = {"token": token, "role": body.role, "member": member, "label": body.label}
     return wire.reply({**made, "valid_days": days}, 201)

@@ -103,6 +103,7 @@ async def post_token(door: TheDoor, who: Resident, body: OwnTokenIn) -> Response
         role=Role.RESIDENT,
         member=own_member(who),
         label=body.label,
+        who=who,
         scopes=frozenset(map(Scope, body.scopes)),
         life=timedelta(days=body.valid_days),
     )

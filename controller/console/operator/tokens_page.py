@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from nicegui import ui
@@ -13,20 +13,13 @@ from controller.console.live import Live, text
 from controller.console.operator import links
 from controller.console.operator.pager import Pager
 from controller.console.operator.panels import press_html, table_html
+from controller.console.operator.token_form import ROLES, TokenForm
 from controller.console.shell import PERIOD_S, Visit, card, frame
-from controller.runtime.ports import Role, TokenRecord
+from controller.runtime.ports import TokenRecord
 from controller.runtime.tokens import HASH_SHOWN
-from controller.texts import Translator, mark
+from controller.texts import Translator
 from controller.texts.translator import UNKNOWN
 
-ROLES: Mapping[Role, str] = {
-    Role.OPERATOR: mark("operator"),
-    Role.GRID: mark("grid operator"),
-    Role.RESIDENT: mark("resident"),
-    Role.FLEET: mark("fleet"),
-    Role.SUPPLIER: mark("supplier"),
-}
-"""Source strings of the roles' names."""
 PAGE_ROWS = 25
 _SLOW_LOOKS = 5
 """All tokens are read from the store: every so many looks are enough."""
@@ -125,9 +118,11 @@ class TokensPage:
             ui.html(f'<h1 class="w-title">{text(say("Tokens"))}</h1>', sanitize=False)
             intro = say(
                 "Whoever holds one of these tokens gets in. The tokens themselves are kept nowhere: each is "
-                "named by the start of its hash. New ones are made by the API or on the command line."
+                "named by the start of its hash."
             )
             ui.html(f'<p class="w-lead">{text(intro)}</p>', sanitize=False)
+            with card(say("Give out a token")):
+                TokenForm(self._visit, self._look_slowly).build()
             with card(say("Tokens that open something")):
                 with ui.element("div").classes("w-filter"):
                     ui.input(label=say("Find a token, role or member"), on_change=self._filter).props(

@@ -82,7 +82,7 @@ def test_a_token_is_taken_back_and_who_did_it_is_kept(site: Path) -> None:
     assert "token create --role operator" in last.stderr
     tokens, events = kept(site)
     assert tokens == []
-    assert [event.what for event in events] == ["took a token back"] * 2
+    assert [event.what for event in events] == ["took a token back"] * 2 + ["gave out a token"] * 2
     assert all(event.who.startswith("command line:") for event in events)
     assert run("revoke", site, token_hash(grid)[:HASH_SHOWN]).exit_code == EXIT_START
 

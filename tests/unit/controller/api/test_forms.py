@@ -93,7 +93,7 @@ async def test_mistakes_are_said_in_dutch_by_default() -> None:
         ("departure", {"energy_kwh": None, "soc_fraction": 1.1}, "must be at most 1"),
         ("booking", {"to_utc": "2024-01-16T07:00Z"}, "to_utc must be after from_utc"),
         ("booking", {"energy_kwh": "much"}, "must be a number"),
-        ("token", {"role": "mayor"}, "must be one of 'operator', 'grid', 'resident' or 'fleet'"),
+        ("token", {"role": "mayor"}, "must be one of 'operator', 'grid', 'resident', 'fleet' or 'supplier'"),
         ("token", {"member": None}, "a resident's token needs a member"),
     ],
 )

@@ -13,7 +13,7 @@ from controller.domain.ids import MemberId
 from controller.runtime.ports import Role
 from controller.runtime.service import Service
 from controller.runtime.tokens import HASH_SHOWN, take_back, token_hash
-from tests.support.running import running
+from tests.support.running import OLGA, running
 from tests.support.storage import START, opened
 from tests.support.web import bearer, make_api
 
@@ -48,6 +48,19 @@ async def test_a_token_is_taken_back_by_the_start_of_its_hash() -> None:
     assert (await api.call("DELETE", f"{TOKENS}/abc", "operator-token")).status_code == 422
 
 
+async def test_every_roles_token_can_be_given_out_and_who_did_it_is_kept() -> None:
+    """Also a supplier's, which opens the supplier's door and no other."""
+    api = make_api()
+    for role in Role:
+        member = "home-7" if role is Role.RESIDENT else None
+        body = {"role": role.value, "member": member, "label": f"a new {role.value}"}
+        made = await api.call("POST", TOKENS, "operator-token", body)
+        assert (made.status_code, made.json()["role"]) == (201, role.value)
+        assert api.door.calls[-1] == ("create_token", (role.value, f"a new {role.value}", "Operator Olga"))
+        imbalance = await api.call("GET", "/api/supplier/imbalance?day=2024-01-14", made.json()["token"])
+        assert (imbalance.status_code == 403) == (role is not Role.SUPPLIER)
+
+
 async def test_the_last_operators_token_is_refused_with_the_way_out() -> None:
     """In the reader's language; with another one given out it goes."""
     api = make_api()
@@ -66,9 +79,9 @@ async def test_what_is_open_ends_whoever_takes_its_token_back(tmp_path: Path) ->
     """On a real store: by an operator at once, by another process with the next look; streams end."""
     async with running(tmp_path) as (controller, trading, _):
         service = Service(controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict)
-        operator = await service.create_token(role=Role.OPERATOR, member=None, label="Olga")
-        grid = await service.create_token(role=Role.GRID, member=None, label="grid")
-        home = await service.create_token(role=Role.RESIDENT, member=HOME, label="phone")
+        operator = await service.create_token(role=Role.OPERATOR, member=None, label="Olga", who=OLGA)
+        grid = await service.create_token(role=Role.GRID, member=None, label="grid", who=OLGA)
+        home = await service.create_token(role=Role.RESIDENT, member=HOME, label="phone", who=OLGA)
         app = create_app(service, console=False, storage_secret="of the tests")  # noqa: S106  # no secret
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -97,4 +110,4 @@ async def test_what_is_open_ends_whoever_takes_its_token_back(tmp_path: Path) ->
             left = (await client.get(TOKENS, headers=bearer(operator))).json()
             assert [(one["label"], one["yours"]) for one in left] == [("Olga", True)]
             events = (await client.get("/api/operator/events", headers=bearer(operator))).json()
-            assert [event["who"] for event in events] == ["command line:root", "operator:Olga"]
+            assert [event["who"] for event in events] == ["command line:root", *["operator:Olga"] * 4]

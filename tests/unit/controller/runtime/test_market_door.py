@@ -24,7 +24,7 @@ from controller.sharing_settings import MarketMode
 from market.matching import Distance
 from market.orders import Order, Side
 from tests.support.neighbourhood import START
-from tests.support.running import QUARTER, running
+from tests.support.running import OLGA, QUARTER, running
 
 HOME, SCHOOL = MemberId("m-home"), MemberId("m-school")
 INTERVAL = START + QUARTER
@@ -120,7 +120,9 @@ async def test_a_members_token_is_taken_back_at_once(tmp_path: Path) -> None:
     """It has the rights that it was made for; taken back it opens nothing, remembered or not."""
     async with serving(tmp_path) as (service, _clock):
         scopes = frozenset({Scope.READ})
-        token = await service.create_token(role=Role.RESIDENT, member=HOME, label="viewer", scopes=scopes)
+        token = await service.create_token(
+            role=Role.RESIDENT, member=HOME, label="viewer", who=OLGA, scopes=scopes
+        )
         holder = Principal(role=Role.RESIDENT, member=HOME, label="viewer", scopes=scopes)
         assert await service.authenticate(token) == holder
         (kept,) = await service.own_tokens(HOME)
@@ -130,7 +132,7 @@ async def test_a_members_token_is_taken_back_at_once(tmp_path: Path) -> None:
         await service.revoke_own_token(token_hash=kept.token_hash[:16], member=HOME)
         assert await service.authenticate(token) is None
         assert await service.own_tokens(HOME) == []
-        (event,) = await service.events(limit=5)
+        event, _ = await service.events(limit=5)
         assert (event.who, event.what) == ("resident:m-home", "took a token back")
 
 
@@ -139,8 +141,8 @@ async def test_a_members_token_ends_after_a_year_unless_it_is_renewed(tmp_path: 
     async with serving(tmp_path) as (service, _clock):
         wall = VirtualDomainClock(START)
         service.wall_clock = wall
-        token = await service.create_token(role=Role.RESIDENT, member=HOME, label="phone")
-        operator = await service.create_token(role=Role.OPERATOR, member=None, label="op")
+        token = await service.create_token(role=Role.RESIDENT, member=HOME, label="phone", who=OLGA)
+        operator = await service.create_token(role=Role.OPERATOR, member=None, label="op", who=OLGA)
         holder = Principal(role=Role.RESIDENT, member=HOME, label="phone")
         wall.advance_to(START + TOKEN_LIFE - QUARTER)
         assert await service.authenticate(token) == holder

@@ -28,7 +28,7 @@ from market.orders import Order, Side
 from market.seals import CHUNK_LEAVES
 from market.verify_file import VerificationError, run_verify
 from tests.support.neighbourhood import START
-from tests.support.running import QUARTER, registers, running
+from tests.support.running import OLGA, QUARTER, registers, running
 from tests.support.sealed import a_day_of_postings
 from tests.support.web import bearer
 
@@ -42,9 +42,11 @@ async def doors(controller: Controller, trading: Trading) -> AsyncIterator[Calla
     """The API of a running controller: `await get(token, path)`."""
     service = Service(controller, trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict)
     tokens = {
-        "home": await service.create_token(role=Role.RESIDENT, member=HOME, label="home"),
-        "school": await service.create_token(role=Role.RESIDENT, member=MemberId("m-school"), label="s"),
-        "operator": await service.create_token(role=Role.OPERATOR, member=None, label="op"),
+        "home": await service.create_token(role=Role.RESIDENT, member=HOME, label="home", who=OLGA),
+        "school": await service.create_token(
+            role=Role.RESIDENT, member=MemberId("m-school"), label="s", who=OLGA
+        ),
+        "operator": await service.create_token(role=Role.OPERATOR, member=None, label="op", who=OLGA),
     }
     app = create_app(service, console=False, storage_secret="of the tests")  # noqa: S106  # no secret
     transport = httpx.ASGITransport(app=app)

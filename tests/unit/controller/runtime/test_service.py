@@ -301,12 +301,14 @@ async def test_a_list_of_bookings_is_kept_whole_or_not_at_all(tmp_path: Path) ->
 async def test_a_token_opens_one_role_and_is_known_without_the_database(tmp_path: Path) -> None:
     """Kept as a hash; a resident's needs a member that exists."""
     async with serving(tmp_path) as (service, controller):
-        token = await service.create_token(role=Role.RESIDENT, member=MemberId("m-home"), label="x")
+        token = await service.create_token(
+            role=Role.RESIDENT, member=MemberId("m-home"), label="x", who=OPERATOR
+        )
         assert await service.authenticate("no such token") is None
         holder = await service.authenticate(token)
         assert holder == Principal(role=Role.RESIDENT, member=MemberId("m-home"), label="x")
         with pytest.raises(NotFoundError):
-            await service.create_token(role=Role.RESIDENT, member=None, label="x")
+            await service.create_token(role=Role.RESIDENT, member=None, label="x", who=OPERATOR)
         break_store(controller)
         assert await service.authenticate(token) == holder
 

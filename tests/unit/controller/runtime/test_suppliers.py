@@ -32,7 +32,7 @@ from market.ledger import PostingReason, assert_balanced, balances, standing
 from market.rates import Rate, RateKind
 from tests.support.metered_days import DAY, END, MIDNIGHT, books, day_registers, keep
 from tests.support.neighbourhood import site
-from tests.support.running import make_controller
+from tests.support.running import OLGA, make_controller
 from tests.support.storage import opened
 
 HOME, SCHOOL = site().loads
@@ -230,9 +230,9 @@ async def test_a_suppliers_token_names_one_of_the_site(tmp_path: Path) -> None:
     """What its holder sees is that one's; without a name the site's own."""
     async with running(tmp_path, TWO) as (_, service, _clock):
         for name in (None, MemberId("north")):
-            await service.create_token(role=Role.SUPPLIER, member=name, label="x")
+            await service.create_token(role=Role.SUPPLIER, member=name, label="x", who=OLGA)
         with pytest.raises(NotFoundError, match="no supplier 'south'"):
-            await service.create_token(role=Role.SUPPLIER, member=MemberId("south"), label="x")
+            await service.create_token(role=Role.SUPPLIER, member=MemberId("south"), label="x", who=OLGA)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,10 @@ from controller.runtime.ports import TOKEN_LIFE, Role
 from controller.runtime.service import Service
 from controller.runtime.tokens import HASH_SHOWN, take_back, token_hash
 from tests.support.neighbourhood import START
-from tests.support.running import running
+from tests.support.running import OLGA, running
 from tests.support.storage import opened
 
 HOME = MemberId("m-home")
-OLGA = Principal(role=Role.OPERATOR, member=None, label="Olga")
 
 
 @asynccontextmanager
@@ -37,7 +36,7 @@ async def serving(folder: Path) -> AsyncIterator[tuple[Service, VirtualDomainClo
 
 async def operator(service: Service, label: str) -> str:
     """A token of an operator."""
-    return await service.create_token(role=Role.OPERATOR, member=None, label=label)
+    return await service.create_token(role=Role.OPERATOR, member=None, label=label, who=OLGA)
 
 
 async def taken_back_elsewhere(folder: Path, token: str) -> None:
@@ -52,9 +51,9 @@ async def test_living_tokens_are_listed_with_their_last_use_and_without_the_secr
     """Those that ended or were taken back are not; a use is known at once, and after a restart."""
     async with serving(tmp_path) as (service, wall):
         olga, otto = await operator(service, "Olga"), await operator(service, "Otto")
-        phone = await service.create_token(role=Role.RESIDENT, member=HOME, label="phone")
+        phone = await service.create_token(role=Role.RESIDENT, member=HOME, label="phone", who=OLGA)
         brief = await service.create_token(
-            role=Role.RESIDENT, member=HOME, label="brief", life=timedelta(days=1)
+            role=Role.RESIDENT, member=HOME, label="brief", who=OLGA, life=timedelta(days=1)
         )
         wall.advance_to(START + timedelta(days=2))
         assert await service.authenticate(olga) == OLGA
@@ -78,7 +77,7 @@ async def test_an_operator_takes_anybodys_token_back_and_it_is_logged(tmp_path: 
     """It opens nothing at once, nor after a restart; what is named by no hash is refused."""
     async with serving(tmp_path) as (service, _):
         await operator(service, "Olga")
-        fleet = await service.create_token(role=Role.FLEET, member=MemberId("fleet"), label="cars")
+        fleet = await service.create_token(role=Role.FLEET, member=MemberId("fleet"), label="cars", who=OLGA)
         assert isinstance(await service.authenticate(fleet), Principal)
         for nothing in ("0" * HASH_SHOWN, ""):
             with pytest.raises(NotFoundError):
@@ -87,13 +86,45 @@ async def test_an_operator_takes_anybodys_token_back_and_it_is_logged(tmp_path: 
         assert await service.authenticate(fleet) is None
         with pytest.raises(NotFoundError):
             await service.take_token_back(token_hash=token_hash(fleet)[:HASH_SHOWN], who=OLGA)
-        (event,) = await service.events(limit=5)
+        event, given, _ = await service.events(limit=5)
         assert (event.who, event.what) == ("operator:Olga", "took a token back")
+        assert (given.who, given.what, given.subject) == (event.who, "gave out a token", event.subject)
         assert event.subject == f"fleet fleet: cars ({token_hash(fleet)[:HASH_SHOWN]})"
         again = Service(
             service.controller, service.trading, loop=asyncio.get_running_loop(), speed=1.0, messages=dict
         )
         assert await again.authenticate(fleet) is None
+
+
+async def test_a_member_who_makes_a_token_is_logged_without_the_token(tmp_path: Path) -> None:
+    """Whichever of their own they used; a token that could not be made leaves no line."""
+    async with serving(tmp_path) as (service, _):
+        phone = Principal(role=Role.RESIDENT, member=HOME, label="phone")
+        token = await service.create_token(role=Role.RESIDENT, member=HOME, label="robot", who=phone)
+        with pytest.raises(NotFoundError):
+            await service.create_token(role=Role.RESIDENT, member=MemberId("nobody"), label="x", who=OLGA)
+        (event,) = await service.events(limit=5)
+        assert (event.who, event.what) == (f"resident:{HOME}", "gave out a token")
+        assert token_hash(token)[:HASH_SHOWN] in event.subject
+        assert token not in event.subject
+
+
+@pytest.mark.parametrize(
+    ("role", "member", "rule"),
+    [
+        (Role.FLEET, HOME, "that is a fleet"),
+        (Role.FLEET, MemberId("nobody"), "that is a fleet"),
+        (Role.OPERATOR, HOME, "leave the member out"),
+        (Role.GRID, HOME, "leave the member out"),
+    ],
+)
+async def test_a_token_opens_nobodys_data_by_another_role(
+    tmp_path: Path, role: Role, member: MemberId, rule: str
+) -> None:
+    """A fleet's token for a household would show where its car stands."""
+    async with serving(tmp_path) as (service, _):
+        with pytest.raises(NotFoundError, match=rule):
+            await service.create_token(role=role, member=member, label="x", who=OLGA)
 
 
 async def test_the_last_operators_token_stays_whoever_is_faster(tmp_path: Path) -> None:

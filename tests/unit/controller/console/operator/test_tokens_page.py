@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from controller.console.operator.tokens_page import ROLES, fitting, question, tokens_html
+from controller.console.operator.token_form import LABEL_LENGTH_MAX, ROLES, asked
+from controller.console.operator.tokens_page import fitting, question, tokens_html
 from controller.domain.ids import MemberId
 from controller.runtime.ports import Role, TokenRecord
 from controller.texts import Language, translator
@@ -65,3 +66,27 @@ def test_every_role_has_a_name_in_both_languages() -> None:
         html = tokens_html([replace(OLGA, role=role)], "", _NL)
         assert _NL.say(ROLES[role]) in html
         assert _NL.say(ROLES[role]) != ROLES[role]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        (("", "home-7", "phone"), "waarvoor"),
+        (("resident", " ", "phone"), "lid"),
+        (("operator", "", "  "), "naam"),
+        (("operator", "", "x" * (LABEL_LENGTH_MAX + 1)), "naam"),
+    ],
+)
+def test_a_form_that_is_not_filled_in_is_told_so(form: tuple[str, str, str], said: str) -> None:
+    """Before anything is made, in the reader's language."""
+    wrong = asked(*form, words=_NL)
+    assert isinstance(wrong, str)
+    assert said in wrong
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_filled_in_form_asks_for_a_token_of_any_role(role: Role) -> None:
+    """Also a supplier's; nobody in particular is nobody, not an empty name."""
+    assert asked(role.value, " home-7 ", " phone ", _NL) == (role, "home-7", "phone")
+    if role is not Role.RESIDENT:
+        assert asked(role.value, "", "phone", _NL) == (role, None, "phone")
