@@ -252,7 +252,7 @@ class Steering:
             self.seen_kwh[vehicle.id] = energy_kwh
 
     def drawn_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> float:
-        """What a steered device draws now [kW]: its meter, or a newer setpoint that it confirmed.
+        """What a steered device draws now [kW]: its meter, or a setpoint that it confirmed then or later.
 
         With a stale meter and no setpoint in force nobody knows: it is 0 here, and what it draws is part of
         the unsteered load. What a roof confirmed is a cap, not a power: it makes no more than its meter said.
@@ -265,7 +265,7 @@ class Steering:
         if (
             confirmed is not None
             and not state.ignores(asset)
-            and (meter is None or confirmed.at > meter.at)
+            and (meter is None or confirmed.at >= meter.at)
             and confirmed.setpoint.valid_until > now
         ):
             return max(confirmed.power_kw, measured_kw) if asset in self._roofs else confirmed.power_kw

@@ -1,7 +1,7 @@
 """What of the steered devices' draw a node meter's reading holds.
 
-A reading is of its own moment: what a device took up by a setpoint that it confirmed later is not in it, and
-what it took up after the reading was first seen is not either. Where meters are read on the full ten seconds
+A reading is of its own moment: what a device took up by a setpoint that it confirmed then or later is not in
+it, and what it took up after the reading was first seen is not either. Where meters are read on the full ten seconds
 and cycles begin there too, that is so with every reading.
 """
 
@@ -54,13 +54,13 @@ class TakenUp:
         oldest = min(read_at.values(), default=None)
         for each in candidates:
             turn = self._turns.get(each.asset)
-            if turn is None or oldest is None or turn[0] <= oldest:
+            if turn is None or oldest is None or turn[0] < oldest:
                 continue
             if each.drawn_kw == turn[1]:
                 continue
             more_kw = (each.drawn_kw - turn[1]) * _SHARES[each.phases]
             for node in network.paths[each.node]:
-                if node not in read_at or read_at[node] >= turn[0]:
+                if node not in read_at or read_at[node] > turn[0]:
                     continue
                 if node not in found:
                     found[node] = np.zeros(4)
