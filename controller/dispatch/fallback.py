@@ -3,8 +3,8 @@
 Step by step: what cannot be steered is summed up the tree; then the cars, the least patient first, charge
 towards what is wanted of them as far as every node above them has room. Patience (laxity) is the time
 left until the departure less the time that charging still takes. Nothing discharges, except where a node
-would be over its import limit; a roof is turned down only where a node would be over its export limit,
-and cars soak up what then is still too much. A store never goes below its hard floor.
+would be over its import limit; a roof is turned down only where a node would be over its export limit with
+what charges below it, and cars soak up what then is still too much. A store never goes below its hard floor.
 
 It keeps every limit that can be kept with what it sees in that step, at no claim to be cheap.
 """
@@ -169,9 +169,13 @@ class Rules:
         imports = slice(0, len(self.inputs.nodes))
         for t in range(self.inputs.steps):
             free = self.free[:, t].copy()
-            self.steer(t, free)
-            if (free[imports.stop :] < -TINY_KW).any():
+            # Before anybody charges: sun that cannot get out makes no room further up.
+            too_sunny = bool((free[imports.stop :] < -TINY_KW).any())
+            if too_sunny:
                 self._turn_down(t, free)
+            self.steer(t, free)
+            if too_sunny:
+                self._turn_up(t, free)
                 self._soak_up(t, free)
             if (free[imports] < -TINY_KW).any():
                 self._relieve(t, free)
@@ -226,6 +230,14 @@ class Rules:
             if cut > TINY_KW:
                 self.pv[i, t] -= cut
                 lever.move(free, -cut)
+
+    def _turn_up(self, t: int, free: FloatArray) -> None:
+        """Gives back what was turned down, as far as there is room for it now."""
+        for i, roof in enumerate(self.inputs.pv):
+            more = min(float(roof.available_kw[t] - self.pv[i, t]), self.producing[i].room_kw(free))
+            if more > TINY_KW:
+                self.pv[i, t] += more
+                self.producing[i].move(free, more)
 
     def _soak_up(self, t: int, free: FloatArray) -> None:
         h = float(self.inputs.step_h[t])

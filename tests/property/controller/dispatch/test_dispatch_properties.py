@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from controller.dispatch.check import check
@@ -20,7 +20,7 @@ from tests.support.dispatch_reference import audit, reference
 SEEDS = st.integers(min_value=10_000, max_value=10_000_000)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=SEEDS, stores=st.integers(1, 5), steps=st.integers(1, 10))
 def test_every_plan_keeps_what_is_hard(seed: int, stores: int, steps: int) -> None:
     """Both ways and the rules break nothing; what is solved is as small as an exact solver has it."""
@@ -47,8 +47,11 @@ def test_every_plan_keeps_what_is_hard(seed: int, stores: int, steps: int) -> No
             break
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(seed=SEEDS, cars=st.integers(0, 12), steps=st.integers(1, 16))
+@example(
+    seed=10_000, cars=4, steps=11
+)  # Sun beyond an export limit, and cars elsewhere that would charge by it.
 def test_every_plan_by_rules_keeps_what_is_hard(seed: int, cars: int, steps: int) -> None:
     """Rules alone: no breach, and a bound that is one."""
     inputs = random_problem(seed, cars=cars, steps=steps)
