@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.domain.assets import Booking, Departure, Vehicle, Wishes
 from controller.domain.ids import AssetId, NodeId
@@ -17,6 +17,8 @@ from controller.domain.reasons import ReasonCode
 from controller.runtime.ports import Lockout
 from controller.setpoints.base_load import LimitNow
 
+FORGET_STEP = timedelta(minutes=1)
+"""By so much the time until which is forgotten moves on at once."""
 BOOKING_RESERVE_KWH = 2.0
 """A booking that names no departure energy gets its trip, the minimum and this."""
 
@@ -30,6 +32,7 @@ class People:
     limits: dict[str, ImposedLimit] = field(default_factory=dict)
     lockouts: dict[NodeId, Lockout] = field(default_factory=dict)
     discharge_stopped: bool = False
+    _forgotten_until: datetime | None = None
     _own_limits: dict[NodeId, LimitNow] = field(default_factory=dict)
     """What the network itself allows: it does not change while a controller runs."""
     _by_vehicle: tuple[dict[str, Booking], dict[AssetId, list[Booking]]] = field(
@@ -86,9 +89,19 @@ class People:
         return None if booked is None else _departure(booked, vehicle)
 
     def drop_past(self, now: datetime) -> None:
-        """Forgets bookings and limits that are over (the store keeps them)."""
-        self.bookings = {key: b for key, b in self.bookings.items() if b.to_utc > now}
-        self.limits = {key: x for key, x in self.limits.items() if x.to_utc is None or x.to_utc > now}
+        """Forgets bookings and limits that are over (the store keeps them); called twice a minute.
+
+        The time until which is forgotten follows a clock that leaps ahead no faster than twice its pace: when
+        that clock is put right again, what a grid operator has imposed is still there.
+        """
+        before = self._forgotten_until
+        until = self._forgotten_until = now if before is None else min(now, before + FORGET_STEP)
+        over = {key for key, booking in self.bookings.items() if booking.to_utc <= until}
+        if over:
+            self.bookings = {key: one for key, one in self.bookings.items() if key not in over}
+        ended = {key for key, x in self.limits.items() if x.to_utc is not None and x.to_utc <= until}
+        if ended:
+            self.limits = {key: one for key, one in self.limits.items() if key not in ended}
 
     def limit_at(self, network: Network, node_id: NodeId, at: datetime) -> LimitNow:
         """What a node may carry at an instant: its own limits and the grid operator's, the tighter wins."""

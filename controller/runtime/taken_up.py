@@ -1,8 +1,8 @@
 """What of the steered devices' draw a node meter's reading holds.
 
-A reading is of its own moment: what a device took up by a setpoint that it confirmed then or later is not in
-it, and what it took up after the reading was first seen is not either. Where meters are read on the full ten seconds
-and cycles begin there too, that is so with every reading.
+A reading is of its own moment: what a device took up by a setpoint that it confirmed then or later is not
+in it, and what it took up after the reading was first seen is not either. Where meters are read on the full
+ten seconds and cycles begin there too, that is so with every reading.
 """
 
 from __future__ import annotations

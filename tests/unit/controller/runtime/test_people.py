@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -89,10 +90,27 @@ def test_a_lockout_holds_below_its_node_and_a_persons_stop_everywhere() -> None:
 
 def test_what_is_over_is_forgotten_and_what_has_no_end_stays() -> None:
     """An hour later: the limit with an end and the booking are gone."""
-    people = People(bookings={"b": booking(0, 1)}, limits={"a": limit("a", 1.0, None)})
-    people.drop_past(START + 0.5 * HOUR)
-    assert people.bookings
-    assert people.limits
+    endless = replace(limit("b", 2.0, None), to_utc=None)
+    people = People(bookings={"b": booking(0, 1)}, limits={"a": limit("a", 1.0, None), "b": endless})
+    for half_minute in range(120):
+        people.drop_past(START + half_minute * HOUR / 120)
+        assert people.bookings
+        assert set(people.limits) == {"a", "b"}
     people.drop_past(START + HOUR)
     assert not people.bookings
+    assert set(people.limits) == {"b"}
+
+
+def test_a_clock_that_leaps_ahead_and_is_put_right_costs_nobodys_limit() -> None:
+    """For ten minutes our clock is a day ahead: the hour's limit holds again afterwards, and ends in time."""
+    people = People(bookings={"b": booking(2, 3)}, limits={"a": limit("a", 10.0, None)})
+    people.drop_past(START)
+    for half_minute in range(20):
+        people.drop_past(START + 24 * HOUR + half_minute * HOUR / 120)
+    right = START + HOUR / 6
+    people.drop_past(right)
+    assert people.limit_at(network(), NodeId("f1"), right).import_kw == 10.0
+    assert people.bookings
+    for half_minute in range(150):
+        people.drop_past(right + half_minute * HOUR / 120)
     assert not people.limits

@@ -1,4 +1,4 @@
-"""On a clock that stands still a meter is read and a setpoint is confirmed at the same instant: in this order."""
+"""On a clock that stands still a meter is read, then a setpoint is confirmed at the same instant."""
 
 from __future__ import annotations
 
