@@ -12,7 +12,8 @@ import io
 import json
 import os
 import re
-import tempfile
+import secrets
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -121,7 +122,8 @@ def _header_problems(names: Sequence[str], columns: Sequence[str], known: Sequen
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one piece: whoever reads it sees the old one or the whole new one.
 
-    What is no file (`/dev/stdout`, a named pipe) is written to; it must not be replaced by one.
+    What is no file (`/dev/stdout`, a named pipe) is written to; it must not be replaced by one. A new file is
+    as readable as the user's umask lets it be; one that is replaced stays as it was.
 
     Raises:
         StartUpError: If it cannot be written.
@@ -131,16 +133,19 @@ def write_text(path: Path, text: str) -> None:
             path.write_text(text, encoding="utf-8")
             return
         path = path.resolve()
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        mode = path.stat().st_mode if path.exists() else None
+        draft = path.with_name(f".{secrets.token_hex(8)}.part")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), stat.S_IMODE(mode))
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
+            draft.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise StartUpError(f"the result cannot be written to {path}: {error.strerror or error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,23 @@ def test_a_result_goes_into_a_pipe_and_through_a_link_and_replaces_neither(tmp_p
         assert os.read(reader, 1 << 20) == plain.read_bytes()
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o027, 0o640), (0o022, 0o644)])
+def test_a_result_is_as_readable_as_the_user_wants(tmp_path: Path, umask: int, mode: int) -> None:
+    """A new one by the umask; one that was closed to others stays so when it is written again."""
+    orders, network = write(tmp_path, ROWS)
+    out = tmp_path / "out.json"
+    before = os.umask(umask)
+    try:
+        run_clear(orders, network, out)
+        assert stat.S_IMODE(out.stat().st_mode) == mode
+        out.chmod(0o600)
+        run_clear(orders, network, out)
+        assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_result_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +31,26 @@ async def test_restart_continues_where_it_stopped(tmp_path: Path) -> None:
         await unit.add_postings([make_posting("p1"), make_posting("p2")])
         assert [number for number, _ in await unit.postings()] == [1, 2]
         assert await unit.balances() == {"market": -200, "member:anna": 200}
+
+
+async def test_what_people_did_is_open_to_the_controllers_user_alone(tmp_path: Path) -> None:
+    """The file, its log and its index of the log; one whose mode somebody chose stays as it is."""
+    path = tmp_path / "wijk.sqlite3"
+
+    def modes() -> list[int]:
+        return [stat.S_IMODE(Path(f"{path}{end}").stat().st_mode) for end in ("", "-wal", "-shm")]
+
+    store = await open_store(path)
+    async with store.unit() as unit:
+        await unit.put_value("plan", "{}")
+    assert modes() == [0o600] * 3
+    await store.close()
+    path.chmod(0o640)
+    store = await open_store(path)
+    async with store.unit() as unit:
+        await unit.put_value("plan", "[]")
+    assert modes() == [0o640] * 3
+    await store.close()
 
 
 async def test_address_may_be_a_url(tmp_path: Path) -> None:
