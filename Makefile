@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 demo: .venv
 	$(BIN)/wijkstroom demo $(DEMO)
 
+# On two processes: much of the time a test waits for a process or a socket.
 test: .venv browser-tools lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 # Other examples each time, for the properties that hold whatever is given.
 search: .venv
