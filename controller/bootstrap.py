@@ -317,9 +317,11 @@ async def _start_web(service: Service, chargers: Chargers, store: SqlStore) -> C
             roaming=chargers.roaming,
             console=True,
             storage_secret=secret,
+            public_url=controller.settings.charging.public_url,
         ),
         web.host,
         web.port,
+        trusted_proxies=web.trusted_proxies,
     )
     await asyncio.to_thread(server.start)
     return server.stop

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class WebSettings:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies: their word on who asks, and whether by TLS, is believed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,8 +340,20 @@ def semantic_problems(site: SiteFile) -> Iterator[Problem]:
     yield from _settings_problems(site)
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _settings_problems(site: SiteFile) -> Iterator[Problem]:
     settings = site.settings
+    for i, proxy in enumerate(settings.web.trusted_proxies):
+        if not _is_network(proxy):
+            rule = f"must be an address or a network like 127.0.0.1 or 10.0.0.0/24, is {proxy!r}"
+            yield Problem(place=f"settings.web.trusted_proxies[{i}]", rule=rule)
     if settings.clock not in {"system", "mqtt"}:
         yield Problem(place="settings.clock", rule="must be 'system' or 'mqtt'")
     if settings.clock == "mqtt" and not settings.mqtt.host:

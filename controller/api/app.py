@@ -12,16 +12,14 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.openapi.utils import get_openapi
-from starlette.datastructures import MutableHeaders
-from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.api import wire
 from controller.api.chargers.routes import router as chargers_router
 from controller.api.charging.routes import operator_router as all_tokens_router
 from controller.api.charging.routes import resident_router as own_tokens_router
+from controller.api.edge import BoundedBodies, SafeHeaders, Sessions
 from controller.api.fleet.routes import router as fleet_router
 from controller.api.grid.routes import router as grid_router
 from controller.api.guest.routes import GuestLimits
@@ -50,16 +48,7 @@ from controller.runtime.door import Door
 from controller.runtime.guests import Guests
 from controller.runtime.roaming import Roaming
 
-_SESSION_S = 12 * 3600
-"""How long a browser stays signed in [s]."""
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_SAFE_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    # The ready link carries a token in its query: no other site may learn it.
-    "referrer-policy": "no-referrer",
-}
-
 
 _MACHINE_CLOCK = SystemMachineClock()
 
@@ -68,23 +57,6 @@ class Health(Out):
     """The web server answers."""
 
     status: str
-
-
-class _SafeHeaders:
-    """Adds the headers that keep a browser from guessing, framing and telling."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _SAFE_HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 _ROUTERS = (
@@ -117,6 +89,7 @@ def create_app(
     roaming: Roaming | None = None,
     console: bool = True,
     storage_secret: str,
+    public_url: str = "",
     machine_clock: MachineClock = _MACHINE_CLOCK,
 ) -> FastAPI:
     """Builds the web application.
@@ -129,6 +102,7 @@ def create_app(
         roaming: E-mobility providers; None: there are none.
         console: Whether the console's pages are on it; without, the API alone.
         storage_secret: Signs the session cookies.
+        public_url: Where the site is reached from outside; empty: that is not known.
         machine_clock: What rate limits go by.
 
     Returns:
@@ -154,8 +128,9 @@ def create_app(
     app.state.strangers = Strangers(door, machine_clock)
     app.state.open_streams = Counter()
     install(app)
-    app.add_middleware(_SafeHeaders)
-    app.add_middleware(SessionMiddleware, secret_key=storage_secret, max_age=_SESSION_S, same_site="lax")
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(Sessions, secret_key=storage_secret, public_url=public_url)
     for router in _ROUTERS:
         app.router.routes.extend(router.routes)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
 from starlette.applications import Starlette
@@ -29,12 +29,22 @@ class WebServer:
         app: The application, or a function that builds it: then also its imports happen on the thread.
         host: Address to listen on.
         port: Port to listen on; 0 takes any free one.
+        trusted_proxies: Addresses and networks of reverse proxies, whose word on who asks and whether by TLS
+            is believed. Anybody can send such headers: from elsewhere they count for nothing.
     """
 
-    def __init__(self, app: Starlette | Callable[[], Starlette], host: str, port: int) -> None:
+    def __init__(
+        self,
+        app: Starlette | Callable[[], Starlette],
+        host: str,
+        port: int,
+        *,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
         self._app = app
         self._host = host
         self._port = port
+        self._trusted_proxies = list(trusted_proxies)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._server: uvicorn.Server | None = None
@@ -114,6 +124,8 @@ class WebServer:
             access_log=False,
             lifespan="on",
             timeout_graceful_shutdown=2,
+            proxy_headers=bool(self._trusted_proxies),
+            forwarded_allow_ips=self._trusted_proxies,
         )
         self._server = _ReadyServer(config, self._ready)
         await self._server.serve(sockets=[listener])

@@ -153,6 +153,8 @@ DETAILS = (
     mark("there is no member {member} that is a fleet"),
     mark("a token of role {role} is nobody's in particular: leave the member out"),
     mark("{id} known with other content: use a new id"),
+    mark("the body is larger than {bytes} bytes: send less at once"),
+    mark("the body did not come within {seconds} s"),
     mark("no answer about {what}"),
 )
 """The forms of the sentences that residents, guests and operators may meet."""

@@ -15,6 +15,8 @@ TITLES: Mapping[int, str] = MappingProxyType(
         HTTPStatus.FORBIDDEN: mark("This is not yours to see or do"),
         HTTPStatus.NOT_FOUND: mark("It is not here"),
         HTTPStatus.METHOD_NOT_ALLOWED: mark("This cannot be done with it"),
+        HTTPStatus.REQUEST_TIMEOUT: mark("The request did not come in time"),
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: mark("The request is too large"),
         HTTPStatus.CONFLICT: mark("It does not fit the state of things"),
         HTTPStatus.UNPROCESSABLE_ENTITY: mark("The request has mistakes in it"),
         HTTPStatus.TOO_MANY_REQUESTS: mark("Too many requests"),

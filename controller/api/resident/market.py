@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from controller.api import wire
 from controller.api.models import Quarter
-from controller.api.problems import documented
+from controller.api.problems import documented, problem_response
 from controller.api.resident.models import ClearingOut, DepthStepOut, MatchOut
 from controller.api.resident.rights import Reader, limited
 from controller.api.security import Standing, TheDoor, own_member
@@ -69,20 +70,34 @@ async def get_stream(
     It ends when the token is taken back or ends.
     """
     member = own_member(who)
-    open_streams = cast("Counter[str]", request.app.state.open_streams)
-    if open_streams[member] >= STREAMS_MAX:
-        raise HTTPException(429, f"{STREAMS_MAX} streams are open already", {"Retry-After": "60"})
+    events = clearing_events(door, member, last_event_id, stands, sleep=asyncio.sleep)
+    return _Stream(events, request, member)
 
-    async def events() -> AsyncIterator[bytes]:
-        open_streams[member] += 1
+
+class _Stream(StreamingResponse):
+    """One of a member's streams, which are counted from their first byte to their end, however that comes.
+
+    The count is looked at when the answer begins: several that were asked for at once are counted one by one.
+    """
+
+    def __init__(self, events: AsyncIterator[bytes], request: Request, member: MemberId) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type=EVENT_STREAM, headers=headers)
+        self._request = request
+        self._member = member
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        open_streams = cast("Counter[str]", self._request.app.state.open_streams)
+        if open_streams[self._member] >= STREAMS_MAX:
+            detail = f"{STREAMS_MAX} streams are open already"
+            refused = problem_response(self._request, 429, detail, headers={"Retry-After": "60"})
+            await refused(scope, receive, send)
+            return
+        open_streams[self._member] += 1
         try:
-            async for event in clearing_events(door, member, last_event_id, stands, sleep=asyncio.sleep):
-                yield event
+            await super().__call__(scope, receive, send)
         finally:
-            open_streams[member] -= 1
-
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events(), media_type=EVENT_STREAM, headers=headers)
+            open_streams[self._member] -= 1
 
 
 async def clearing_events(

@@ -16,6 +16,7 @@ from controller.config import (
     OcppSettings,
     SafetySettings,
     Settings,
+    WebSettings,
     read_site_file,
     site_file_text,
 )
@@ -59,6 +60,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "site.toml"
     path.write_text(site_file_text(made, settings), encoding="utf-8")
     assert read_site_file(path) == (made, settings)
+
+
+def test_proxies_are_addresses_or_networks(tmp_path: Path) -> None:
+    """A name could lead anywhere tomorrow; a network says no bits of a host."""
+    proxies = ("127.0.0.1", "10.0.0.0/24", "2001:db8::/64", "proxy.example", "*", "10.0.0.1/24")
+    text = problems_of(tmp_path, site(), Settings(web=WebSettings(trusted_proxies=proxies)))
+    assert [i for i in range(len(proxies)) if f"settings.web.trusted_proxies[{i}]" in text] == [3, 4, 5]
 
 
 def test_every_problem_of_the_parts_is_told_at_once(tmp_path: Path) -> None:

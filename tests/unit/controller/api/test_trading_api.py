@@ -431,6 +431,27 @@ async def test_the_stream_runs_over_a_socket_and_gives_its_place_back(
             assert [line async for line in lines if line] == []
 
 
+async def test_streams_that_are_asked_for_at_once_are_counted_one_by_one(
+    street: tuple[FakeDoor, httpx.AsyncClient],
+) -> None:
+    """Three times as many as a member may have: so many are let in, each other is refused with the rule."""
+    _, client = street
+    asked = [client.stream("GET", "/api/resident/stream") for _ in range(3 * STREAMS_MAX)]
+    answers = await asyncio.gather(*(one.__aenter__() for one in asked))
+    try:
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses == [200] * STREAMS_MAX + [429] * (2 * STREAMS_MAX)
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        document = json.loads(await refused.aread())
+        assert (refused.headers["retry-after"], document["type"]) == (
+            "60",
+            "urn:wijkstroom:problem:too-many-requests",
+        )
+    finally:
+        for one in asked:
+            await one.__aexit__(None, None, None)
+
+
 async def _status(client: httpx.AsyncClient) -> int:
     """How one more stream is answered."""
     async with client.stream("GET", "/api/resident/stream") as stream:
