@@ -21,28 +21,33 @@ from controller.domain.units import FloatArray
 
 
 def asset_shares(
-    site: Site, loads: tuple[FixedInput, ...], sun: tuple[PvInput, ...], places: Mapping[AssetId, AssetId]
+    site: Site,
+    loads: tuple[FixedInput, ...],
+    sun: tuple[PvInput, ...],
+    stuck: frozenset[AssetId],
+    places: Mapping[AssetId, AssetId],
 ) -> dict[AssetId, PhaseShare]:
     """How everything hangs that does not hang evenly on three phases.
 
     Args:
         site: The site.
         loads: One entry per node, and one per charge point where a stranger charges.
-        sun: One entry per node.
+        sun: Per node an entry of the roofs that can be turned down, and one of those that are stuck.
+        stuck: The latter.
         places: The charge point of each car.
     """
     use: dict[NodeId, list[tuple[Phases, float]]] = defaultdict(list)
     for load in site.loads:
         use[load.node].append((load.phases, load.yearly_kwh))
-    rated: dict[NodeId, list[tuple[Phases, float]]] = defaultdict(list)
+    rated: dict[tuple[NodeId, bool], list[tuple[Phases, float]]] = defaultdict(list)
     for roof in site.pv:
-        rated[roof.node].append((roof.phases, roof.rated_kw))
+        rated[roof.node, roof.id not in stuck].append((roof.phases, roof.rated_kw))
     points = site.charge_point_by_id
     found = {
         entry.id: mixed_share([(points[entry.id].phases, 1.0)] if entry.id in points else use[entry.node])
         for entry in loads
     }
-    found |= {entry.id: mixed_share(rated[entry.node]) for entry in sun}
+    found |= {entry.id: mixed_share(rated[entry.node, entry.curtailable]) for entry in sun}
     found |= {battery.id: mixed_share([(battery.phases, 1.0)]) for battery in site.batteries}
     for car, place in places.items():
         found[car] = mixed_share([(points[place].phases, 1.0)])
@@ -54,6 +59,7 @@ def phase_input(
     settings: Settings,
     loads: tuple[FixedInput, ...],
     sun: tuple[PvInput, ...],
+    stuck: frozenset[AssetId],
     sun_low_share: FloatArray | float,
     places: Mapping[AssetId, AssetId],
     steps: int,
@@ -67,7 +73,8 @@ def phase_input(
         site: The site.
         settings: For the margin.
         loads: One entry per node, and one per charge point where a stranger charges; T steps.
-        sun: One entry per node.
+        sun: Per node an entry of the roofs that can be turned down, and one of those that are stuck.
+        stuck: The latter.
         sun_low_share: Which part of the sun import limits may count on, shape (T,).
         places: The charge point of each car.
         steps: T.
@@ -77,7 +84,7 @@ def phase_input(
     }
     if not rating:
         return None
-    share = asset_shares(site, loads, sun, places)
+    share = asset_shares(site, loads, sun, stuck, places)
     base = {node: np.zeros((PHASES, steps)) for node in rating}
     unsure = {node: np.zeros((PHASES, steps)) for node in rating}
     for load in loads:

@@ -68,11 +68,12 @@ def forecast_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterato
     if step is None:
         return
     yearly: dict[NodeId, float] = {}
-    rated: dict[NodeId, float] = {}
+    rated: dict[AssetId, float] = {}
+    entry_of = {roof.id: plan.horizon.sun_entry(roof) for roof in site.pv}
     for load in site.loads:
         yearly[load.node] = yearly.get(load.node, 0.0) + load.yearly_kwh
     for roof in site.pv:
-        rated[roof.node] = rated.get(roof.node, 0.0) + roof.rated_kw
+        rated[entry_of[roof.id]] = rated.get(entry_of[roof.id], 0.0) + roof.rated_kw
     for load in site.loads:
         series = plan.horizon.base_kw.get(load.node)
         if series is not None and yearly[load.node] > 0.0:
@@ -81,9 +82,10 @@ def forecast_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterato
                 asset=load.id, member=load.member, node=load.node, energy_wh=kwh_to_wh(energy_kwh)
             )
     for roof in site.pv:
-        used = plan.result.power_kw.get(AssetId(f"sun:{roof.node}"))
-        if used is not None and rated[roof.node] > 0.0:
-            energy_kwh = min(float(used[step]), 0.0) * QUARTER_H * roof.rated_kw / rated[roof.node]
+        entry = entry_of[roof.id]
+        used = plan.result.power_kw.get(entry)
+        if used is not None and rated[entry] > 0.0:
+            energy_kwh = min(float(used[step]), 0.0) * QUARTER_H * roof.rated_kw / rated[entry]
             yield ForecastEnergy(
                 asset=roof.id, member=roof.member, node=roof.node, energy_wh=kwh_to_wh(energy_kwh)
             )

@@ -2,8 +2,8 @@
 
 The steps: the rest of this quarter-hour, then quarter-hours, then half hours, then hours, all ending
 on a full quarter-hour, so that each market interval of the near future is a step of its own. Loads and
-sun are one fixed or curtailable entry per node. A car is a store with stays: until its next booking,
-from the booking's end (plus a margin: returns are uncertain), and so on.
+sun are one entry per node, and another one for roofs that nobody can turn down. A car is a store with stays:
+until its next booking, from the booking's end (plus a margin: returns are uncertain), and so on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from controller.dispatch.inputs import (
     StoreInput,
     StoreKind,
 )
-from controller.domain.assets import Battery
+from controller.domain.assets import Battery, PvRoof
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import QUARTER, quarter_start
@@ -62,7 +62,16 @@ class Horizon:
     base_kw: Mapping[NodeId, FloatArray]
     """Forecast of the unsteered load directly under each node [kW], shape (T,)."""
     sun_kw: Mapping[NodeId, FloatArray]
-    """Forecast of what roofs under each node could make [kW], magnitudes, shape (T,)."""
+    """Forecast of what the roofs under each node that can be turned down could make [kW], magnitudes,
+    shape (T,)."""
+    turnable_kw: Mapping[NodeId, float]
+    """What those are rated together."""
+    stuck: frozenset[AssetId]
+    """The other roofs."""
+
+    def sun_entry(self, roof: PvRoof) -> AssetId:
+        """The entry of the problem that a roof is a part of."""
+        return sun_entry(roof.node, stuck=roof.id in self.stuck)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +83,17 @@ class HorizonFacts:
     """Each battery, its energy now [kWh] (None: unknown, then it is left out), whether it may discharge."""
     base_kw: Mapping[NodeId, FloatArray]
     sun_kw: Mapping[NodeId, FloatArray]
+    """What roofs can make that can be turned down."""
     import_price_eur_per_kwh: FloatArray
     """What the site's own supplier asks, shape (T,), without VAT."""
     export_price_eur_per_kwh: FloatArray
     """What it pays, shape (T,): what residents feed in carries no VAT."""
     sun_low_share: FloatArray | float = 1.0
-    """Which part of `sun_kw` import limits may count on, shape (T,)."""
+    """Which part of the sun import limits may count on, shape (T,)."""
+    stuck: frozenset[AssetId] = frozenset()
+    """Roofs that cannot be turned down: they have no means for it, or nobody reaches them."""
+    stuck_sun_kw: Mapping[NodeId, FloatArray] = field(default_factory=dict)
+    """What those can make [kW], shape (T,); not in `sun_kw`."""
     strangers_kw: Mapping[AssetId, FloatArray] = field(default_factory=dict)
     """What cars that the site does not know draw at charge points [kW], shape (T,); not in `base_kw`."""
 
@@ -131,9 +145,14 @@ def build_horizon(
         for point, power in facts.strangers_kw.items()
     )
     sun = tuple(
-        PvInput(id=AssetId(f"sun:{node}"), node=node, available_kw=power, curtailable=True)
-        for node, power in facts.sun_kw.items()
+        PvInput(id=sun_entry(node, stuck=stuck), node=node, available_kw=power, curtailable=not stuck)
+        for stuck, sums in ((False, facts.sun_kw), (True, facts.stuck_sun_kw))
+        for node, power in sums.items()
     )
+    turnable_kw: dict[NodeId, float] = defaultdict(float)
+    for roof in site.pv:
+        if roof.id not in facts.stuck:
+            turnable_kw[roof.node] += roof.rated_kw
     places = {
         car.vehicle.id: place
         for car in facts.cars
@@ -148,7 +167,7 @@ def build_horizon(
         fixed=loads,
         pv=sun,
         stores=_with_adders(stores, site, settings.sharing, places, now),
-        phases=phase_input(site, settings, loads, sun, facts.sun_low_share, places, len(starts)),
+        phases=phase_input(site, settings, loads, sun, facts.stuck, facts.sun_low_share, places, len(starts)),
     )
     return Horizon(
         made_at=now,
@@ -161,7 +180,14 @@ def build_horizon(
         ready_by=ready_by,
         base_kw=facts.base_kw,
         sun_kw=facts.sun_kw,
+        turnable_kw=dict(turnable_kw),
+        stuck=facts.stuck,
     )
+
+
+def sun_entry(node: NodeId, *, stuck: bool) -> AssetId:
+    """The entry of a node's roofs: of those that can be turned down, or of those that are stuck."""
+    return AssetId(f"stuck-sun:{node}" if stuck else f"sun:{node}")
 
 
 def _stores(
@@ -255,11 +281,12 @@ def _sums_below(
     base = {node.id: np.zeros(len(starts)) for node in site.network.nodes}
     unsure = {node.id: np.zeros(len(starts)) for node in site.network.nodes}
     places = site.charge_point_by_id
+    sun = [*facts.sun_kw.items(), *facts.stuck_sun_kw.items()]
     for sums, series in (
         (base, list(facts.base_kw.items())),
         (base, [(places[point].node, power) for point, power in facts.strangers_kw.items()]),
-        (base, [(node, -sun) for node, sun in facts.sun_kw.items()]),
-        (unsure, [(node, (1.0 - facts.sun_low_share) * sun) for node, sun in facts.sun_kw.items()]),
+        (base, [(node, -sun_kw) for node, sun_kw in sun]),
+        (unsure, [(node, (1.0 - facts.sun_low_share) * sun_kw) for node, sun_kw in sun]),
     ):
         for node, power in series:
             for above in site.network.paths[node]:

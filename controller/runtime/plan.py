@@ -14,7 +14,7 @@ import numpy as np
 from controller.dispatch.result import DispatchResult
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.units import FloatArray
-from controller.runtime.horizon import Horizon
+from controller.runtime.horizon import Horizon, sun_entry
 from controller.setpoints.candidate import PlanTarget
 
 SUN_MIN_KW = 1e-3
@@ -29,11 +29,12 @@ class PlanNow:
 
     targets: Mapping[AssetId, PlanTarget]
     """By store."""
-    sun_limit_kw: Mapping[NodeId, float]
-    """What a node's roofs are to make at most [kW], a magnitude; infinite where they are not turned down."""
+    sun_share: Mapping[NodeId, float]
+    """The part of its rating that each of a node's roofs is to make at most; infinite where they are not
+    turned down."""
 
 
-NO_PLAN = PlanNow(targets={}, sun_limit_kw={})
+NO_PLAN = PlanNow(targets={}, sun_share={})
 """Where there is no plan, or it says nothing of the time."""
 
 
@@ -51,9 +52,9 @@ class PlanGuide:
     """Shape (S, T)."""
     nodes: Mapping[NodeId, int]
     """The row of each node that has loads or roofs of its own."""
-    sun_limit_kw: FloatArray
-    """What a node's roofs are to make at most, a magnitude; infinite where they are not turned down,
-    shape (N, T)."""
+    sun_share: FloatArray
+    """The part of its rating that each of a node's roofs is to make at most; infinite where they are not
+    turned down, shape (N, T)."""
     base_kw: FloatArray
     """Forecast of the unsteered load directly under each node; NaN where there is none, shape (N, T)."""
     by_rules: bool
@@ -70,7 +71,7 @@ class PlanGuide:
             return NO_PLAN
         if step not in self._steps:
             energy_kwh, power_kw = self.energy_kwh[:, step + 1].tolist(), self.power_kw[:, step].tolist()
-            sun = self.sun_limit_kw[:, step].tolist()
+            sun = self.sun_share[:, step].tolist()
             self._steps[step] = PlanNow(
                 targets={
                     store: PlanTarget(
@@ -81,7 +82,7 @@ class PlanGuide:
                     )
                     for store, row in self.stores.items()
                 },
-                sun_limit_kw={node: sun[row] for node, row in self.nodes.items()},
+                sun_share={node: sun[row] for node, row in self.nodes.items()},
             )
         return self._steps[step]
 
@@ -120,18 +121,19 @@ class ActivePlan:
         for node, load_kw in horizon.base_kw.items():
             base[nodes[node]] = load_kw
         for node, available_kw in horizon.sun_kw.items():
-            planned_kw = result.power_kw.get(AssetId(f"sun:{node}"))
+            planned_kw = result.power_kw.get(sun_entry(node, stuck=False))
             if planned_kw is not None:
                 left = -planned_kw < (1.0 - SUN_ROUNDING) * available_kw
                 turned_down = left & (available_kw > SUN_MIN_KW)
-                sun[nodes[node]] = np.where(turned_down, np.maximum(-planned_kw, 0.0), np.inf)
+                share = np.maximum(-planned_kw, 0.0) / horizon.turnable_kw[node]
+                sun[nodes[node]] = np.where(turned_down, share, np.inf)
         return PlanGuide(
             boundaries=horizon.boundaries,
             stores=stores,
             energy_kwh=np.array([result.energy_kwh[a] for a in stores]).reshape(len(stores), steps + 1),
             power_kw=np.array([result.power_kw[a] for a in stores]).reshape(len(stores), steps),
             nodes=nodes,
-            sun_limit_kw=sun,
+            sun_share=sun,
             base_kw=base,
             by_rules=result.status == "fallback",
         )

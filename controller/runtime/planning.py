@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from controller.config import Settings
-from controller.domain.assets import Vehicle, WishKind
+from controller.domain.assets import PvRoof, Vehicle, WishKind
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.site import Site
 from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
@@ -90,24 +90,25 @@ class Forecasts:
                 clear += roof.rated_kw * fraction
         self.clearness = min(measured / clear, 1.5) if clear > 0.0 else None
 
-    def sun_kw(self, now: datetime, starts: Sequence[datetime]) -> dict[NodeId, FloatArray]:
-        """What the roofs under each node will be able to make [kW], shape (T,), magnitudes."""
+    def sun_kw(
+        self, now: datetime, starts: Sequence[datetime], roofs: Sequence[PvRoof]
+    ) -> dict[NodeId, FloatArray]:
+        """What these roofs under each node will be able to make [kW], shape (T,), magnitudes."""
         hours = np.array([(at - now).total_seconds() / 3600.0 for at in starts])
         clearness = clearness_ahead(self.clearness, hours, now.astimezone(AMSTERDAM).month)
         # A street's roofs lie in a handful of ways.
         clear = {
-            lie: self._clear(*lie, starts)
-            for lie in {(roof.tilt_deg, roof.azimuth_deg) for roof in self.site.pv}
+            lie: self._clear(*lie, starts) for lie in {(roof.tilt_deg, roof.azimuth_deg) for roof in roofs}
         }
         found: dict[NodeId, FloatArray] = {}
-        for roof in self.site.pv:
+        for roof in roofs:
             power = roof.rated_kw * clear[roof.tilt_deg, roof.azimuth_deg] * clearness
             power = np.minimum(power, roof.rated_kw)
             found[roof.node] = found[roof.node] + power if roof.node in found else power
         return found
 
     def sun_low_share(self, now: datetime, starts: Sequence[datetime], low_fraction: float) -> FloatArray:
-        """Which part of `sun_kw` limits may count on, shape (T,)."""
+        """Which part of the sun limits may count on, shape (T,)."""
         hours = np.array([(at - now).total_seconds() / 3600.0 for at in starts])
         return low_share(self.clearness, hours, low_fraction)
 
@@ -165,6 +166,8 @@ class Planner:
         mid = [at + min(QUARTER, after - at) / 2 for at, after in zip(starts, boundaries[1:], strict=True)]
         bare = self.forecasts.prices.known(now, starts)
         tariff = self.site.tariff
+        turnable = [roof for roof in self.site.pv if _turnable(roof, state)]
+        stuck = [roof for roof in self.site.pv if not _turnable(roof, state)]
         facts = HorizonFacts(
             cars=self._cars(state, people, steering, now),
             batteries=[
@@ -179,7 +182,9 @@ class Planner:
             ],
             base_kw=self.forecasts.base_kw(mid),
             strangers_kw=strangers_kw(self.site, state, steering, now, starts),
-            sun_kw=self.forecasts.sun_kw(now, mid),
+            sun_kw=self.forecasts.sun_kw(now, mid, turnable),
+            stuck=frozenset(roof.id for roof in stuck),
+            stuck_sun_kw=self.forecasts.sun_kw(now, mid, stuck),
             sun_low_share=self.forecasts.sun_low_share(now, mid, self.settings.planning.sun_low_fraction),
             import_price_eur_per_kwh=bare + tariff.import_adder_eur_per_kwh,
             export_price_eur_per_kwh=bare + tariff.export_adder_eur_per_kwh,
@@ -227,6 +232,12 @@ class Planner:
                 )
             )
         return cars
+
+
+def _turnable(roof: PvRoof, state: NeighbourhoodState) -> bool:
+    """Whether a plan may turn a roof down: its inverter takes limits, and is connected."""
+    link = state.links.get(roof.id)
+    return roof.curtailable and link is not None and link.up
 
 
 def _left_with_kwh(vehicle: Vehicle, people: People, now: datetime) -> float | None:

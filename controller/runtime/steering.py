@@ -110,9 +110,6 @@ class Steering:
         self._place = {node.id: i for i, node in enumerate(nodes)}
         self._load_nodes = np.array([self._place[load.node] for load in self.site.loads], dtype=np.int64)
         self._roofs = {roof.id for roof in self.site.pv}
-        self._roofs_kw: dict[NodeId, float] = {}
-        for roof in self.site.pv:
-            self._roofs_kw[roof.node] = self._roofs_kw.get(roof.node, 0.0) + roof.rated_kw
         self._fitter = Fitter(self.site.network)
         self._silence = Silence(site=self.site, settings=self.settings)
         self._load_shares = shares([load.phases for load in self.site.loads])
@@ -351,7 +348,7 @@ class Steering:
             roof_candidate(
                 roof,
                 state.inverters.get(roof.id),
-                plan.sun_limit_kw.get(roof.node, inf) / self._roofs_kw[roof.node],
+                plan.sun_share.get(roof.node, inf),
                 self.drawn_kw(state, roof.id, now),
             )
             for roof in self.site.pv
