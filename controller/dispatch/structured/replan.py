@@ -38,8 +38,9 @@ LEAST_SHARE = 0.2
 """The share of stores planned anew at least: someone must be able to make room for those that changed."""
 MOST_SHARE = 0.5
 """With more than this the whole problem is solved at once."""
-HELD_GAP = 2e-4
-"""The gap that stores which are held may have together, relative to the cost's scale."""
+HELD_GAP = 3e-4
+"""The gap that stores which are held may have together, relative to the cost's scale: with a third less, streets
+of 1000 cars had half as many more to plan anew and came no closer."""
 
 
 @dataclass(frozen=True, kw_only=True)
