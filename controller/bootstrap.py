@@ -38,7 +38,7 @@ from controller.runtime.charging_tokens import ChargingTokens
 from controller.runtime.core import Controller
 from controller.runtime.guests import Guests
 from controller.runtime.loops import Loops
-from controller.runtime.ports import Role, TokenRecord, UnitOfWork
+from controller.runtime.ports import Role, Store, TokenRecord, UnitOfWork
 from controller.runtime.report import controller_report
 from controller.runtime.roaming import Roaming
 from controller.runtime.safety_process import SafetyProcess
@@ -73,6 +73,8 @@ PRIORITY = -5
 STORAGE_SECRET_KEY = "storage_secret"  # noqa: S105  # the name under which it is kept, not the secret
 GATE_KEY = "ocpp_gate"
 """The name under which it is kept how each charger may connect."""
+FEED_IN_LIMIT_KEY = "feed_in_limit:"
+"""Under this and its id it is kept what somebody fixed in an inverter for good."""
 DEFAULT_UNIT = 1
 
 _LOG = structlog.get_logger(__name__)
@@ -423,6 +425,8 @@ async def _drivers(
             await stack.enter_async_context(mqtt)
         devices = _modbus_devices(site, settings, controller, clock)
         for device in devices:
+            if isinstance(device, SunSpecInverter):
+                await _remember_limit(controller.store, device)
             await stack.enter_async_context(device)
         yield Drivers(ocpp=ocpp, modbus=devices, mqtt=mqtt)
 
@@ -453,6 +457,18 @@ def _modbus_devices(
             )
         )
     return devices
+
+
+async def _remember_limit(store: Store, inverter: SunSpecInverter) -> None:
+    """What somebody fixed in an inverter is known again after a restart, also below a command of ours."""
+    key = FEED_IN_LIMIT_KEY + inverter.asset
+
+    async def remember(text: str) -> None:
+        async with store.unit() as unit:
+            await unit.put_value(key, text)
+
+    async with store.unit() as unit:
+        inverter.keep_limit(await unit.value(key) or "", remember)
 
 
 async def _until_stopped(clock: DomainClock, loops: Loops) -> None:

@@ -74,17 +74,22 @@ def revert_s(left: timedelta) -> int:
 # --- PV inverter ------------------------------------------------------------------------------------
 
 
-def standing_limit_percent(chain: Chain, snapshot: Snapshot) -> float | None:
-    """A limit that somebody fixed in the inverter for good: it is on and has no revert time.
-
-    The law may stand behind it (70 % feed-in limits), so no command of ours goes above it.
-    """
+def limit_percent(chain: Chain, snapshot: Snapshot) -> float | None:
+    """The limit that is in force [%], whoever set it; None: none is."""
     block = chain.need(CONTROLS)
-    revert = snapshot.raw(block, "WMaxLimPct_RvrtTms")
-    if snapshot.raw(block, "WMaxLim_Ena") != 1 or (isinstance(revert, int) and revert > 0):
-        return None
     percent = snapshot.value(block, "WMaxLimPct")
-    return percent if isinstance(percent, float) else None
+    return percent if snapshot.raw(block, "WMaxLim_Ena") == 1 and isinstance(percent, float) else None
+
+
+def standing_limit_percent(chain: Chain, snapshot: Snapshot) -> float | None:
+    """A limit that somebody fixed in the inverter for good [%]: it is on and has no revert time."""
+    revert = snapshot.raw(chain.need(CONTROLS), "WMaxLimPct_RvrtTms")
+    return None if isinstance(revert, int) and revert > 0 else limit_percent(chain, snapshot)
+
+
+def is_free(chain: Chain, snapshot: Snapshot) -> bool:
+    """Whether the inverter says that no limit is on."""
+    return snapshot.raw(chain.need(CONTROLS), "WMaxLim_Ena") == 0
 
 
 def curtailment(
@@ -125,15 +130,13 @@ def curtailment(
     return Write(address=curtailment_span(chain).address, registers=registers)
 
 
-def restoration(chain: Chain, snapshot: Snapshot, *, percent: float) -> Write | None:
-    """Puts a standing limit back that the inverter lost when a command ran out; None where it stands.
+def restoration(chain: Chain, snapshot: Snapshot, *, percent: float) -> Write:
+    """Puts a standing limit back that the inverter lost when a command ran out.
 
     Raises:
         SunSpecError: If the device does not tell its scale factor.
     """
     block = chain.need(CONTROLS)
-    if snapshot.raw(block, "WMaxLim_Ena") == 1:
-        return None
     ramp = _as_read(snapshot, block, "WMaxLimPct_RmpTms")
     scale = _number(snapshot.scale(block, "WMaxLimPct"))
     registers = (encoded(PointKind.UINT16, percent, scale, floor=True), 0, 0, ramp, 1)

@@ -13,8 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import cached_property
 from typing import Self
+
+import structlog
 
 from controller.domain.errors import WijkstroomError
 from controller.domain.ids import AssetId
@@ -25,12 +29,16 @@ from controller.domain.time import DomainClock, quarter_start
 from drivers.backoff import Backoff
 from drivers.sunspec import control, readings
 from drivers.sunspec.codec import Chain, Discovery, Snapshot, Span, SunSpecError
+from drivers.sunspec.feed_in_limit import FeedInLimit
 from drivers.sunspec.schedule import next_poll, phase_of
 from drivers.sunspec.transport import LinkError, ModbusLink, RefusedError
 
+type Remember = Callable[[str], Awaitable[None]]
+"""Keeps a text for the next run."""
 BOUNDARY_GAP_POLLS = 3
 """Registers at a quarter-hour's end are drawn between readings at most this many polls apart."""
 MODBUS_TCP_PORT = 502
+_LOG = structlog.get_logger("drivers.sunspec")
 
 
 class _SunSpecDevice(ABC):
@@ -62,7 +70,9 @@ class _SunSpecDevice(ABC):
             timeout_s: The longest that connecting, a poll or a setpoint may take [s], machine time.
             rated_kw: The rating, where the device does not tell its own [kW].
         """
-        self._asset, self._host, self._port, self._unit = asset, host, port, unit
+        self.asset = asset
+        """Whose readings and setpoints these are."""
+        self._host, self._port, self._unit = host, port, unit
         self._sink, self._clock = sink, clock
         self._poll_interval, self._timeout_s, self._fallback_rated_kw = poll_interval, timeout_s, rated_kw
         self._turn = asyncio.Lock()
@@ -85,12 +95,12 @@ class _SunSpecDevice(ABC):
 
     def steerable(self) -> frozenset[AssetId]:
         """The device, while it is connected and has been read."""
-        return frozenset({self._asset}) if self._snapshot is not None else frozenset()
+        return frozenset({self.asset}) if self._snapshot is not None else frozenset()
 
     async def __aenter__(self) -> Self:
         """Starts connecting, and returns at once."""
         await self._group.__aenter__()
-        self._task = self._group.create_task(self._run(), name=f"sunspec {self._asset}")
+        self._task = self._group.create_task(self._run(), name=f"sunspec {self.asset}")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -147,6 +157,10 @@ class _SunSpecDevice(ABC):
     async def _after_poll(self, link: ModbusLink, snapshot: Snapshot) -> None:
         """What there is to do with what was just read."""
 
+    @abstractmethod
+    async def _keep(self) -> None:
+        """Writes down what has to outlive us, between two polls."""
+
     # --- the task ---
 
     async def _run(self) -> None:
@@ -190,8 +204,9 @@ class _SunSpecDevice(ABC):
 
     async def _serve(self, link: ModbusLink) -> None:
         """Polls until the link breaks."""
-        phase = phase_of(self._asset)
+        phase = phase_of(self.asset)
         while True:
+            await self._keep()
             due = next_poll(self._clock.now(), interval=self._poll_interval, phase=phase)
             # Asked again after waking: a clock that stands still makes no poll due.
             while (left := due - self._clock.now()) > timedelta(0):
@@ -220,7 +235,7 @@ class _SunSpecDevice(ABC):
     def _took(self, snapshot: Snapshot) -> None:
         """Keeps what was read and tells it."""
         self._snapshot = snapshot
-        meter = readings.meter_reading(self._chain, snapshot, asset=self._asset, at=self._clock.now())
+        meter = readings.meter_reading(self._chain, snapshot, asset=self.asset, at=self._clock.now())
         before, boundary = self._last_meter, quarter_start(meter.at)
         self._last_meter = meter
         if before is not None and before.at < boundary:
@@ -235,29 +250,51 @@ class _SunSpecDevice(ABC):
         # A link that stays down is told once, not at each attempt.
         if up != self._was_up:
             self._was_up = up
-            self._sink(LinkReading(asset=self._asset, at=self._clock.now(), up=up, why=why))
+            self._sink(LinkReading(asset=self.asset, at=self._clock.now(), up=up, why=why))
 
 
 class SunSpecInverter(_SunSpecDevice):
     """A PV inverter: models 103 and 123, and its meter (203) where it has one."""
 
-    _ceiling_percent: float | None = None
+    _remembered = ""
+    _remember: Remember | None = None
+
+    def keep_limit(self, remembered: str, remember: Remember) -> None:
+        """Lets a limit that somebody fixed in the inverter outlive us; before the device is entered.
+
+        Args:
+            remembered: What was to be kept last, in an earlier run; empty: nothing.
+            remember: Keeps it for the next run; it is called again if it fails.
+        """
+        self._remembered, self._remember = remembered, remember
+
+    @cached_property
+    def _feed_in_limit(self) -> FeedInLimit:
+        return FeedInLimit(self._remembered)
 
     def _poll_spans(self, chain: Chain) -> tuple[Span, ...]:
         return readings.inverter_spans(chain)
 
     def _own_reading(self, snapshot: Snapshot) -> Reading:
-        return readings.inverter_reading(self._chain, snapshot, asset=self._asset, at=self._clock.now())
+        return readings.inverter_reading(self._chain, snapshot, asset=self.asset, at=self._clock.now())
 
     async def _after_poll(self, link: ModbusLink, snapshot: Snapshot) -> None:
-        """Remembers a standing limit, and puts it back where the inverter lost it over a command of ours."""
-        standing = control.standing_limit_percent(self._chain, snapshot)
-        if standing is not None:
-            self._ceiling_percent = standing
-        elif self._ceiling_percent is not None:
-            write = control.restoration(self._chain, snapshot, percent=self._ceiling_percent)
-            if write is not None:
-                await link.write(write)
+        """Puts a standing limit back where the inverter lost it over a command of ours."""
+        write = self._feed_in_limit.look(self._chain, snapshot)
+        if write is not None:
+            await link.write(write)
+
+    async def _keep(self) -> None:
+        text = self._feed_in_limit.text
+        if self._remember is None or text == self._remembered:
+            return
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._remember(text)
+        except (WijkstroomError, TimeoutError) as error:
+            _LOG.warning("feed_in_limit_not_kept", asset=self.asset, why=str(error))
+        else:
+            self._remembered = text
 
     async def _apply(self, link: ModbusLink, snapshot: Snapshot, setpoint: Setpoint, holds_s: int) -> Outcome:
         rated_kw = self._ratings(snapshot).rated_kw
@@ -267,8 +304,9 @@ class SunSpecInverter(_SunSpecDevice):
             power_kw=setpoint.power_kw,
             rated_kw=rated_kw,
             holds_s=holds_s,
-            ceiling_percent=100.0 if self._ceiling_percent is None else self._ceiling_percent,
+            ceiling_percent=self._feed_in_limit.ceiling_percent(self._chain, snapshot),
         )
+        self._feed_in_limit.commanded()
         await link.write(write)
         snapshot = await self._read(link, snapshot, (control.curtailment_span(self._chain),))
         self._snapshot = snapshot
@@ -289,10 +327,13 @@ class SunSpecBattery(_SunSpecDevice):
         return readings.storage_spans(chain)
 
     def _own_reading(self, snapshot: Snapshot) -> Reading:
-        return readings.storage_reading(self._chain, snapshot, asset=self._asset, at=self._clock.now())
+        return readings.storage_reading(self._chain, snapshot, asset=self.asset, at=self._clock.now())
 
     async def _after_poll(self, link: ModbusLink, snapshot: Snapshot) -> None:
         """Nothing: a battery has no limits of others to keep."""
+
+    async def _keep(self) -> None:
+        """Nothing either."""
 
     async def _apply(self, link: ModbusLink, snapshot: Snapshot, setpoint: Setpoint, holds_s: int) -> Outcome:
         rated = control.ratings(self._chain, snapshot, fallback_kw=self._fallback_rated_kw)

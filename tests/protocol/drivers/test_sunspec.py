@@ -126,6 +126,28 @@ async def test_start_up_keeps_a_fixed_feed_in_limit(bench: _Bench) -> None:
         assert bench.sun.limits[-2:] == [2.0, 7.0]
 
 
+async def test_a_fixed_feed_in_limit_is_known_again_below_a_command_of_an_earlier_run(bench: _Bench) -> None:
+    """Started anew while its own 20 % run: 70 are the most, and stand again afterwards."""
+    kept: list[str] = []
+
+    async def remember(text: str) -> None:
+        kept.append(text)
+
+    bench.roof_registers.write(START, _address(bench.roof_registers, "WMaxLimPct"), [7000, 0, 0, 0xFFFF, 1])
+    first, second = bench.inverter(), bench.inverter()
+    first.keep_limit("", remember)
+    async with first:
+        await until(lambda: bool(kept))
+        await first.set_power(setpoint(_ROOF, -2.0, holds_s=60))
+    second.keep_limit(kept[-1], remember)
+    async with second:
+        await until(lambda: bool(second.steerable()))
+        outcome = await second.set_power(setpoint(_ROOF, -10.0, holds_s=60))
+        assert isinstance(outcome, PartlyApplied)
+        assert outcome.power_kw == pytest.approx(-7.0)
+    assert kept == ["70.0"]
+
+
 def _address(registers: InverterRegisters, name: str) -> int:
     return 40000 + registers.map.index(123, name)
 

@@ -63,7 +63,6 @@ def test_lost_standing_limit_is_put_back_without_end() -> None:
     assert control.restoration(_CONTROLS, _controls(), percent=70.0) == Write(
         address=105, registers=(7000, 0, 0, 0xFFFF, 1)
     )
-    assert control.restoration(_CONTROLS, _controls(percent=7000, on=1), percent=70.0) is None
 
 
 def test_device_without_revert_timer_is_not_commanded() -> None:
