@@ -4,6 +4,11 @@ A day is settled as a whole when it is over and its meters are in, and again whe
 Sharing after the fact is settled here altogether. Where trades were made beforehand, their money was booked
 quarter-hour by quarter-hour; then the day adds taxes, tariffs and fees. Either way it keeps the sums that a
 statement is made of, and what the day would have cost without sharing or trading.
+
+What a member sold and did not feed in, the supplier delivers in its place, at its import price: it is a
+supply like any other, with VAT (Directive 2006/112/EC, art. 2(1)(a) and 15(1): electricity is goods; Wet op
+de omzetbelasting 1968, art. 3). What a member bought and did not use goes back to the supplier without, as
+what is fed in does: who sells so little is under the small-business scheme (same act, art. 25).
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from market.sharing.pool import (
     PoolInputs,
     PoolRules,
     PoolSettlement,
+    asked_microeur_per_kwh,
     block_amounts,
     pool_lines,
     settle_pool,
@@ -131,6 +137,8 @@ def close_day(
         bought, sold = traded.bought_wh, traded.sold_wh
         used = np.minimum(bought, pool.energy.offtake_wh), np.minimum(sold, pool.energy.feed_in_wh)
         taxed = traded.supplied_nanoeur + rules.vat_on_neighbours * traded.neighbours_nanoeur
+        metered = inputs.known & ~inputs.estimated
+        taxed = taxed + asked_microeur_per_kwh(pool) * (sold - used[1]) * metered
         settled = settle_traded(pool, rules.rates, *used, taxed)
         received, given = nothing, nothing
     whole = slice(0, len(pool.starts))

@@ -141,27 +141,22 @@ def vat_fraction(rates: Sequence[Rate], supplier: str, starts: Sequence[datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreAdders:
-    """What a store pays beside the supply price, per kWh at its connection, VAT included [EUR/kWh]."""
+class Charges:
+    """What rates make of a kWh at a connection, beside supply, without VAT [EUR/kWh], shape (T,) each."""
 
-    charge_eur_per_kwh: float
-    discharge_eur_per_kwh: float
-    """Negative where tax is given back."""
+    taken: FloatArray
+    """Tax and network tariff on what is taken from the grid."""
+    refund: FloatArray
+    """Tax given back on what was charged from the grid and is fed in again; not negative."""
+    feed_in_fee: FloatArray
+    """The supplier's on what it buys: not on what neighbours get."""
 
 
-def store_adders(rates: Sequence[Rate], supplier: str, at: datetime) -> StoreAdders:
-    """What rates make of a kWh charged and of one discharged, of what was charged from the grid.
-
-    Args:
-        rates: Without problems.
-        supplier: Whose customer the connection is.
-        at: When.
-    """
-    value = {kind: int(rate_at(rates, kind, supplier, [at])[0]) for kind in RateKind}
-    with_vat = 1.0 + float(vat_fraction(rates, supplier, [at])[0])
-    charged = value[RateKind.ENERGY_TAX] + value[RateKind.NETWORK]
-    fed_in = value[RateKind.FEED_IN_FEE] - value[RateKind.STORAGE_REFUND]
-    return StoreAdders(
-        charge_eur_per_kwh=charged * with_vat / MICROEUR_PER_EUR,
-        discharge_eur_per_kwh=fed_in * with_vat / MICROEUR_PER_EUR,
+def charges(rates: Sequence[Rate], supplier: str, starts: Sequence[datetime]) -> Charges:
+    """What rates make of a kWh; arguments as `rate_at`."""
+    value = {kind: rate_at(rates, kind, supplier, starts) / MICROEUR_PER_EUR for kind in RateKind}
+    return Charges(
+        taken=value[RateKind.ENERGY_TAX] + value[RateKind.NETWORK],
+        refund=value[RateKind.STORAGE_REFUND],
+        feed_in_fee=value[RateKind.FEED_IN_FEE],
     )

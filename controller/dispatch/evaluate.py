@@ -151,11 +151,9 @@ def cost_eur(inputs: DispatchInputs, node_power_kw: FloatArray, powers: Powers) 
     cost = float(((bought - sold) * inputs.step_h).sum())
     if not inputs.stores:
         return cost
-    charge_rate = np.array([store.charge_adder_eur_per_kwh for store in inputs.stores])
-    discharge_rate = np.array(
-        [store.wear_eur_per_kwh_discharged + store.discharge_adder_eur_per_kwh for store in inputs.stores]
-    )
-    hourly = charge_rate @ powers.charge_kw + discharge_rate @ powers.discharge_kw
+    charge_rate = np.array([store.charge_rate_eur_per_kwh for store in inputs.stores])
+    discharge_rate = np.array([store.discharge_rate_eur_per_kwh for store in inputs.stores])
+    hourly = (charge_rate * powers.charge_kw + discharge_rate * powers.discharge_kw).sum(axis=0)
     return cost + float(hourly @ inputs.step_h)
 
 
@@ -172,8 +170,8 @@ def trivial_bound_eur(inputs: DispatchInputs) -> float:
         charge, discharge = store.charge_kw_max * store.plugged, store.discharge_kw_max * store.plugged
         own_low[place] -= discharge
         own_high[place] += charge
-        rate = store.wear_eur_per_kwh_discharged + store.discharge_adder_eur_per_kwh
-        extra += np.minimum(0.0, charge * store.charge_adder_eur_per_kwh) + np.minimum(0.0, discharge * rate)
+        extra += np.minimum(0.0, charge * store.charge_rate_eur_per_kwh)
+        extra += np.minimum(0.0, discharge * store.discharge_rate_eur_per_kwh)
     roots = inputs.parent_index < 0
     low, high = sum_up_tree(inputs, own_low)[roots], sum_up_tree(inputs, own_high)[roots]
 

@@ -114,10 +114,10 @@ class StoreInput:
     """Energy given at the AC side per energy taken from the store, in (0, 1]."""
     wear_eur_per_kwh_discharged: float = 0.0
     """What a discharged kWh (AC side) costs in lifetime [EUR/kWh]."""
-    charge_adder_eur_per_kwh: float = 0.0
-    """Taxes and fees per kWh charged, AC side [EUR/kWh]."""
-    discharge_adder_eur_per_kwh: float = 0.0
-    """Taxes and fees per kWh discharged, AC side [EUR/kWh]."""
+    charge_adder_eur_per_kwh: FloatArray | float = 0.0
+    """Taxes and fees per kWh charged, AC side [EUR/kWh]: one number, or shape (T,)."""
+    discharge_adder_eur_per_kwh: FloatArray | float = 0.0
+    """Taxes and fees per kWh discharged, AC side [EUR/kWh]: one number, or shape (T,)."""
     charge_kw_min: float = 0.0
     """Charging is 0 or at least this [kW]."""
     discharge_kw_min: float = 0.0
@@ -134,6 +134,17 @@ class StoreInput:
     def steps(self) -> int:
         """The number of steps T."""
         return int(self.charge_kw_max.shape[0])
+
+    @cached_property
+    def charge_rate_eur_per_kwh(self) -> FloatArray:
+        """What a kWh charged costs beside the energy, AC side [EUR/kWh], shape (T,)."""
+        return np.broadcast_to(np.asarray(self.charge_adder_eur_per_kwh, dtype=np.float64), (self.steps,))
+
+    @cached_property
+    def discharge_rate_eur_per_kwh(self) -> FloatArray:
+        """What a kWh discharged costs in fees and wear, AC side [EUR/kWh], shape (T,)."""
+        rate = np.asarray(self.discharge_adder_eur_per_kwh + self.wear_eur_per_kwh_discharged)
+        return np.broadcast_to(rate, (self.steps,))
 
     @cached_property
     def ordered_stays(self) -> tuple[Stay, ...]:
@@ -378,7 +389,10 @@ def store_problems(store: StoreInput, place: str, steps: int) -> list[Problem]:
         if not 0.0 < getattr(store, name) <= 1.0:
             found.append(Problem(place=f"{place}.{name}", rule="must be above 0 and at most 1"))
     for name in ("charge_adder_eur_per_kwh", "discharge_adder_eur_per_kwh"):
-        if not np.isfinite(getattr(store, name)):
+        adder = np.asarray(getattr(store, name))
+        if adder.shape not in {(), (steps,)}:
+            found.append(Problem(place=f"{place}.{name}", rule=f"must be one number or {steps}"))
+        elif not np.isfinite(adder).all():
             found.append(Problem(place=f"{place}.{name}", rule="must be a finite number"))
     for i, stay in enumerate(store.stays):
         if stay.departure_min_kwh is not None:

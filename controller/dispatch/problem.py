@@ -30,6 +30,7 @@ decisions of a mixed-integer problem.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,6 +162,11 @@ def per_slot(inputs: DispatchInputs, layout: Layout, name: str) -> FloatArray:
     return np.array([getattr(store, name) for store in inputs.stores], dtype=np.float64)[layout.store]
 
 
+def _rates(series: Sequence[FloatArray], layout: Layout) -> FloatArray:
+    """The stores' series of shape (T,), spread over the slots, shape (K,)."""
+    return np.array(series)[layout.store, layout.step] if series else np.zeros(0)
+
+
 def _stores(b: _Builder) -> None:
     """Storage: `energy - energy before = h (eta_c charge - discharge / eta_d) - trips`, within its bounds."""
     layout, inputs = b.layout, b.inputs
@@ -289,11 +295,8 @@ def _cost(b: _Builder) -> None:
     b.constraints["root_sides"] = power == bought - sold
     h = inputs.step_h
     h_slot = h[layout.step]
-    rate_in = h_slot * per_slot(inputs, layout, "charge_adder_eur_per_kwh")
-    rate_out = h_slot * (
-        per_slot(inputs, layout, "wear_eur_per_kwh_discharged")
-        + per_slot(inputs, layout, "discharge_adder_eur_per_kwh")
-    )
+    rate_in = h_slot * _rates([store.charge_rate_eur_per_kwh for store in inputs.stores], layout)
+    rate_out = h_slot * _rates([store.discharge_rate_eur_per_kwh for store in inputs.stores], layout)
     buy = b.parameter("import_price_h", inputs.import_price_eur_per_kwh * h)
     sell = b.parameter("export_price_h", inputs.export_price_eur_per_kwh * h)
     cost = b.variable("cost", 1)

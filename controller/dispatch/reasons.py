@@ -58,7 +58,7 @@ class _StoreView:
         self.discharge = result.discharge_kw[store.id]
         self.energy = result.energy_kwh[store.id]
         price = result.node_price_eur_per_kwh[store.node]
-        self.buy: FloatArray = price + store.charge_adder_eur_per_kwh
+        self.buy: FloatArray = price + store.charge_rate_eur_per_kwh
         self.sell: FloatArray = price - store.discharge_adder_eur_per_kwh
         water = result.water_value_eur_per_kwh[store.id]
         self.worth_in: FloatArray = water * store.efficiency_charge
@@ -187,7 +187,7 @@ class _StoreView:
                 if node.parent is None
                 else self.result.node_price_eur_per_kwh[node.parent][step]
             )
-            if self.worth_in[step] > above + store.charge_adder_eur_per_kwh + SAME_EUR_PER_KWH:
+            if self.worth_in[step] > above + store.charge_rate_eur_per_kwh[step] + SAME_EUR_PER_KWH:
                 return _at_limit(PlanReasonCode.NODE_LIMIT, node, step)
         return None
 

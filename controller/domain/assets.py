@@ -52,6 +52,8 @@ class Member:
     name: str
     kind: str = HOUSEHOLD
     """household, public_building, fleet or cooperative."""
+    reclaims_vat: bool = False
+    """Whether it gets the VAT that it is billed back from the tax office, as a business does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ def planned_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator
         return
     batteries = {battery.id: battery for battery in site.batteries}
     vat = float(plan.horizon.vat_fraction[step])
+    reclaiming = {member.id for member in site.members if member.reclaims_vat}
     for store in plan.horizon.inputs.stores:
         power_kw = float(plan.result.power_kw[store.id][step])
         asset, member, node = store.id, None, store.node
@@ -33,15 +34,15 @@ def planned_energy(plan: ActivePlan, site: Site, interval: datetime) -> Iterator
         water = plan.result.water_value_eur_per_kwh.get(store.id)
         value = None if water is None else float(water[step])
         if value is not None:
-            worth = (
-                value * store.efficiency_charge - store.charge_adder_eur_per_kwh
-                if power_kw > 0.0
-                else value / store.efficiency_discharge
-                + store.wear_eur_per_kwh_discharged
+            if power_kw > 0.0:
+                worth = value * store.efficiency_charge - float(store.charge_rate_eur_per_kwh[step])
+                # Who reclaims VAT bids at once without it: what the plan took off again is no saving.
+                back = float(plan.horizon.inputs.import_price_eur_per_kwh[step]) * vat / (1.0 + vat)
+                value = worth - back if member in reclaiming else _without_vat(worth, vat)
+            else:
                 # A refund comes to whoever feeds in, sold or not: it is no part of the price.
-                + store.discharge_adder_eur_per_kwh
-            )
-            value = _without_vat(worth, vat)
+                rate = float(store.discharge_rate_eur_per_kwh[step])
+                value = _without_vat(value / store.efficiency_discharge + rate, vat)
         yield PlannedEnergy(
             asset=asset,
             member=member,

@@ -29,15 +29,14 @@ from controller.dispatch.inputs import (
 from controller.domain.assets import Battery, PvRoof
 from controller.domain.ids import AssetId, NodeId
 from controller.domain.site import Site
-from controller.domain.time import QUARTER, quarter_start
+from controller.domain.time import AMSTERDAM, QUARTER, quarter_start
 from controller.domain.units import FloatArray
 from controller.forecast.departures import chance_gone, ready_steps
 from controller.runtime.by_phase import phase_input
 from controller.runtime.car_store import CarNow, car_store
 from controller.runtime.people import People
-from controller.sharing_settings import SharingSettings
 from controller.supplier_settings import SITE_SUPPLIER, assets_supplied, tariffs
-from market.rates import store_adders, vat_fraction
+from market.rates import charges, vat_fraction
 
 FINE_H, MIDDLE_H = 8.0, 16.0
 """Until here steps are quarter-hours; until there half hours; hours after that."""
@@ -98,6 +97,18 @@ class HorizonFacts:
     """What cars that the site does not know draw at charge points [kW], shape (T,); not in `base_kw`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Prices:
+    """What the site's own supplier asks."""
+
+    starts: Sequence[datetime]
+    """Of the steps."""
+    bare: FloatArray
+    """Without VAT [EUR/kWh], shape (T,)."""
+    fee: FloatArray
+    """Its fee, with VAT, that is in what the pool gets for its feed-in [EUR/kWh], shape (T,)."""
+
+
 def step_boundaries(now: datetime, horizon_h: float) -> tuple[datetime, ...]:
     """The boundaries of the steps from `now` on, shape (T + 1,)."""
     first = quarter_start(now) + QUARTER
@@ -131,8 +142,19 @@ def build_horizon(
     """The dispatch problem as seen at `now`; `facts` have one value per step of `boundaries`."""
     starts = boundaries[:-1]
     step_h = _hours(boundaries)
-    vat = vat_fraction(settings.sharing.rates, SITE_SUPPLIER, starts)
-    facts = replace(facts, import_price_eur_per_kwh=facts.import_price_eur_per_kwh * (1.0 + vat))
+    rates = settings.sharing.rates
+    vat = vat_fraction(rates, SITE_SUPPLIER, starts)
+    fee = charges(rates, SITE_SUPPLIER, starts).feed_in_fee * (1.0 + vat)
+    prices = _Prices(
+        starts=starts,
+        bare=facts.import_price_eur_per_kwh,
+        fee=fee if _shares_stored(settings, now) else np.zeros_like(fee),
+    )
+    facts = replace(
+        facts,
+        import_price_eur_per_kwh=facts.import_price_eur_per_kwh * (1.0 + vat),
+        export_price_eur_per_kwh=facts.export_price_eur_per_kwh - prices.fee,
+    )
     base, unsure = _sums_below(site, starts, facts)
     nodes = _nodes(starts, site, settings, people, base, unsure)
     ready_by = _ready_by(boundaries, site, people, facts, nodes, base)
@@ -166,7 +188,7 @@ def build_horizon(
         nodes=nodes,
         fixed=loads,
         pv=sun,
-        stores=_with_adders(stores, site, settings.sharing, places, now),
+        stores=_with_adders(stores, site, settings, places, prices),
         phases=phase_input(site, settings, loads, sun, facts.stuck, facts.sun_low_share, places, len(starts)),
     )
     return Horizon(
@@ -210,33 +232,65 @@ def _stores(
 def _with_adders(
     stores: Sequence[StoreInput],
     site: Site,
-    sharing: SharingSettings,
+    settings: Settings,
     places: Mapping[AssetId, AssetId],
-    now: datetime,
+    prices: _Prices,
 ) -> tuple[StoreInput, ...]:
     """The stores with what their connections pay beside the site's own price: each has one of its own.
 
-    That is the taxes, tariffs and fees that hold now, and what its supplier asks beyond the site's own, with
-    VAT. The VAT on the site's own price is in that price, at the rate of the site's own supplier: the pool
-    pays it on what it takes from outside together, and none on what neighbours give each other.
+    That is taxes, tariffs and refunds as they hold in each step, and what the connection's supplier asks
+    beyond the site's own, each with the VAT of who sells. Who reclaims VAT charges without any: the pool's
+    price has it, so it is taken off again. VAT on neighbours is as the rules say, whoever sells.
+
+    Source: Wet op de omzetbelasting 1968, art. 8 (VAT is on the whole price, not on a margin) and art. 15 (a
+    business deducts what it was billed).
     """
+    sharing = settings.sharing
     supplied, margins = assets_supplied(site, sharing.suppliers), tariffs(sharing.suppliers, site.tariff)
-    adders_of = {name: store_adders(sharing.rates, name, now) for name in margins}
+    vat_of = {name: vat_fraction(sharing.rates, name, prices.starts) for name in margins}
+    charged = {name: charges(sharing.rates, name, prices.starts) for name in margins}
+    fee_of = {name: charged[name].feed_in_fee * (1.0 + vat_of[name]) for name in margins}
+    reclaiming = _reclaiming(site)
     found = []
     for store in stores:
-        supplier = supplied.get(places.get(store.id, store.id), SITE_SUPPLIER)
-        own, adders = margins[supplier], adders_of[supplier]
-        beyond = own.import_adder_eur_per_kwh - site.tariff.import_adder_eur_per_kwh
-        dearer = beyond * (1.0 + float(vat_fraction(sharing.rates, supplier, [now])[0]))
-        better = own.export_adder_eur_per_kwh - site.tariff.export_adder_eur_per_kwh
+        place = places.get(store.id, store.id)
+        name = supplied.get(place, SITE_SUPPLIER)
+        vat = np.zeros_like(prices.bare) if place in reclaiming else vat_of[name]
+        beyond = margins[name].import_adder_eur_per_kwh - site.tariff.import_adder_eur_per_kwh
+        asked = (prices.bare + beyond) * (1.0 + vat) - prices.bare * (1.0 + vat_of[SITE_SUPPLIER])
+        better = margins[name].export_adder_eur_per_kwh - site.tariff.export_adder_eur_per_kwh
         found.append(
             replace(
                 store,
-                charge_adder_eur_per_kwh=adders.charge_eur_per_kwh + dearer,
-                discharge_adder_eur_per_kwh=adders.discharge_eur_per_kwh - better,
+                charge_adder_eur_per_kwh=asked + charged[name].taken * (1.0 + vat),
+                discharge_adder_eur_per_kwh=fee_of[name]
+                - prices.fee
+                - charged[name].refund * (1.0 + vat)
+                - better,
             )
         )
     return tuple(found)
+
+
+def _reclaiming(site: Site) -> set[AssetId]:
+    """Charge points and batteries of members who get VAT back."""
+    members = {member.id for member in site.members if member.reclaims_vat}
+    return {
+        asset.id
+        for group in (site.charge_points, site.batteries)
+        for asset in group
+        if asset.member in members
+    }
+
+
+def _shares_stored(settings: Settings, at: datetime) -> bool:
+    """Whether what a store took from the grid goes to neighbours: traded always, shared where that is agreed.
+
+    Then the supplier's fee is on what the pool as a whole feeds in. Where it does not, the supplier buys all
+    that stores feed in, and its fee is on that; on a roof's surplus it is too, which the plan leaves out.
+    """
+    terms = settings.sharing.terms_on(at.astimezone(AMSTERDAM).date())
+    return settings.market.is_auction or terms.share_grid_charged
 
 
 def _nodes(

@@ -4,7 +4,8 @@ In each quarter-hour the sharing key hands out at most the smaller of all feed-i
 each point is its own affair with its own supplier. Tax and network tariff are on all that a point takes from
 the grid, shared or not: sharing is administrative, the electricity still comes over the public cable. The
 feed-in fee is on what the supplier buys. VAT is on what a member is charged for supply, tax, network and
-fee; on neighbours' energy only where the rules say so (deploy/decisions/0017).
+fee; on neighbours' energy only where the rules say so (deploy/decisions/0017). Who reclaims VAT is billed it
+all the same.
 
 A pool may span several suppliers only where the rules say so; without, each supplier's customers share among
 themselves, which is what the law allows first. Prices of the keys that take the supplier's are then its own;
@@ -288,10 +289,16 @@ def _rate(inputs: PoolInputs, rates: Sequence[Rate], kind: RateKind) -> IntArray
     return np.stack([series[point.supplier] for point in inputs.points], axis=1)
 
 
+def asked_microeur_per_kwh(inputs: PoolInputs) -> IntArray:
+    """What each point's supplier asks, shape (T, N)."""
+    supply = [inputs.supply[point.supplier] for point in inputs.points]
+    return np.stack([prices.import_microeur_per_kwh for prices in supply], axis=1)
+
+
 def _amounts(inputs: PoolInputs, rates: Sequence[Rate], shares: Shares) -> dict[PostingReason, IntArray]:
     offtake, fed = inputs.energy.offtake_wh, inputs.energy.feed_in_wh
     supply = [inputs.supply[point.supplier] for point in inputs.points]
-    asked = np.stack([prices.import_microeur_per_kwh for prices in supply], axis=1)
+    asked = asked_microeur_per_kwh(inputs)
     offered = np.stack([prices.export_microeur_per_kwh for prices in supply], axis=1)
     sold = fed - shares.given_wh
     tax = _rate(inputs, rates, RateKind.ENERGY_TAX) * offtake

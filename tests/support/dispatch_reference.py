@@ -256,8 +256,8 @@ def _store(
             terms |= {charge: -h * store.efficiency_charge, discharge: h / store.efficiency_discharge}
             power[store.node, t] |= {charge: 1.0, discharge: -1.0}
             base[store.node, t] += store.standby_kw
-            cost[charge] = h * store.charge_adder_eur_per_kwh
-            cost[discharge] = h * (store.wear_eur_per_kwh_discharged + store.discharge_adder_eur_per_kwh)
+            cost[charge] = h * store.charge_rate_eur_per_kwh[t]
+            cost[discharge] = h * store.discharge_rate_eur_per_kwh[t]
         program.row(terms, -driven, -driven)
         missing = program.column(0.0, infinity)
         program.row({missing: 1.0, energy[t + 1]: 1.0}, store.min_kwh, infinity)
@@ -361,7 +361,7 @@ def _audited_store(
         if t + 1 in levels and levels[t + 1] > 0.0:
             short[1] += max(0.0, levels[t + 1] - energy)
         short[3] += max(0.0, store.min_kwh - energy)
-        rate = store.wear_eur_per_kwh_discharged + store.discharge_adder_eur_per_kwh
-        cost += h * (rate * discharge + store.charge_adder_eur_per_kwh * charge)
+        rate = float(store.discharge_rate_eur_per_kwh[t])
+        cost += h * (rate * discharge + float(store.charge_rate_eur_per_kwh[t]) * charge)
     short[2] += max(0.0, store.final_min_kwh - energy)
     return cost

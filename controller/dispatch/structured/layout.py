@@ -150,18 +150,9 @@ def _chains(inputs: DispatchInputs, dense: _Dense) -> Chains:
     inside = dense.place >= 0
     store, step = np.nonzero(inside)
     hours = inputs.step_h[step]
-    rates = np.array(
-        [
-            (
-                s.efficiency_charge,
-                s.efficiency_discharge,
-                s.charge_adder_eur_per_kwh,
-                s.wear_eur_per_kwh_discharged + s.discharge_adder_eur_per_kwh,
-            )
-            for s in stores
-        ],
-        dtype=np.float64,
-    ).reshape(len(stores), 4)
+    efficiency = np.array(
+        [(s.efficiency_charge, s.efficiency_discharge) for s in stores], dtype=np.float64
+    ).reshape(len(stores), 2)
     low = np.full(store.shape, -np.inf)
     high = np.full(store.shape, np.inf)
     # Every start of a step t >= 1 is bounded through the chain step before it.
@@ -171,6 +162,8 @@ def _chains(inputs: DispatchInputs, dense: _Dense) -> Chains:
     np.maximum.at(low, entry, (dense.floor_kwh + dense.driven_kwh)[row, at])
     np.minimum.at(high, entry, (dense.capacity_kwh + dense.driven_kwh)[row, at])
     empty = np.zeros((0, steps))
+    rate_in = np.stack([s.charge_rate_eur_per_kwh for s in stores]) if stores else empty
+    rate_out = np.stack([s.discharge_rate_eur_per_kwh for s in stores]) if stores else empty
     return Chains(
         first=np.concatenate([[0], np.cumsum(inside.sum(axis=1))]).astype(np.int64),
         step=step.astype(np.int64),
@@ -178,10 +171,10 @@ def _chains(inputs: DispatchInputs, dense: _Dense) -> Chains:
         store=store.astype(np.int64),
         charge_kw_max=(np.stack([s.charge_kw_max for s in stores]) if stores else empty)[store, step],
         discharge_kw_max=(np.stack([s.discharge_kw_max for s in stores]) if stores else empty)[store, step],
-        gain=hours * rates[store, 0],
-        loss=hours / rates[store, 1],
-        charge_eur=hours * rates[store, 2],
-        discharge_eur=hours * rates[store, 3],
+        gain=hours * efficiency[store, 0],
+        loss=hours / efficiency[store, 1],
+        charge_eur=hours * rate_in[store, step],
+        discharge_eur=hours * rate_out[store, step],
         low_kwh=low,
         high_kwh=high,
         initial_kwh=np.array([s.initial_kwh for s in stores], dtype=np.float64),

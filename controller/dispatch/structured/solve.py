@@ -212,8 +212,8 @@ def _weight_eur(inputs: DispatchInputs) -> float:
     worth = max(float(np.abs(price).max(initial=0.0)) for price in prices)
     fees = max(
         (
-            abs(s.charge_adder_eur_per_kwh)
-            + abs(s.discharge_adder_eur_per_kwh)
+            float(np.max(np.abs(s.charge_adder_eur_per_kwh)))
+            + float(np.max(np.abs(s.discharge_adder_eur_per_kwh)))
             + s.wear_eur_per_kwh_discharged
             for s in inputs.stores
         ),

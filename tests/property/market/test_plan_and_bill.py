@@ -18,6 +18,8 @@ from controller.domain.units import MICROEUR_PER_EUR, NANOEUR_PER_EUR, FloatArra
 from controller.runtime.horizon import HorizonFacts, build_horizon
 from controller.runtime.people import People
 from controller.sharing_settings import SharingSettings
+from controller.supplier_settings import SupplierSettings
+from market.ledger import PostingReason
 from market.prices import WH_PER_KW_QUARTER
 from market.rates import Rate, RateKind
 from market.sharing import KEYS, Energy
@@ -29,6 +31,8 @@ QUARTERS = 6
 TAX = 91_600
 """Energy tax [micro-euro/kWh]."""
 LESS_THAN_A_NANOEURO_A_LINE = 1e-8
+SHARED = SharingSettings(share_grid_charged=True)
+"""What the battery took from the grid may be shared when it is fed in again."""
 
 
 def rates(**values: int) -> tuple[Rate, ...]:
@@ -40,11 +44,20 @@ def rates(**values: int) -> tuple[Rate, ...]:
 
 
 def planned_eur(
-    battery_wh: list[int], home_wh: list[int], asked: list[int], paid: list[int], charged: tuple[Rate, ...]
+    battery_wh: list[int],
+    home_wh: list[int],
+    asked: list[int],
+    paid: list[int],
+    charged: tuple[Rate, ...],
+    *,
+    sharing: SharingSettings = SHARED,
+    reclaims: bool = False,
 ) -> float:
     """The cost by the plan's own inputs and formula [EUR]: a battery at home's feeder, no wear."""
     boundaries = tuple(BEGIN + i * QUARTER for i in range(QUARTERS + 1))
     one = replace(site(), vehicles=(), charge_points=())
+    members = tuple(replace(each, reclaims_vat=reclaims) for each in one.members)
+    one = replace(one, members=members)
     battery = replace(one.batteries[0], wear_eur_per_kwh_discharged=0.0)
     facts = HorizonFacts(
         cars=[],
@@ -54,7 +67,7 @@ def planned_eur(
         import_price_eur_per_kwh=np.array(asked) / MICROEUR_PER_EUR,
         export_price_eur_per_kwh=np.array(paid) / MICROEUR_PER_EUR,
     )
-    settings = Settings(sharing=SharingSettings(rates=charged))
+    settings = Settings(sharing=replace(sharing, rates=charged))
     made = build_horizon(BEGIN, boundaries, one, settings, People(), facts)
     power: FloatArray = np.array([battery_wh]) / WH_PER_KW_QUARTER
     charge, discharge = np.maximum(power, 0.0), np.maximum(-power, 0.0)
@@ -63,9 +76,16 @@ def planned_eur(
 
 
 def billed_eur(
-    battery_wh: list[int], home_wh: list[int], asked: list[int], paid: list[int], charged: tuple[Rate, ...]
+    battery_wh: list[int],
+    home_wh: list[int],
+    asked: list[int],
+    paid: list[int],
+    charged: tuple[Rate, ...],
+    *,
+    shared: bool = True,
+    without: tuple[PostingReason, ...] = (),
 ) -> tuple[float, float]:
-    """What the bills of battery and home come to [EUR], each with its VAT rounded once."""
+    """What the bills of battery and home come to [EUR], VAT rounded once on each, without some lines."""
     energy: IntArray = np.stack([battery_wh, home_wh], axis=1)
     fed: IntArray = np.maximum(-energy, 0)
     inputs = PoolInputs(
@@ -78,9 +98,10 @@ def billed_eur(
         },
         shared_microeur_per_kwh=np.zeros(QUARTERS, dtype=np.int64),
     )
-    rules = PoolRules(key=KEYS["mid_market_rate"], share_grid_charged=True, rates=charged)
+    rules = PoolRules(key=KEYS["mid_market_rate"], share_grid_charged=shared, rates=charged)
     amounts = block_amounts(settle_pool(inputs, rules), slice(0, QUARTERS))
-    battery, home = (np.sum(list(amounts.values()), axis=0) / NANOEUR_PER_EUR).tolist()
+    lines = [amount for reason, amount in amounts.items() if reason not in without]
+    battery, home = (np.sum(lines, axis=0) / NANOEUR_PER_EUR).tolist()
     return battery, home
 
 
@@ -109,6 +130,65 @@ def test_what_a_neighbour_gets_of_the_battery_saves_it_supply_and_its_vat() -> N
     assert sum(billed_eur(schedule, home, asked, paid, charged)) == pytest.approx(0.352836 + own_tax)
 
 
+def test_the_suppliers_fee_is_on_what_it_buys_and_not_on_what_a_neighbour_gets() -> None:
+    """0.8 kWh are fed in and the home takes 0.5 of them: the fee of 0.01, with VAT, is on 0.3 kWh.
+
+    Charged: 0.20 x 1.21 = 0.242. The home is spared 0.5 x 0.20 x 1.21 = 0.121 of its 0.121. The supplier pays
+    0.3 x 0.05 and takes 0.3 x 0.01 x 1.21: together 0.242 - 0.015 + 0.00363 = 0.23063.
+    """
+    charged = rates(feed_in_fee=10_000, vat=210_000)
+    schedule, asked, paid = NIGHT_AND_EVENING
+    home = [0, 0, 0, 0, 500, 0]
+    assert planned_eur(schedule, home, asked, paid, charged) == pytest.approx(0.23063)
+    assert sum(billed_eur(schedule, home, asked, paid, charged)) == pytest.approx(0.23063)
+
+
+def test_where_stored_energy_is_not_shared_the_fee_is_on_all_of_it() -> None:
+    """The supplier buys all 0.8 kWh, whatever the home takes; of energy alone: 0.242 - 0.04 + 0.00968."""
+    charged = rates(feed_in_fee=10_000, vat=210_000)
+    schedule, asked, paid = NIGHT_AND_EVENING
+    alone = [0] * QUARTERS
+    planned = planned_eur(schedule, alone, asked, paid, charged, sharing=SharingSettings())
+    assert planned == pytest.approx(0.21168)
+    assert billed_eur(schedule, alone, asked, paid, charged, shared=False)[0] == pytest.approx(0.21168)
+
+
+def test_who_reclaims_vat_charges_without_it() -> None:
+    """1 kWh at 0.20 and the tax of 0.0916, 0.8 kWh sold at 0.05: 0.2516; VAT of 0.061236 comes back."""
+    charged = rates(energy_tax=TAX, vat=210_000)
+    schedule, asked, paid = NIGHT_AND_EVENING
+    alone = [0] * QUARTERS
+    assert planned_eur(schedule, alone, asked, paid, charged, reclaims=True) == pytest.approx(0.2516)
+    with_it = billed_eur(schedule, alone, asked, paid, charged)[0]
+    without = billed_eur(schedule, alone, asked, paid, charged, without=(PostingReason.VAT,))[0]
+    assert with_it == pytest.approx(0.312836)
+    assert without == pytest.approx(0.2516)
+
+
+def test_a_suppliers_own_vat_is_on_its_whole_price() -> None:
+    """The battery's supplier asks 3 cents more than the site's own and has VAT of 9%, the others 21%.
+
+    1 kWh at 0.23 x 1.09 = 0.2507; 0.8 kWh at the 0.05 that both pay: 0.2107. By the others' rate on the
+    price of 0.20 it would be 0.2347.
+    """
+    own, tariff = site().batteries[0], site().tariff
+    north = SupplierSettings(
+        id="north",
+        import_adder_eur_per_kwh=tariff.import_adder_eur_per_kwh + 0.03,
+        export_adder_eur_per_kwh=tariff.export_adder_eur_per_kwh,
+        points=(own.ean,),
+        source="its letter",
+    )
+    everybody = rates(vat=210_000)
+    low = tuple(replace(rate, value=90_000, supplier="north") for rate in everybody)
+    schedule, asked, paid = NIGHT_AND_EVENING
+    sharing = replace(SHARED, suppliers=(north,))
+    planned = planned_eur(schedule, [0] * QUARTERS, asked, paid, (*everybody, *low), sharing=sharing)
+    assert planned == pytest.approx(0.2107)
+    dearer = [price + 30_000 for price in asked]
+    assert billed_eur(schedule, [0] * QUARTERS, dearer, paid, rates(vat=90_000))[0] == pytest.approx(0.2107)
+
+
 def each(low: int, high: int) -> st.SearchStrategy[list[int]]:
     """A whole number for each quarter-hour."""
     return st.lists(st.integers(low, high), min_size=QUARTERS, max_size=QUARTERS)
@@ -132,13 +212,13 @@ def test_one_connections_bill_is_what_the_plan_says(
     )
 
 
-@given(schedule=each(-2500, 2500), home=each(0, 3000), prices=PRICES, vat=VAT)
+@given(schedule=each(-2500, 2500), home=each(0, 3000), prices=PRICES, vat=VAT, fee=st.integers(0, 20_000))
 def test_the_pools_bills_are_what_the_plan_says(
-    schedule: list[int], home: list[int], prices: tuple[list[int], list[int]], vat: int
+    schedule: list[int], home: list[int], prices: tuple[list[int], list[int]], vat: int, fee: int
 ) -> None:
     """With a neighbour: together they pay the plan's cost, and the tax on what the home uses anyway."""
     asked, paid = prices[0], np.minimum(*prices).tolist()
-    charged = rates(energy_tax=TAX, network=7_000, vat=vat)
+    charged = rates(energy_tax=TAX, network=7_000, feed_in_fee=fee, vat=vat)
     own = sum(home) * (TAX + 7_000) * (1_000_000 + vat) / 1_000_000 / NANOEUR_PER_EUR
     bills = sum(billed_eur(schedule, home, asked, paid, charged))
     assert planned_eur(schedule, home, asked, paid, charged) + own == pytest.approx(

@@ -94,17 +94,31 @@ def test_trades_made_beforehand_get_taxes_and_fees_only(*, on_neighbours: bool, 
     """Ann bought 500 and used 600; no energy is booked.
 
     VAT of 10% on 100 x 300 beyond what she bought, on 100 x 300 that she bought of the supplier, on the tax
-    of 60,000, and on the 400 x 200 of neighbours where the rules say so.
+    of 60,000, and on the 400 x 200 of neighbours where the rules say so. Cor sold 900 and fed in 400: the
+    supplier delivered 500 x 300 in Cor's place, with 15,000 of VAT.
     """
     rules = replace(RULES, vat_on_neighbours=on_neighbours)
     closed = close_day(a_day(traded=trades(500, 900)), rules, (), booked_at=LATER)
     assert {entry.reason for entry in closed.postings} == {PostingReason.ENERGY_TAX, PostingReason.VAT}
-    assert balances(closed.postings) == {"member:ann": 60_000 + vat, "tax": -60_000 - vat}
+    assert balances(closed.postings) == {
+        "member:ann": 60_000 + vat,
+        "member:cor": 15_000,
+        "tax": -75_000 - vat,
+    }
     ann, cor = closed.points
     # By sharing: 400 x 180, 200 x 300 of the supplier, the tax, and VAT on the last two or on all.
     shared_vat = 12_000 + on_neighbours * 7_200
     assert (ann.sharing_nanoeur, cor.sharing_nanoeur) == (72_000 + 60_000 + 60_000 + shared_vat, -72_000)
     assert (ann.bought_wh, cor.sold_wh, ann.received_wh) == (500, 900, 0)
+
+
+@pytest.mark.parametrize(("estimated", "known"), [(True, True), (False, False)])
+def test_what_was_sold_is_held_against_a_meter_only(*, estimated: bool, known: bool) -> None:
+    """Of Cor's meter nothing is known, or it is estimated: no deviation is booked, and no VAT on it."""
+    day = a_day(traded=trades(500, 900))
+    unsure = replace(day, estimated=np.array([[True, estimated]]), known=np.array([[True, known]]))
+    closed = close_day(unsure, RULES, (), booked_at=LATER)
+    assert "member:cor" not in balances(closed.postings)
 
 
 def test_where_there_was_no_market_all_energy_is_the_suppliers() -> None:

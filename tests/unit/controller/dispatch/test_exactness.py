@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from controller.dispatch.solve import solve_exact
@@ -16,6 +17,25 @@ from tests.support.dispatch import node, problem, store
 from tests.support.dispatch_comparison import difference
 from tests.support.dispatch_random import AnyProblem
 from tests.support.dispatch_reference import audit, reference
+
+
+@pytest.mark.parametrize("seed", range(3000, 3015))
+def test_with_taxes_by_the_step_both_ways_equal_the_reference(seed: int) -> None:
+    """Taxes and fees that are others in each step, below 0 too."""
+    rng, any_problem = np.random.default_rng(seed), AnyProblem(seed, most_stores=5, most_steps=10).inputs()
+    stores = tuple(
+        replace(
+            one,
+            charge_adder_eur_per_kwh=rng.uniform(-0.05, 0.15, any_problem.steps),
+            discharge_adder_eur_per_kwh=rng.uniform(-0.05, 0.05, any_problem.steps),
+        )
+        for one in any_problem.stores
+    )
+    inputs = replace(any_problem, stores=stores)
+    exact = reference(inputs)
+    plan, fast = solve_exact(inputs), solve_structured(inputs)
+    assert difference(inputs, plan, exact).faults == []
+    assert fast is None or difference(inputs, fast, exact).faults == []
 
 
 @pytest.mark.parametrize("seed", range(1000, 1040))

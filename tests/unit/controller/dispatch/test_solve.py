@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from controller.dispatch.check import check
-from controller.dispatch.inputs import DispatchInputs, Stay, Trip, split_by_root
+from controller.dispatch.inputs import DispatchInputs, Stay, Trip, problems, split_by_root
 from controller.dispatch.layout import layout_of
 from controller.dispatch.problem import build
 from controller.dispatch.result import DispatchResult
@@ -74,6 +74,31 @@ def test_taxes_keep_a_car_from_trading() -> None:
     )
     inputs = problem(2, [node("root", None, 20, 2)], stores=[car], buy=[0.1, 0.3], sell=[0.1, 0.3])
     assert _solved(inputs).cost_eur == pytest.approx(0.0)
+
+
+def test_taxes_and_fees_may_differ_from_step_to_step() -> None:
+    """10 kWh wanted at one price: charged where the tax is a cent, sold where there is no fee.
+
+    10 x (0.20 + 0.01) for the one, -10 x 0.10 for the other.
+    """
+    buys = store("car", "root", 2, final_min_kwh=40, charge_adder_eur_per_kwh=np.array([0.05, 0.01]))
+    inputs = problem(2, [node("root", None, 20, 2)], stores=[buys], buy=0.2, sell=0.1)
+    result = _solved(inputs)
+    assert result.charge_kw[CAR] == pytest.approx([0, 10])
+    assert result.cost_eur == pytest.approx(2.1)
+    sells = store("car", "root", 2, final_min_kwh=20, discharge_adder_eur_per_kwh=np.array([0.02, 0.0]))
+    inputs = problem(2, [node("root", None, 20, 2)], stores=[sells], buy=0.2, sell=0.1)
+    result = _solved(inputs)
+    assert result.discharge_kw[CAR] == pytest.approx([0, 10])
+    assert result.cost_eur == pytest.approx(-1.0)
+
+
+def test_an_adder_has_as_many_values_as_there_are_steps() -> None:
+    """Two values for three steps, or one that is no number, are refused by name."""
+    for adder in (np.array([0.1, 0.2]), np.array([0.1, np.nan, 0.2])):
+        car = store("car", "root", 3, charge_adder_eur_per_kwh=adder)
+        found = problems(problem(3, [node("root", None, 20, 3)], stores=[car]))
+        assert [one.place.rpartition(".")[2] for one in found] == ["charge_adder_eur_per_kwh"]
 
 
 def test_a_feeder_limit_is_kept_and_the_missing_energy_is_told() -> None:

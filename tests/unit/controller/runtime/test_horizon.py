@@ -346,12 +346,13 @@ def test_a_plan_counts_with_the_rates_that_bills_are_made_of() -> None:
         Rate(kind=RateKind.STORAGE_REFUND, value=100_000, from_utc=began, source="law"),
         Rate(kind=RateKind.VAT, value=210_000, from_utc=began, source="law"),
     )
-    for now, charged in ((START, 0.1815), (raised, 0.2057)):
-        stores = horizon([car()], People(), now, sharing=SharingSettings(rates=rates)).inputs.stores
-        assert len(stores) == 2
-        for store in stores:
-            assert store.charge_adder_eur_per_kwh == pytest.approx(charged)
-            assert store.discharge_adder_eur_per_kwh == pytest.approx(-0.121)
+    made = horizon([car()], People(), START, sharing=SharingSettings(rates=rates))
+    charged = [0.1815 if start < raised else 0.2057 for start in made.boundaries[:-1]]
+    assert len(set(charged)) == 2
+    assert len(made.inputs.stores) == 2
+    for store in made.inputs.stores:
+        assert store.charge_adder_eur_per_kwh == pytest.approx(np.array(charged))
+        assert store.discharge_adder_eur_per_kwh == pytest.approx(np.full(len(charged), -0.121))
 
 
 def test_a_plan_pays_vat_on_supply_and_gets_none_for_what_it_feeds_in() -> None:
@@ -382,6 +383,37 @@ def test_planned_orders_are_what_it_is_worth_without_vat(worth: float, bid: floa
         plan = ActivePlan(horizon=made, result=wanted)
         (energy,) = (one for one in planned_energy(plan, site(), START) if one.asset == AssetId("cp-1"))
         assert energy.value_eur_per_kwh == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("worth", [0.15, 0.2, 0.3])
+def test_who_reclaims_vat_bids_what_it_is_worth(worth: float) -> None:
+    """The car's member gets VAT back: what 0.15 is worth is bid for at 0.15; the tax of 0.10 has none."""
+    rates = (
+        Rate(kind=RateKind.VAT, value=210_000, from_utc=START - HOUR, source="law"),
+        Rate(kind=RateKind.ENERGY_TAX, value=100_000, from_utc=START - HOUR, source="law"),
+    )
+    business = replace(site(), members=tuple(replace(one, reclaims_vat=True) for one in site().members))
+    boundaries = (START, START + QUARTER)
+    facts = HorizonFacts(
+        cars=[car()],
+        batteries=[],
+        base_kw={},
+        sun_kw={},
+        import_price_eur_per_kwh=np.array([0.2]),
+        export_price_eur_per_kwh=np.array([0.1]),
+    )
+    settings = Settings(sharing=SharingSettings(rates=rates))
+    made = build_horizon(START, boundaries, business, settings, People(), facts)
+    (store,) = made.inputs.stores
+    assert store.charge_adder_eur_per_kwh == pytest.approx(np.array([0.1 - 0.042]))
+    result = solve_quick(made.inputs)
+    wanted = replace(
+        result,
+        power_kw={**result.power_kw, store.id: np.array([4.0])},
+        water_value_eur_per_kwh={store.id: np.array([(worth + 0.1) / store.efficiency_charge])},
+    )
+    (energy,) = planned_energy(ActivePlan(horizon=made, result=wanted), business, START)
+    assert energy.value_eur_per_kwh == pytest.approx(worth)
 
 
 @pytest.mark.parametrize(
@@ -448,6 +480,7 @@ def test_a_store_pays_what_its_own_supplier_asks() -> None:
             one.id: one for one in horizon([car(charge_point=place)], People(), sharing=sharing).inputs.stores
         }
         battery, own = stores[site().batteries[0].id], stores[AssetId("car-1")]
-        assert (battery.charge_adder_eur_per_kwh, battery.discharge_adder_eur_per_kwh) == (0.0, 0.0)
-        assert own.charge_adder_eur_per_kwh == pytest.approx(0.04)
-        assert own.discharge_adder_eur_per_kwh == pytest.approx(0.02)
+        for store, charged, discharged in ((battery, 0.0, 0.0), (own, 0.04, 0.02)):
+            steps = np.ones(store.steps)
+            assert store.charge_adder_eur_per_kwh == pytest.approx(charged * steps)
+            assert store.discharge_adder_eur_per_kwh == pytest.approx(discharged * steps)
