@@ -60,9 +60,10 @@ class Health(Out):
 
 
 _ROUTERS = (
+    # An id may hold a slash: one charger, whose route takes any path, comes after what lies below a charger.
+    chargers_router,
     operator_router,
     metrics_router,
-    chargers_router,
     all_tokens_router,
     own_tokens_router,
     grid_router,

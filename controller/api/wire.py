@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import orjson
 from starlette.responses import Response
@@ -68,6 +69,11 @@ def dumps(value: object) -> bytes:
 def reply(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON response."""
     return Response(dumps(value), status, headers, media_type="application/json")
+
+
+def location(path: str, *parts: str) -> str:
+    """Where something is found: ids are parts of the address, whatever signs they have."""
+    return "/".join((path, *(quote(part, safe="") for part in parts)))
 
 
 _FIELD_NAMES: dict[type, tuple[str, ...]] = {}

@@ -59,7 +59,7 @@ Chargers = Annotated[ChargersDoor, Depends(chargers_of)]
 
 
 @router.post(
-    "/chargers/{charger_id}/ocpp",
+    "/chargers/{charger_id:path}/ocpp",
     summary="Send a charger any request of OCPP",
     response_model=CommandOut,
     responses=documented(404, 409, 422),
@@ -73,7 +73,7 @@ async def post_command(chargers: Chargers, who: Operator, charger_id: str, body:
 
 
 @router.get(
-    "/chargers/{charger_id}/requests",
+    "/chargers/{charger_id:path}/requests",
     summary="The requests that may be sent to a charger",
     response_model=list[RequestOut],
     responses=documented(404),
@@ -85,7 +85,7 @@ async def get_requests(chargers: Chargers, charger_id: str) -> Response:
 
 
 @router.get(
-    "/chargers/{charger_id}/requests/{action}",
+    "/chargers/{charger_id:path}/requests/{action}",
     summary="How a request is written",
     response_model=RequestFormOut,
     responses=documented(404),
@@ -96,7 +96,7 @@ async def get_request_form(chargers: Chargers, charger_id: str, action: str) -> 
 
 
 @router.get(
-    "/chargers/{charger_id}/messages",
+    "/chargers/{charger_id:path}/messages",
     summary="Search the messages with a charger",
     response_model=list[MessageOut],
     responses=documented(404, 422),
@@ -118,7 +118,7 @@ async def get_messages(
 
 
 @router.get(
-    "/chargers/{charger_id}/transactions/{transaction_id}",
+    "/chargers/{charger_id:path}/transactions/{transaction_id}",
     summary="A transaction's timeline",
     response_model=list[MessageOut],
     responses=documented(404),
@@ -129,7 +129,7 @@ async def get_timeline(chargers: Chargers, charger_id: str, transaction_id: str)
 
 
 @router.post(
-    "/chargers/{charger_id}/password",
+    "/chargers/{charger_id:path}/password",
     summary="Give a charger a new password",
     response_model=PasswordOut,
     responses=documented(404, 409),
@@ -141,7 +141,7 @@ async def post_password(chargers: Chargers, who: Operator, charger_id: str) -> R
 
 
 @router.post(
-    "/chargers/{charger_id}/security",
+    "/chargers/{charger_id:path}/security",
     summary="Raise a charger's security profile",
     response_model=SecurityOut,
     responses=documented(404, 409, 422),
@@ -190,7 +190,7 @@ async def get_waiting(chargers: Chargers) -> Response:
 
 
 @router.put(
-    "/charger-admissions/{identity}",
+    "/charger-admissions/{identity:path}",
     summary="Let a waiting charger in",
     response_model=AdmitOut,
     responses=documented(404, 409, 422),
@@ -202,7 +202,7 @@ async def put_admission(chargers: Chargers, who: Operator, identity: str, body: 
 
 
 @router.delete(
-    "/charger-admissions/{identity}",
+    "/charger-admissions/{identity:path}",
     summary="Refuse a waiting charger",
     response_model=RefusalOut,
     responses=documented(404),
@@ -220,7 +220,7 @@ async def get_refusals(chargers: Chargers) -> Response:
 
 
 @router.delete(
-    "/charger-refusals/{identity}",
+    "/charger-refusals/{identity:path}",
     summary="Let a refused charger wait again",
     response_model=RefusalOut,
     responses=documented(404),

@@ -49,7 +49,7 @@ async def get_taken(door: TheDoor, who: Fleet) -> Response:
 async def post_booking(door: TheDoor, who: Fleet, body: BookingIn) -> Response:
     """Keeps a reservation; the same id again replaces it. The planner counts with it at once."""
     kept = await door.put_booking(_booking(body), who)
-    return wire.reply(wire.booking(kept), 201, {"Location": f"/api/fleet/bookings/{kept.id}"})
+    return wire.reply(wire.booking(kept), 201, {"Location": wire.location("/api/fleet/bookings", kept.id)})
 
 
 @router.post(
@@ -69,7 +69,7 @@ async def post_bookings(door: TheDoor, who: Fleet, body: BookingsIn) -> Response
 
 
 @router.delete(
-    "/bookings/{booking_id}",
+    "/bookings/{booking_id:path}",
     summary="Remove a reservation",
     response_model=Done,
     responses=documented(404, 409),

@@ -35,17 +35,8 @@ async def get_nodes(door: TheDoor) -> Response:
     return wire.reply([_node(view) for view in (await door.state()).nodes])
 
 
-@router.get("/nodes/{node_id}", summary="One node", response_model=GridNodeOut, responses=documented(404))
-async def get_node(door: TheDoor, node_id: str) -> Response:
-    """One node with its load and the limits in force."""
-    for view in (await door.state()).nodes:
-        if view.id == node_id:
-            return wire.reply(_node(view))
-    raise NotFoundError(f"there is no node {node_id!r}")
-
-
 @router.get(
-    "/nodes/{node_id}/flexibility",
+    "/nodes/{node_id:path}/flexibility",
     summary="Forecast and flexibility per quarter-hour",
     response_model=list[FlexibilityOut],
     responses=documented(404),
@@ -56,7 +47,7 @@ async def get_flexibility(door: TheDoor, node_id: str) -> Response:
 
 
 @router.get(
-    "/nodes/{node_id}/limits",
+    "/nodes/{node_id:path}/limits",
     summary="The limits of a node",
     response_model=list[ImposedLimitOut],
     responses=documented(404),
@@ -67,7 +58,7 @@ async def get_limits(door: TheDoor, node_id: str) -> Response:
 
 
 @router.post(
-    "/nodes/{node_id}/limits",
+    "/nodes/{node_id:path}/limits",
     summary="Set a limit",
     status_code=201,
     response_model=ImposedLimitOut,
@@ -83,11 +74,13 @@ async def post_limit(door: TheDoor, who: GridOperator, node_id: str, body: Limit
         to_utc=body.to_utc,
         who=who,
     )
-    return wire.reply(wire.limit(limit), 201, {"Location": f"/api/grid/nodes/{limit.node}/limits/{limit.id}"})
+    return wire.reply(
+        wire.limit(limit), 201, {"Location": wire.location("/api/grid/nodes", limit.node, "limits", limit.id)}
+    )
 
 
 @router.delete(
-    "/nodes/{node_id}/limits/{limit_id}",
+    "/nodes/{node_id:path}/limits/{limit_id}",
     summary="Withdraw a limit",
     response_model=WithdrawnOut,
     responses=documented(404, 409),
@@ -99,7 +92,7 @@ async def delete_limit(door: TheDoor, who: GridOperator, node_id: str, limit_id:
 
 
 @router.delete(
-    "/nodes/{node_id}/limits",
+    "/nodes/{node_id:path}/limits",
     summary="Withdraw all limits that you set on a node",
     response_model=WithdrawnOut,
     responses=documented(404, 409),
@@ -121,7 +114,7 @@ async def get_lockouts(door: TheDoor) -> Response:
 
 
 @router.put(
-    "/nodes/{node_id}/lockout",
+    "/nodes/{node_id:path}/lockout",
     summary="Lock discharge out below a node",
     response_model=LockoutOut,
     responses=documented(404, 409),
@@ -132,7 +125,7 @@ async def put_lockout(door: TheDoor, who: GridOperator, node_id: str) -> Respons
 
 
 @router.delete(
-    "/nodes/{node_id}/lockout",
+    "/nodes/{node_id:path}/lockout",
     summary="Release a lock-out",
     response_model=Done,
     responses=documented(404, 409),
@@ -141,3 +134,15 @@ async def delete_lockout(door: TheDoor, who: GridOperator, node_id: str) -> Resp
     """Allows discharge below this node again."""
     await door.release_lockout(node=NodeId(node_id), who=who)
     return wire.reply({"done": True})
+
+
+# An id may hold a slash: what takes any path comes after the routes below a node.
+@router.get(
+    "/nodes/{node_id:path}", summary="One node", response_model=GridNodeOut, responses=documented(404)
+)
+async def get_node(door: TheDoor, node_id: str) -> Response:
+    """One node with its load and the limits in force."""
+    for view in (await door.state()).nodes:
+        if view.id == node_id:
+            return wire.reply(_node(view))
+    raise NotFoundError(f"there is no node {node_id!r}")

@@ -92,7 +92,7 @@ page_router = APIRouter(prefix="/guest", include_in_schema=False, dependencies=L
 
 
 @router.get(
-    "/charge-points/{charge_point}", summary="What is posted at a socket", response_model=GuestPointOut
+    "/charge-points/{charge_point:path}", summary="What is posted at a socket", response_model=GuestPointOut
 )
 async def get_point(request: Request, guests: TheGuests, charge_point: str) -> Response:
     """Price, what it can give, and whether it is free."""
@@ -118,7 +118,7 @@ async def get_point(request: Request, guests: TheGuests, charge_point: str) -> R
 
 
 @router.post(
-    "/charge-points/{charge_point}/sessions",
+    "/charge-points/{charge_point:path}/sessions",
     summary="Begin a session as a guest",
     status_code=201,
     response_model=GuestOpenedOut,

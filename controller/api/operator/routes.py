@@ -59,7 +59,7 @@ async def get_plan(door: TheDoor) -> Response:
 
 
 @router.get(
-    "/plan/{asset_id}/reasons",
+    "/plan/{asset_id:path}/reasons",
     summary="What the plan wants of a car or battery, and why",
     response_model=list[PlanSpanOut],
     responses=documented(404),
@@ -79,7 +79,7 @@ async def get_chargers(request: Request, door: TheDoor) -> Response:
 
 
 @router.get(
-    "/chargers/{charger_id}", summary="One charger", response_model=ChargerOut, responses=documented(404)
+    "/chargers/{charger_id:path}", summary="One charger", response_model=ChargerOut, responses=documented(404)
 )
 async def get_charger(request: Request, door: TheDoor, charger_id: str) -> Response:
     """One charge point with its car, its power and the reason for it."""
@@ -97,7 +97,7 @@ async def get_alarms(request: Request, door: TheDoor) -> Response:
 
 
 @router.get(
-    "/nodes/{node_id}/history",
+    "/nodes/{node_id:path}/history",
     summary="A node's last day",
     response_model=list[NodePointOut],
     responses=documented(404),
@@ -108,7 +108,7 @@ async def get_history(door: TheDoor, node_id: str) -> Response:
 
 
 @router.get(
-    "/nodes/{node_id}/limits",
+    "/nodes/{node_id:path}/limits",
     summary="The grid operator's limits on a node",
     response_model=list[ImposedLimitOut],
     responses=documented(404),

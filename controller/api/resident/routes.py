@@ -69,7 +69,7 @@ async def get_reasons(request: Request, door: TheDoor, who: Reader) -> Response:
 
 
 @router.put(
-    "/assets/{asset_id}/departure",
+    "/assets/{asset_id:path}/departure",
     summary="When the car leaves, and with what",
     response_model=WishesOut,
     responses=documented(404, 409, 422),
@@ -91,7 +91,7 @@ async def put_departure(door: TheDoor, who: Driver, asset_id: str, body: Departu
 
 
 @router.put(
-    "/assets/{asset_id}/mode",
+    "/assets/{asset_id:path}/mode",
     summary="Charge now, pause, or neither",
     response_model=WishesOut,
     responses=documented(404, 409, 422),
@@ -104,7 +104,7 @@ async def put_mode(door: TheDoor, who: Driver, asset_id: str, body: ModeIn) -> R
 
 
 @router.put(
-    "/assets/{asset_id}/never-discharge",
+    "/assets/{asset_id:path}/never-discharge",
     summary="Never discharge this car, or allow it again",
     response_model=WishesOut,
     responses=documented(404, 409, 422),
@@ -135,11 +135,13 @@ async def post_order(door: TheDoor, who: Trader, body: OrderIn) -> Response:
     member = own_member(who)
     order = await _order_of(door, member, body)
     record = await door.place_order(order, member)
-    return wire.reply(wire.order(record), 201, {"Location": f"/api/resident/orders/{order.order_id}"})
+    return wire.reply(
+        wire.order(record), 201, {"Location": wire.location("/api/resident/orders", order.order_id)}
+    )
 
 
 @router.put(
-    "/orders/{order_id}",
+    "/orders/{order_id:path}",
     summary="Change an order",
     response_model=OrderOut,
     responses=documented(404, 409, 422),
@@ -226,7 +228,10 @@ def own_node(assets: Sequence[AssetView]) -> NodeId | None:
 
 
 @router.get(
-    "/orders/{order_id}", summary="One of your orders", response_model=OrderOut, responses=documented(404)
+    "/orders/{order_id:path}",
+    summary="One of your orders",
+    response_model=OrderOut,
+    responses=documented(404),
 )
 async def get_order(door: TheDoor, who: Reader, order_id: str) -> Response:
     """One order and what became of it."""
@@ -234,7 +239,7 @@ async def get_order(door: TheDoor, who: Reader, order_id: str) -> Response:
 
 
 @router.delete(
-    "/orders/{order_id}",
+    "/orders/{order_id:path}",
     summary="Cancel an order",
     response_model=CancelledOut,
     responses=documented(404, 409),

@@ -28,7 +28,7 @@ _ANOTHER = {"role": "grid", "label": "another grid operator"}
 def _model(api: Api, method: str, path: str) -> TypeAdapter[object]:
     """What OpenAPI promises for a route."""
     for route in api.app.routes:
-        if isinstance(route, APIRoute) and route.path == path and method in (route.methods or ()):
+        if isinstance(route, APIRoute) and route.path_format == path and method in (route.methods or ()):
             return TypeAdapter(route.response_model)
     raise AssertionError(path)
 

@@ -22,13 +22,13 @@ _GUESTS = ("/api/guest/", "/guest/")
 """For who stands at a socket: there a secret link opens one session."""
 _ENDLESS = {"/api/resident/stream"}
 """Routes whose answer never ends: whom they are for is tried elsewhere."""
-_ANY_ROLE = {"/api/{path:path}", "/api/ledger/head", "/api/ledger/days"}
+_ANY_ROLE = {"/api/{path}", "/api/ledger/head", "/api/ledger/days"}
 
 
 def _routes() -> list[tuple[str, str]]:
     """Every method and path of the application that is an API of ours."""
     return [
-        (method, route.path)
+        (method, route.path_format)
         for route in make_api().app.routes
         if isinstance(route, APIRoute) and route.path not in _OPEN and not route.path.startswith(_GUESTS)
         for method in sorted(route.methods or ())
@@ -37,7 +37,7 @@ def _routes() -> list[tuple[str, str]]:
 
 def _address(path: str) -> str:
     """A path with something in every place."""
-    path = path.replace("{path:path}", "no/such/thing")
+    path = path.replace("{path}", "no/such/thing")
     return re.sub(r"\{\w+\}", "something", path)
 
 
