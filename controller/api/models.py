@@ -86,6 +86,8 @@ ClockTime = Annotated[
 """A time of day in Amsterdam."""
 Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 """An identifier that its submitter makes: printable, without blanks."""
+Label = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""What people call something: letters of any language, nothing that steers a terminal or ends a text."""
 Magnitude = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 """A finite number that is not negative."""
 

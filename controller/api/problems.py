@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.status import HTTP_400_BAD_REQUEST
 
 from controller.api.security import UNKNOWN_TOKEN, TokenExpiredError
 from controller.domain.errors import (
@@ -42,6 +43,8 @@ _SLUGS: Mapping[int, str] = {
     429: "too-many-requests",
     500: "internal",
 }
+_UNREADABLE = "There was an error parsing the body"
+"""What FastAPI says of a body that is no text, or makes the parser run out of stack."""
 _OF_FORM = {
     RefusalCode.BAD_ORDER,
     RefusalCode.BAD_QUANTITY,
@@ -105,11 +108,15 @@ def form_problems(error: RequestValidationError, words: Translator) -> list[Prob
     problems = []
     for item in error.errors():
         place = [str(part) for part in item["loc"]]
+        rule = rule_text(item["type"], item.get("ctx") or {}, words)
+        if item["type"] == "json_invalid":
+            way_out = words.say("look at character {position}", position=int(place.pop()) + 1)
+            problems.append(Problem(place="body", rule=rule, way_out=way_out))
+            continue
         # The body is what people mean when they name a field; path and query say so.
         path = ".".join(place[1:] if place[:1] == ["body"] and len(place) > 1 else place)
-        rule = rule_text(item["type"], item.get("ctx") or {}, words)
         # curl sends a form unless it is told otherwise: then the body arrives as plain text.
-        as_text = item["type"] == "model_attributes_type" and isinstance(item.get("input"), str | bytes)
+        as_text = item["type"] == "model_attributes_type" and isinstance(item.get("input"), bytes)
         way_out = words.say("send it with the header Content-Type: application/json") if as_text else ""
         problems.append(Problem(place=path, rule=rule, way_out=way_out))
     return problems
@@ -166,6 +173,9 @@ def _listed(request: Request, problems: Sequence[Problem]) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # the handler is registered for it only
+    if error.status_code == HTTP_400_BAD_REQUEST and error.detail == _UNREADABLE:
+        rule = rule_text("json_unreadable", {}, words_of(request))
+        return _listed(request, [Problem(place="body", rule=rule)])
     return problem_response(request, error.status_code, str(error.detail), headers=error.headers)
 
 

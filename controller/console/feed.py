@@ -62,6 +62,11 @@ class Feed:
         self._tail: deque[tuple[int, Posting]] = deque(maxlen=_TAIL_ROWS)
         self._last_row = 0
 
+    @property
+    def public_url(self) -> str:
+        """Where guests reach the site; empty: it is not known, or there are none."""
+        return "" if self._guests is None else self._guests.controller.settings.charging.public_url
+
     async def guests_at(self, charger: AssetId) -> bool:
         """Whether guests can charge at a charger."""
         if self._guests is None:

@@ -111,7 +111,16 @@ def _page(path: str, builder: _Builder, feed: Feed, strangers: Strangers) -> Non
             return RedirectResponse(session.PAGES[who.role], 303)
         _close_with_the_token(session.standing(request, feed.door, who))
         own = token_hash(request.session["token"])
-        await build(Visit(who=who, words=words, feed=feed, place=request.path_params, own_token=own))
+        await build(
+            Visit(
+                who=who,
+                words=words,
+                feed=feed,
+                place=request.path_params,
+                own_token=own,
+                asked_at=str(request.base_url),
+            )
+        )
         return None
 
 

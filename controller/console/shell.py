@@ -37,6 +37,8 @@ class Visit:
     """What the address names, as the charger whose page it is."""
     own_token: str = ""
     """The hash of the token with which it was opened."""
+    asked_at: str = ""
+    """Where the site was reached, as the browser named it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,12 +40,25 @@ RULES: Mapping[str, str] = MappingProxyType(
         "greater_than": mark("must be greater than {gt}"),
         "greater_than_equal": mark("must be at least {ge}"),
         "less_than_equal": mark("must be at most {le}"),
-        "string_too_short": mark("must not be empty"),
+        "string_empty": mark("must not be empty"),
+        "string_too_short": mark("must have at least {min_length} characters"),
         "string_too_long": mark("must have at most {max_length} characters"),
         "string_pattern_mismatch": mark("does not have the right form"),
+        "string_unicode": mark("has signs that are none"),
+        "too_short": mark("must have at least {min_length} entries"),
+        "too_long": mark("must have at most {max_length} entries"),
+        "list_type": mark("must be a list"),
+        "date_from_datetime_parsing": mark("must be a day like 2026-01-31"),
+        "date_from_datetime_inexact": mark("must be a day like 2026-01-31"),
+        "date_parsing": mark("must be a day like 2026-01-31"),
+        "int_parsing_size": mark("must be a whole number"),
+        "float_parsing": mark("must be a number"),
+        "bool_parsing": mark("must be true or false"),
+        "enum": mark("must be one of {expected}"),
         "model_attributes_type": mark("must be a JSON object"),
         "dict_type": mark("must be a JSON object"),
         "json_invalid": mark("is not valid JSON"),
+        "json_unreadable": mark("is no JSON in UTF-8, or is nested too deeply"),
         "instant_form": mark("must be a time like 2026-01-31T16:15:00Z"),
         "instant_zone": mark("names no time zone: write Z for UTC"),
         "quarter_start": mark("must be the start of a quarter-hour"),
@@ -59,6 +72,16 @@ RULES: Mapping[str, str] = MappingProxyType(
     }
 )
 """The rule by pydantic's type of error, our own types among them."""
+
+PATTERNS: Mapping[str, str] = MappingProxyType(
+    {
+        r"^[\x21-\x7e]+$": mark("must be letters without accents, digits and signs, without blanks"),
+        r"^[A-Za-z0-9._-]+$": mark("must be letters without accents, digits, points, underscores and dashes"),
+        "^[0-9a-f]+$": mark("must be the start of a hash, as the list shows it"),
+        r"^[^\x00-\x1f\x7f]*$": mark("must be text without control characters"),
+    }
+)
+"""The rule by the pattern that a text has to fit."""
 
 _OTHER_TITLE = mark("The request failed")
 _OTHER_RULE = mark("is not valid")
@@ -77,4 +100,7 @@ def rule_text(kind: str, figures: Mapping[str, object], words: Translator) -> st
         figures: Its context (`gt`, `expected`, ...).
         words: The language.
     """
-    return words.say(RULES.get(kind, _OTHER_RULE), **figures)
+    if kind == "string_too_short" and figures.get("min_length") == 1:
+        kind = "string_empty"
+    form = PATTERNS.get(str(figures.get("pattern")), RULES.get(kind, _OTHER_RULE))
+    return words.say(form, **figures)

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from controller.api import wire
 from controller.api.guest import pages
-from controller.api.guest.code import code_svg
+from controller.api.guest.code import code_svg, site_address
 from controller.api.guest.models import GuestOpenedOut, GuestOpenIn, GuestPointOut, GuestSessionOut
 from controller.api.models import Done
 from controller.api.problems import documented, words_of
@@ -229,8 +229,7 @@ def _page_url(request: Request, guests: Guests) -> str:
 
 def _public_url(request: Request, guests: Guests) -> str:
     """Where the site is reached from outside: its public address, or the one that was used."""
-    public = guests.controller.settings.charging.public_url or str(request.base_url)
-    return public.rstrip("/")
+    return site_address(guests.controller.settings.charging.public_url, str(request.base_url))
 
 
 def _html(text: str, status: int = 200) -> Response:

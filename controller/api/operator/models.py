@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
-from controller.api.models import Identifier, In, OrderOut, Out, PostingOut, ReasonOut
+from controller.api.models import Identifier, In, Label, OrderOut, Out, PostingOut, ReasonOut
 
 
 class NodeOut(Out):
@@ -223,7 +223,7 @@ class TokenIn(In):
     role: Literal["operator", "grid", "resident", "fleet", "supplier"]
     member: Identifier | None = None
     """Whose data a resident's token opens; which fleet's cars, which supplier's customers (absent: all)."""
-    label: Annotated[str, Field(min_length=1, max_length=200)]
+    label: Label
     """What people call it."""
 
 

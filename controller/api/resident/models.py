@@ -13,6 +13,7 @@ from controller.api.models import (
     Identifier,
     In,
     Instant,
+    Label,
     Magnitude,
     Out,
     PlanSpanOut,
@@ -35,7 +36,7 @@ class LinkIn(In):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "battery", "efficiency_ppm": 900000}]})
 
-    name: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Label
     """Your own name for the storage."""
     efficiency_ppm: Annotated[int, Field(gt=0, le=PPM)]
     """What comes out of a purchase again, in millionths."""
@@ -193,7 +194,7 @@ class OwnTokenIn(In):
         json_schema_extra={"examples": [{"label": "my trading program", "scopes": ["read", "orders"]}]}
     )
 
-    label: Annotated[str, Field(min_length=1, max_length=80)]
+    label: Label
     scopes: Annotated[list[Literal["read", "orders", "devices"]], Field(min_length=1)]
     """What it may do: look, trade, press a car's buttons."""
     valid_days: Annotated[int, Field(ge=1, le=TOKEN_LIFE.days)] = TOKEN_LIFE.days

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
+from controller.api.guest.code import site_address
 from controller.console.live import Live, text
 from controller.console.operator import charger_panels as panels
 from controller.console.operator import links, messages
@@ -88,8 +89,9 @@ class ChargerPage:
                         )
                         self._access.build()
                     if await self._visit.feed.guests_at(self._charger):
+                        address = site_address(self._visit.feed.public_url, self._visit.asked_at)
                         with card(say("Guests")):
-                            ui.html(panels.guest_html(self._charger, self._words), sanitize=False)
+                            ui.html(panels.guest_html(self._charger, self._words, address), sanitize=False)
             self._timeline_card()
             self._log_card()
         await self._look()

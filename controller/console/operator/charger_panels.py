@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from controller.api.guest.code import is_only_here
 from controller.console.live import text
 from controller.console.operator import links
 from controller.console.operator.fleet import Row, connector_name, since_words, version_name
@@ -175,13 +176,28 @@ def _values(field: FieldFacts, words: Translator) -> str:
     return words.say("any")
 
 
-def guest_html(charger: str, words: Translator) -> str:
-    """Where guests charge: the page behind the code of a charger's sticker, and the code as a picture."""
+def guest_html(charger: str, words: Translator, address: str) -> str:
+    """Where guests charge: the page behind the code of a charger's sticker, and the code as a picture.
+
+    Args:
+        charger: Its id.
+        words: The language.
+        address: Where the site is reached, as far as is known; the code begins with it.
+    """
     page = links.guest_address(charger)
+    holds = words.say("The code leads to {address}.", address=f"{address}{page}")
+    if is_only_here(address):
+        way_out = words.say(
+            "Only this computer reaches that: set public_url under [settings.charging] in the site file, or "
+            "open this page at the address that guests can reach, before you print it."
+        )
+        holds = f'{text(holds)}</p><p class="w-warn" role="alert">{text(way_out)}'
+    else:
+        holds = text(holds)
     line = words.say("Guests pay and charge on the page behind this QR code: print it for the sticker.")
     code, shown = words.say("QR code (SVG)"), words.say("The guests' page")
     return (
-        f"<p>{text(line)}</p>"
+        f"<p>{text(line)}</p><p>{holds}</p>"
         f'<p><a href="{text(page)}/code.svg" target="_blank">{text(code)}</a> · '
         f'<a href="{text(page)}" target="_blank">{text(shown)}</a></p>'
     )

@@ -22,7 +22,7 @@ ROLES: Mapping[Role, str] = {
     Role.SUPPLIER: mark("supplier"),
 }
 """Source strings of the roles' names."""
-LABEL_LENGTH_MAX = 200
+LABEL_LENGTH_MAX = 80
 
 
 def asked(role: str, member: str, label: str, words: Translator) -> tuple[Role, MemberId | None, str] | str:

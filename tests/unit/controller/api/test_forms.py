@@ -69,7 +69,17 @@ async def test_mistakes_are_said_in_dutch_by_default() -> None:
         ("order", {"quantity_wh": True}, "must be a whole number"),
         ("order", {"quantity_wh": "100"}, "must be a whole number"),
         ("order", {"order_id": ""}, "must not be empty"),
-        ("order", {"order_id": "two words"}, "does not have the right form"),
+        (
+            "order",
+            {"order_id": "two words"},
+            "must be letters without accents, digits and signs, without blanks",
+        ),
+        (
+            "order",
+            {"link": {"name": "a\x00b", "efficiency_ppm": 1}},
+            "must be text without control characters",
+        ),
+        ("token", {"label": "x" * 81}, "must have at most 80 characters"),
         ("order", {"min_fill_wh": 101}, "must not be more than quantity_wh"),
         ("order", {"interval_start_utc": "2024-01-15T17:07Z"}, "must be the start of a quarter-hour"),
         ("order", {"interval_start_utc": 1705338000}, "must be a time like 2026-01-31T16:15:00Z"),
@@ -121,13 +131,24 @@ async def test_numbers_that_are_none_are_refused(number: str) -> None:
     assert not api.door.imposed
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"12", b"\xff\xfe", b'"text"'])
-async def test_bodies_that_are_no_object_are_refused(content: bytes) -> None:
-    """Broken JSON and JSON of another kind."""
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "body: is missing"),
+        (b'{"side": }', "body: is not valid JSON (look at character 10)"),
+        (b"[]", "body: must be a JSON object"),
+        (b"12", "body: must be a JSON object"),
+        (b'{"side": "\xff"}', "body: is no JSON in UTF-8, or is nested too deeply"),
+        (b"[" * 100_000, "body: is no JSON in UTF-8, or is nested too deeply"),
+        (b'"text"', "body: must be a JSON object"),
+    ],
+)
+async def test_bodies_that_are_no_object_are_refused(content: bytes, said: str) -> None:
+    """Broken JSON and JSON of another kind, each with its place and rule."""
     api = make_api()
     headers = {**bearer("resident-token"), "Content-Type": "application/json"}
-    answer = await api.client.post("/api/resident/orders", headers=headers, content=content)
-    assert answer.status_code in {400, 422}
+    answer = await api.client.post("/api/resident/orders?lang=en", headers=headers, content=content)
+    assert (answer.status_code, answer.json()["detail"]) == (422, said)
     assert answer.headers["content-type"] == "application/problem+json"
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from controller.api.guest.code import site_address
 from controller.console.operator import charger_panels as panels
 from controller.console.operator.access_form import HIGHEST_PROFILE, profile_name, raised_html
 from controller.console.operator.admissions_page import refused_html, waiting_html
@@ -78,10 +79,31 @@ def test_plate_and_connectors_say_what_was_told() -> None:
 
 def test_a_code_for_the_sticker_stands_beside_the_guests_page() -> None:
     """A name with signs in it is one place of the address."""
-    html = well_formed(panels.guest_html("cp 1/a", _NL))
+    html = well_formed(panels.guest_html("cp 1/a", _NL, "https://wijk.example"))
+    assert "https://wijk.example/guest/cp%201%2Fa" in html
+    assert "w-warn" not in html
     assert 'href="/guest/cp%201%2Fa/code.svg"' in html
     assert 'href="/guest/cp%201%2Fa"' in html
     assert "druk hem af voor de sticker" in html
+
+
+@pytest.mark.parametrize(
+    ("public_url", "asked_at", "address", "warned"),
+    [
+        ("", "http://127.0.0.1:8080/", "http://127.0.0.1:8080", True),
+        ("", "http://localhost/", "http://localhost", True),
+        ("", "http://[::1]:8080/", "http://[::1]:8080", True),
+        ("", "http://192.0.2.7:8080/", "http://192.0.2.7:8080", False),
+        ("https://wijk.example/", "http://127.0.0.1:8080/", "https://wijk.example", False),
+    ],
+)
+def test_who_would_print_a_code_that_leads_nowhere_is_warned(
+    public_url: str, asked_at: str, address: str, *, warned: bool
+) -> None:
+    """By the address that was used, where no public one is set; with the setting that mends it."""
+    html = well_formed(panels.guest_html("cp-1", _EN, site_address(public_url, asked_at)))
+    assert f"leads to {address}/guest/cp-1." in html
+    assert ("public_url" in html) == warned
 
 
 def test_who_knocks_most_is_on_top_of_those_who_wait() -> None:
