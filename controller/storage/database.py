@@ -27,7 +27,7 @@ from importlib.util import find_spec
 from typing import Any, Concatenate, Protocol
 
 from sqlalchemy import Connection, Engine, RootTransaction, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from controller.domain.errors import StartUpError
 from controller.storage.address import Address
@@ -136,6 +136,10 @@ class FileDatabase:
             return running.result()
         except DBAPIError as error:
             raise _translated(error, self._address) from error
+        except PendingRollbackError as error:
+            raise StoreError(
+                f"the database {self._address.shown} has ended the transaction: nothing of it is kept"
+            ) from error
         except OverflowError as error:
             # SQLite's driver refuses such an integer before SQLAlchemy can give the error a name.
             raise StoreError(
@@ -166,7 +170,7 @@ class _FileTransaction:
     def commit(self) -> None:
         self._over = True
         if self._open is not None:
-            self._alive(self._open).commit()
+            self._open.commit()
             self._open = None
 
     def roll_back(self) -> None:
@@ -181,12 +185,7 @@ class _FileTransaction:
             raise RuntimeError("a unit of work was used outside its block")
         if self._open is None:
             self._open = self._connected().begin()
-        return self._alive(self._open).connection
-
-    def _alive(self, transaction: RootTransaction) -> RootTransaction:
-        if transaction.connection.invalidated:
-            raise StoreError("the database ended the transaction after an error: nothing of it is kept")
-        return transaction
+        return self._open.connection
 
 
 class _Turn:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Dialect, Insert, Select, Table, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from controller.domain.errors import ConflictError
 
@@ -44,7 +44,7 @@ def savepoint(connection: Connection) -> Iterator[None]:
         try:
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT block")
             connection.exec_driver_sql("RELEASE SAVEPOINT block")
-        except DBAPIError:
+        except SQLAlchemyError:
             connection.invalidate()
         raise
     connection.exec_driver_sql("RELEASE SAVEPOINT block")

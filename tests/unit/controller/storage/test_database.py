@@ -16,6 +16,7 @@ from controller.storage import database as database_module
 from controller.storage.address import read_address
 from controller.storage.database import Database, open_database
 from controller.storage.errors import StoreBusyError, StoreError
+from controller.storage.rows import savepoint
 
 
 @pytest.fixture
@@ -106,14 +107,22 @@ async def test_a_full_disk_leaves_nothing_half_written(database: Database) -> No
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-async def test_a_transaction_that_the_database_ended_is_over(database: Database, *, goes_on: bool) -> None:
-    """Nothing that comes after it in the block is kept by itself."""
+@pytest.mark.parametrize("inside", [True, False])
+async def test_a_transaction_that_the_database_ended_is_over(
+    database: Database, *, goes_on: bool, inside: bool
+) -> None:
+    """Nothing that comes after it in the block is kept by itself; a full disk may end one."""
+    ends = "INSERT OR ROLLBACK INTO numbers VALUES (1)"
+
+    def ended_inside(connection: Connection) -> None:
+        with savepoint(connection):
+            connection.exec_driver_sql(ends)
 
     async def block() -> None:
         async with database.transaction() as transaction:
             await transaction.run(_execute, "INSERT INTO numbers VALUES (1)")
             with pytest.raises(StoreError, match="UNIQUE"):
-                await transaction.run(_execute, "INSERT OR ROLLBACK INTO numbers VALUES (1)")
+                await (transaction.run(ended_inside) if inside else transaction.run(_execute, ends))
             if goes_on:
                 await transaction.run(_execute, "INSERT INTO numbers VALUES (2)")
 
