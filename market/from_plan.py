@@ -207,6 +207,23 @@ def _orders(
     return made
 
 
+def as_cleared(quarter: QuarterPrices, orders: Iterable[Order]) -> QuarterPrices:
+    """The prices of a quarter-hour as the supplier's orders in its book say; where it had none, as given.
+
+    Args:
+        quarter: The prices as they are held to be now.
+        orders: The cleared book.
+    """
+    told = {
+        order.side: order.limit_price_microeur_per_kwh
+        for order in orders
+        if order.source is OrderSource.BACKSTOP
+    }
+    paid = told.get(Side.BUY, quarter.export_microeur_per_kwh)
+    asked = told.get(Side.SELL, max(quarter.import_microeur_per_kwh, paid))
+    return replace(quarter, import_microeur_per_kwh=asked, export_microeur_per_kwh=min(paid, asked))
+
+
 def backstop_orders(quarter: QuarterPrices, orders: Sequence[Order]) -> list[Order]:
     """The supplier's two orders at the grid outside: enough for everyone and a watt-hour more, at its prices.
 

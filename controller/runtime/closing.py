@@ -28,14 +28,14 @@ from controller.domain.site import Tariff
 from controller.domain.time import AMSTERDAM, QUARTER, quarters_of_local_day, utc_text
 from controller.domain.units import microeur_per_kwh
 from controller.runtime.core import Controller
-from controller.runtime.metering import DayMeters, SitePoint, read_day, site_points
+from controller.runtime.metering import DayMeters, SitePoint, read_day, site_points, supplied_quarters
 from controller.runtime.offload import Offload
 from controller.runtime.ports import RegisterRecord, UnitOfWork
-from controller.runtime.supply_ports import Nomination, NominationKind, SuppliedQuarter
+from controller.runtime.supply_ports import Nomination, NominationKind
 from controller.supplier_settings import SITE_SUPPLIER, supplier_of, tariffs
 from market.clearing import IntervalResult
 from market.day_closing import ClosedDay, DayInputs, Traded, close_day
-from market.from_plan import QuarterPrices
+from market.from_plan import QuarterPrices, as_cleared
 from market.imbalance import ImbalanceCost, imbalance_lines
 from market.ledger import Posting, PostingReason, supplier_account
 from market.orders import Order, Side
@@ -117,6 +117,8 @@ class Closing:
         self._one_at_a_time = asyncio.Lock()
         self._read: dict[date, int] = {}
         """How many registers there were when a day that is not finished was last closed."""
+        self._left: set[date] = set()
+        """Days that stay as they were closed: the site file has lost a point of theirs."""
 
     async def close_due(self) -> None:
         """Closes every day that is over, and again those whose meters have come since."""
@@ -138,7 +140,8 @@ class Closing:
         for each in fresh:
             await self._guarded(each, first_at, now)
         async with self.controller.store.unit() as unit:
-            unfinished = [each for each in await unit.unfinished_days(since=since) if each not in fresh]
+            done = {*fresh, *self._left}
+            unfinished = [each for each in await unit.unfinished_days(since=since) if each not in done]
             changed = [each for each in unfinished if await self._has_more(unit, each)]
         for each in unfinished if fresh else changed:
             await self._guarded(each, first_at, now)
@@ -153,9 +156,7 @@ class Closing:
         try:
             await self.close(day, first_at, now)
         except PointLeftError as error:
-            starts = quarters_of_local_day(day)
-            async with self.controller.store.unit() as unit:
-                self._read[day] = await unit.count_registers(starts[0], starts[-1] + QUARTER)
+            self._left.add(day)
             _LOG.info("a day is not closed again", why=str(error))
         except (WijkstroomError, ValueError) as error:
             _LOG.warning("a day could not be closed", day=day.isoformat(), why=str(error))
@@ -187,13 +188,13 @@ class Closing:
         rules = self._rules(day, starts)
         whole = await self._day(day, starts)
         names = sorted(set(whole.suppliers))
-        asked = {name: await self._supplier_prices(starts, name) for name in names}
         registers = await self._registers(starts)
         meters = await self._meters(starts, registers, now)
         if waiting := [start for start in self._due() if starts[0] <= start <= starts[-1]]:
             raise ConflictError(f"the quarter-hour of {utc_text(waiting[0])} is not cleared yet")
         # What was done that day counts, not what the site file says now.
         quarters = await self._quarters(starts) or None
+        asked = {name: await self._supplier_prices(starts, name, quarters) for name in names}
         inputs: DayInputs = await self._offload(self._inputs, whole, asked, meters, quarters)
         async with self.controller.store.unit() as unit:
             booked = await unit.postings_between(starts[0], starts[0] + QUARTER)
@@ -201,7 +202,7 @@ class Closing:
         again: list[Posting] = []
         if quarters is not None:
             # Where there is an auction there is one supplier: the site's own.
-            own = asked.get(SITE_SUPPLIER) or await self._supplier_prices(starts, SITE_SUPPLIER)
+            own = asked.get(SITE_SUPPLIER) or await self._supplier_prices(starts, SITE_SUPPLIER, quarters)
             again += await self._corrections(whole, own, meters, quarters, now)
         again += await self._imbalance(whole, meters, now)
         async with self.controller.store.unit() as unit:
@@ -212,7 +213,7 @@ class Closing:
                 [
                     quarter
                     for name, prices in asked.items()
-                    for quarter in _supplied(name, prices, meters, whole.columns(name))
+                    for quarter in supplied_quarters(name, prices, meters, whole.columns(name))
                 ]
             )
         self._read[day] = len(registers)
@@ -256,11 +257,12 @@ class Closing:
         return _Day(day=day, starts=starts, points=tuple(points), suppliers=tuple(suppliers))
 
     async def _supplier_prices(
-        self, starts: Sequence[datetime], supplier: str
+        self, starts: Sequence[datetime], supplier: str, quarters: Mapping[datetime, _Quarter] | None
     ) -> dict[datetime, SupplierPrices]:
         """What a supplier asked and paid in each quarter-hour: as it was when the day was first closed.
 
-        Later the prices of that day may be known no more, and others would stand in for them.
+        Later the prices of that day may be known no more, and others would stand in for them. What was
+        cleared is settled by the prices that stand in its book.
         """
         async with self.controller.store.unit() as unit:
             supplied = await unit.supplied(starts[0], starts[-1] + QUARTER, supplier=supplier)
@@ -271,11 +273,16 @@ class Closing:
             )
             for each in supplied
         }
-        return {start: kept.get(start) or self._prices_of(start, supplier) for start in starts}
+        cleared = quarters if quarters is not None and supplier == SITE_SUPPLIER else {}
+        return {
+            start: kept.get(start) or self._prices_of(start, supplier, cleared.get(start)) for start in starts
+        }
 
-    def _prices_of(self, start: datetime, supplier: str) -> SupplierPrices:
+    def _prices_of(self, start: datetime, supplier: str, quarter: _Quarter | None) -> SupplierPrices:
         # One that the site file has lost since asks what the site's own does.
         prices = self._prices(start, self._tariffs.get(supplier, self._tariffs[SITE_SUPPLIER]))
+        if quarter is not None:
+            prices = as_cleared(prices, quarter.orders)
         return SupplierPrices(
             import_microeur_per_kwh=prices.import_microeur_per_kwh,
             export_microeur_per_kwh=prices.export_microeur_per_kwh,
@@ -455,26 +462,6 @@ def _supply_prices(asked: Sequence[SupplierPrices]) -> SupplyPrices:
         import_microeur_per_kwh=np.array([each.import_microeur_per_kwh for each in asked]),
         export_microeur_per_kwh=np.array([each.export_microeur_per_kwh for each in asked]),
     )
-
-
-def _supplied(
-    supplier: str, prices: dict[datetime, SupplierPrices], meters: DayMeters, columns: Sequence[int]
-) -> list[SuppliedQuarter]:
-    """What a supplier's customers, by the columns of their points, took and fed in."""
-    taken, fed = (array[:, columns].sum(axis=1).tolist() for array in (meters.offtake_wh, meters.feed_in_wh))
-    complete = (~meters.estimated & meters.known)[:, columns].all(axis=1).tolist()
-    return [
-        SuppliedQuarter(
-            interval_start=start,
-            import_wh=taken[row],
-            export_wh=fed[row],
-            complete=complete[row],
-            import_microeur_per_kwh=asked.import_microeur_per_kwh,
-            export_microeur_per_kwh=asked.export_microeur_per_kwh,
-            supplier=supplier,
-        )
-        for row, (start, asked) in enumerate(prices.items())
-    ]
 
 
 def _closed(inputs: DayInputs, rules: PoolRules, booked: Sequence[Posting], now: datetime) -> ClosedDay:

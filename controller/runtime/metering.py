@@ -20,8 +20,10 @@ from controller.domain.site import Site
 from controller.domain.time import QUARTER
 from controller.domain.units import BoolArray, IntArray, three_phase_kw
 from controller.runtime.ports import RegisterRecord
+from controller.runtime.supply_ports import SuppliedQuarter
 from market.estimates import UNKNOWN, Gap, Metered, local_slots, metered
 from market.prices import WH_PER_KW_QUARTER
+from market.settlement import SupplierPrices
 
 CONNECTION_MARGIN = 1.5
 """A meter may count this much more than its connection is rated for before a reading is not believed: a fuse
@@ -134,6 +136,26 @@ def read_day(
         known=np.stack([each.known for each in columns], axis=1),
         metered=np.stack([_in_known_sums(each) for each in columns], axis=1),
     )
+
+
+def supplied_quarters(
+    supplier: str, prices: Mapping[datetime, SupplierPrices], meters: DayMeters, columns: Sequence[int]
+) -> list[SuppliedQuarter]:
+    """What a supplier's customers, by the columns of their points, took and fed in."""
+    taken, fed = (array[:, columns].sum(axis=1).tolist() for array in (meters.offtake_wh, meters.feed_in_wh))
+    complete = (~meters.estimated & meters.known)[:, columns].all(axis=1).tolist()
+    return [
+        SuppliedQuarter(
+            interval_start=start,
+            import_wh=taken[row],
+            export_wh=fed[row],
+            complete=complete[row],
+            import_microeur_per_kwh=asked.import_microeur_per_kwh,
+            export_microeur_per_kwh=asked.export_microeur_per_kwh,
+            supplier=supplier,
+        )
+        for row, (start, asked) in enumerate(prices.items())
+    ]
 
 
 def _in_known_sums(read: Metered) -> BoolArray:

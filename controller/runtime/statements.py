@@ -13,7 +13,7 @@ from controller.domain.time import QUARTER, quarters_of_local_day
 from controller.runtime.on_loop import OnLoop
 from controller.runtime.ports import UnitOfWork
 from controller.runtime.statement_door import StatementView
-from controller.supplier_settings import SITE_SUPPLIER, assets_supplied, tariffs
+from controller.supplier_settings import tariffs
 from market.ledger import member_account
 from market.rates import Rate
 from market.statements import Statement, make_statement
@@ -25,9 +25,9 @@ class Statements(OnLoop):
     async def statement(self, *, member: MemberId, first: date, last: date) -> StatementView:
         """A member's statement over some local days."""
         made = await self._in_unit(partial(self._made, member=member, first=first, last=last))
-        if not made.days:
+        if not made[0].days:
             raise NotFoundError(f"no day from {first} to {last} is closed yet")
-        return self._view(made)
+        return self._view(*made)
 
     async def statements(self, *, member: MemberId, year: int) -> Sequence[StatementView]:
         """A year's months of which a day is closed, the oldest first."""
@@ -36,23 +36,29 @@ class Statements(OnLoop):
             first, last = month_days(year, month)
             # A transaction each: a year's postings are many, and others want the database too.
             made = await self._in_unit(partial(self._made, member=member, first=first, last=last))
-            if made.days:
-                found.append(self._view(made))
+            if made[0].days:
+                found.append(self._view(*made))
         if not found:
             raise NotFoundError(f"no day of {year} is closed yet")
         return found
 
-    async def _made(self, unit: UnitOfWork, *, member: MemberId, first: date, last: date) -> Statement:
+    async def _made(
+        self, unit: UnitOfWork, *, member: MemberId, first: date, last: date
+    ) -> tuple[Statement, Sequence[str]]:
+        """The statement, and who supplied the member in its days: by now it may be somebody else."""
         start = quarters_of_local_day(first)[0]
         after = quarters_of_local_day(last)[-1] + QUARTER
-        return make_statement(
+        points = await unit.closed_days(first, last, member=member)
+        suppliers = sorted({point.supplier for point in points})
+        made = make_statement(
             member,
             first,
             last,
-            await unit.closed_days(first, last, member=member),
+            points,
             await unit.postings_between(start, after, account=member_account(member)),
-            self._rates(start, after, self._suppliers(member)),
+            self._rates(start, after, suppliers),
         )
+        return made, suppliers
 
     def _rates(self, start: datetime, after: datetime, suppliers: Collection[str]) -> list[Rate]:
         """The rates that held in some of the time, for everybody or for customers of some suppliers."""
@@ -64,19 +70,11 @@ class Statements(OnLoop):
             and (not rate.supplier or rate.supplier in suppliers)
         ]
 
-    def _suppliers(self, member: MemberId) -> list[str]:
-        """Who supplies a member's allocation points; whoever has none is the site's own supplier's."""
-        site = self.controller.site
-        supplied = assets_supplied(site, self.controller.settings.sharing.suppliers)
-        groups = (site.loads, site.charge_points, site.pv, site.batteries)
-        own = {supplied[asset.id] for group in groups for asset in group if asset.member == member}
-        return sorted(own or {SITE_SUPPLIER})
-
-    def _view(self, made: Statement) -> StatementView:
+    def _view(self, made: Statement, suppliers: Sequence[str]) -> StatementView:
         site = self.controller.site
         names = {member.id: member.name for member in site.members}
         margins = tariffs(self.controller.settings.sharing.suppliers, site.tariff)
-        sources = [margins[supplier].source for supplier in self._suppliers(made.member)]
+        sources = [margins[supplier].source for supplier in suppliers if supplier in margins]
         return StatementView(
             site=site.name,
             member_name=names.get(made.member, made.member),

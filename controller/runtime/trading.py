@@ -38,7 +38,7 @@ from controller.runtime.sealing import Sealing
 from controller.supplier_settings import SITE_SUPPLIER
 from market.caps import share_caps_wh, tightest
 from market.clearing import IntervalResult, clear_by, envelope_of
-from market.from_plan import QuarterPrices, backstop_orders
+from market.from_plan import QuarterPrices, as_cleared, backstop_orders
 from market.gifts import Gift, gifts_of, is_given
 from market.links import link_caps_wh, stored_wh
 from market.orders import PPM, Order, OrderSource, RefusalCode, stands
@@ -231,7 +231,7 @@ class Trading:
         on_their_own = {
             order.member for order in orders if order.source is OrderSource.RESIDENT and stands(order, gate)
         }
-        quarter = self.quarter_prices(start)
+        quarter = as_cleared(self.quarter_prices(start), orders)
         gifts: tuple[Gift, ...] = ()
         if any(map(is_given, orders)):
             gifts = await self._offload(_gifts, orders, result, self.controller.site)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.domain.ids import AssetId, MemberId, NodeId
@@ -11,6 +13,7 @@ from market.from_plan import (
     PlannedEnergy,
     QuarterPrices,
     SurplusRule,
+    as_cleared,
     backstop_orders,
     orders_from_plan,
     surplus_orders,
@@ -39,6 +42,9 @@ def expected(asset: str, energy_wh: int) -> ForecastEnergy:
     return ForecastEnergy(
         asset=AssetId(asset), member=MemberId(f"of-{asset}"), node=NodeId("pole"), energy_wh=energy_wh
     )
+
+
+_HOME_AND_ROOF = {"home": expected("home", 300), "roof": expected("roof", -200)}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +104,27 @@ def test_supplier_takes_what_neighbours_cannot() -> None:
     assert filled == {"home": 300, "roof": 200, "sell": 100, "buy": 0}
     assert result.price_microeur_per_kwh[NodeId("pole")] == 200_000
     assert result.congestion_rent_nanoeur == 0
+
+
+@pytest.mark.parametrize(
+    ("sides", "now", "expected"),
+    [
+        pytest.param("home roof", (520_000, 10_000), (200_000, 50_000), id="both-as-cleared"),
+        pytest.param("home", (520_000, 10_000), (200_000, 10_000), id="nobody-sold"),
+        pytest.param("roof", (40_000, 10_000), (50_000, 50_000), id="never-asks-less-than-it-paid"),
+        pytest.param("", (520_000, 10_000), (520_000, 10_000), id="no-book"),
+    ],
+)
+def test_the_suppliers_prices_are_those_of_the_book(
+    sides: str, now: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    """It asked 0.20 and paid 0.05; of a side that nobody was on there is only what holds now."""
+    orders = orders_from_plan(
+        QUARTER, [], [expected_of for name, expected_of in _HOME_AND_ROOF.items() if name in sides]
+    )
+    today = replace(QUARTER, import_microeur_per_kwh=now[0], export_microeur_per_kwh=now[1])
+    found = as_cleared(today, [*orders, *backstop_orders(QUARTER, orders)])
+    assert (found.import_microeur_per_kwh, found.export_microeur_per_kwh) == expected
 
 
 def test_no_backstop_for_an_empty_side() -> None:

@@ -16,7 +16,7 @@ from controller.config import Settings
 from controller.domain.errors import ConflictError
 from controller.domain.ids import MemberId
 from controller.domain.time import QUARTER
-from controller.runtime.closing import DAY_WAIT
+from controller.runtime.closing import DAY_WAIT, Closing
 from controller.runtime.core import Controller
 from controller.runtime.ports import EventRecord
 from controller.runtime.service import Service
@@ -242,6 +242,50 @@ async def test_a_supplier_reads_of_no_point_why_a_day_is_not_closed(tmp_path: Pa
     assert (len(whys), all(whys)) == (2, True)
     assert "no longer" in whys[0]
     assert not any(gone.ean in why for why in whys)
+
+
+async def test_a_day_whose_point_has_left_is_told_once_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not tried every hour, nor told again at a start; told of more it is tried, with the point booked."""
+    tried = []
+    close = Closing.close
+
+    async def counted(self: Closing, *given: Any) -> None:
+        tried.append(given)
+        await close(self, *given)
+
+    gone = replace(site(), loads=site().loads[1:])
+    async with running(tmp_path) as (controller, trading, clock):
+        await keep(controller, day_registers(home=(200, 0)))
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing.close_due()
+        async with controller.store.unit() as unit:
+            await unit.ask_closings([DAY], supplier="north", at=clock.now())
+    monkeypatch.setattr(Closing, "close", counted)
+    for tries in (1, 2):
+        async with running(tmp_path, of=gone) as (controller, trading, clock):
+            clock.advance_to(END + DAY_WAIT)
+            for _ in range(5):
+                await trading.closing_again.close_asked()
+                clock.advance_to(clock.now() + timedelta(hours=2))
+            assert len(tried) == tries
+            assert "closing" not in controller.counters.failures
+            (event,) = [event async for event in _events(controller)]
+            assert site().loads[0].ean in event.what
+            assert "put the point back" in event.what
+            assert event.subject == DAY.isoformat()
+    async with running(tmp_path, of=gone) as (controller, trading, clock):
+        clock.advance_to(END + DAY_WAIT)
+        async with controller.store.unit() as unit:
+            await unit.ask_closings([DAY], supplier="north", at=clock.now())
+        await trading.closing_again.close_asked()
+        assert len([event async for event in _events(controller)]) == 2
+    async with running(tmp_path) as (controller, trading, clock):
+        clock.advance_to(END + DAY_WAIT)
+        await trading.closing_again.close_asked()
+        async with controller.store.unit() as unit:
+            assert await unit.asked_closings() == []
 
 
 async def _unfit(*_: object) -> None:

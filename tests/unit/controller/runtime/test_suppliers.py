@@ -154,6 +154,9 @@ async def test_whoever_supplied_a_point_on_a_closed_day_stays_its_supplier_of_th
         await service.put_imbalance_costs(costs={MIDNIGHT: cost}, supplier="", who="own")
         await service.trading.closing_again.close_asked()
         assert await books(controller) == before
+        bill = await service.statement(member=SCHOOL.member, first=DAY, last=DAY)
+        # The north's letter where the site file still names it; never that of who supplies the school now.
+        assert bill.tariff_source == ("its letter" if later.suppliers else "")
         north = await service.imbalance(day=DAY, supplier="north")
     assert north[5].supplied is not None
     assert (north[5].supplied.import_wh, north[5].supplied.import_microeur_per_kwh) == (400, 150_000)
