@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from drivers.ocpp.frames import Payload
 from sim.chargers import composite, rules
-from sim.chargers.dialect import Message
+from sim.chargers.dialect import Handler, Message
 from sim.chargers.faults import Fault
 from sim.chargers.profiles import Profile
 from sim.chargers.rules import Refusal
@@ -105,3 +106,24 @@ def press_priority(charger: ChargerCore, *, active: bool) -> bool:
         payload = {"transactionId": charger.transaction, "activated": active}
         charger.outbox.say([Message("NotifyPriorityCharging", payload)])
     return done
+
+
+def _clear_cache(charger: ChargerCore, _payload: Payload) -> Payload:
+    charger.local.clear_cache()
+    return ACCEPTED
+
+
+def _unlock(_charger: ChargerCore, _payload: Payload) -> Payload:
+    return {"status": "Unlocked"}
+
+
+def _data_transfer(_charger: ChargerCore, _payload: Payload) -> Payload:
+    return {"status": "UnknownVendorId"}
+
+
+ALIKE: Mapping[str, Handler] = {
+    "ClearCache": _clear_cache,
+    "DataTransfer": _data_transfer,
+    "UnlockConnector": _unlock,
+}
+"""Requests that every version writes alike."""

@@ -10,6 +10,7 @@ from controller.domain.units import NOMINAL_VOLTAGE_V
 from drivers.ocpp.frames import Payload
 from sim.chargers.answers import (
     ACCEPTED,
+    ALIKE,
     REJECTED,
     clear_profiles,
     composite_periods,
@@ -153,11 +154,6 @@ def _list_version(charger: ChargerCore, _payload: Payload) -> Payload:
     return {"listVersion": charger.local.version}
 
 
-def _clear_cache(charger: ChargerCore, _payload: Payload) -> Payload:
-    charger.local.clear_cache()
-    return ACCEPTED
-
-
 def _availability(charger: ChargerCore, payload: Payload) -> Payload:
     charger.set_operative(operative=payload["type"] == "Operative")
     return ACCEPTED
@@ -168,21 +164,12 @@ def _reset(charger: ChargerCore, _payload: Payload) -> Payload:
     return ACCEPTED
 
 
-def _unlock(_charger: ChargerCore, _payload: Payload) -> Payload:
-    return {"status": "Unlocked"}
-
-
-def _data_transfer(_charger: ChargerCore, _payload: Payload) -> Payload:
-    return {"status": "UnknownVendorId"}
-
-
 HANDLERS: Mapping[str, Handler] = {
+    **ALIKE,
     **SECURED_16,
     "ChangeAvailability": _availability,
     "ChangeConfiguration": _change_configuration,
-    "ClearCache": _clear_cache,
     "ClearChargingProfile": _clear_profiles,
-    "DataTransfer": _data_transfer,
     "GetCompositeSchedule": _composite,
     "GetConfiguration": _get_configuration,
     "GetLocalListVersion": _list_version,
@@ -192,5 +179,4 @@ HANDLERS: Mapping[str, Handler] = {
     "SendLocalList": _send_list,
     "SetChargingProfile": _set_profile,
     "TriggerMessage": _trigger,
-    "UnlockConnector": _unlock,
 }

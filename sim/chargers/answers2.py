@@ -11,6 +11,7 @@ from drivers.ocpp.frames import Payload
 from sim.chargers import display, rules
 from sim.chargers.answers import (
     ACCEPTED,
+    ALIKE,
     REJECTED,
     clear_profiles,
     composite_periods,
@@ -235,11 +236,6 @@ def _list_version(charger: ChargerCore, _payload: Payload) -> Payload:
     return {"versionNumber": charger.local.version}
 
 
-def _clear_cache(charger: ChargerCore, _payload: Payload) -> Payload:
-    charger.local.clear_cache()
-    return ACCEPTED
-
-
 def _availability(charger: ChargerCore, payload: Payload) -> Payload:
     charger.set_operative(operative=payload["operationalStatus"] == "Operative")
     return ACCEPTED
@@ -252,20 +248,11 @@ def _reset(charger: ChargerCore, payload: Payload) -> Payload:
     return ACCEPTED
 
 
-def _unlock(_charger: ChargerCore, _payload: Payload) -> Payload:
-    return {"status": "Unlocked"}
-
-
-def _data_transfer(_charger: ChargerCore, _payload: Payload) -> Payload:
-    return {"status": "UnknownVendorId"}
-
-
 _COMMON: Mapping[str, Handler] = {
+    **ALIKE,
     **SECURED_2,
     "ChangeAvailability": _availability,
-    "ClearCache": _clear_cache,
     "ClearChargingProfile": _clear_profiles,
-    "DataTransfer": _data_transfer,
     "GetChargingProfiles": _get_profiles,
     "GetLocalListVersion": _list_version,
     "GetTransactionStatus": _transaction_status,
@@ -277,7 +264,6 @@ _COMMON: Mapping[str, Handler] = {
     "SetChargingProfile": _set_profile,
     "SetVariables": _set_variables,
     "TriggerMessage": _trigger,
-    "UnlockConnector": _unlock,
 }
 HANDLERS_201: Mapping[str, Handler] = {
     **_COMMON,
