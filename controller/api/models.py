@@ -110,6 +110,10 @@ class RefusalItem(Out):
     """gate_closed, interval_past, too_far_ahead, expired, unknown_node, bad_quantity, bad_order, not_yours,
     no_auction, credit, duplicate, token_expired or cancelled."""
     sentence: str
+    place: str = ""
+    """Which part of the request; empty for an order that has lapsed."""
+    way_out: str = ""
+    """What to do about it."""
 
 
 class ProblemDocument(Out):

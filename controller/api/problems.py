@@ -24,7 +24,7 @@ from controller.domain.errors import (
     Problem,
 )
 from controller.runtime.desk import OrderRefusedError
-from controller.texts import Translator, negotiate, translator
+from controller.texts import Translator, mark, negotiate, translator
 from controller.texts.details import in_words, problem_in_words
 from controller.texts.problems import rule_text, status_title
 from market.orders import Refusal, RefusalCode
@@ -52,6 +52,26 @@ _OF_FORM = {
     RefusalCode.TOO_FAR_AHEAD,
 }
 """What is wrong with an order whenever it is sent."""
+_LATER, _CONNECTION = mark("order for a later quarter-hour"), mark("leave it out for your own connection")
+WAYS_OUT: Mapping[RefusalCode, tuple[str, str]] = {
+    RefusalCode.GATE_CLOSED: ("interval_start_utc", _LATER),
+    RefusalCode.INTERVAL_PAST: ("interval_start_utc", _LATER),
+    RefusalCode.TOO_FAR_AHEAD: ("interval_start_utc", mark("order again when it is nearer")),
+    RefusalCode.EXPIRED: ("valid_until_utc", mark("give a later moment, or none")),
+    RefusalCode.UNKNOWN_NODE: ("node", _CONNECTION),
+    RefusalCode.BAD_QUANTITY: ("quantity_wh", mark("change it as the sentence says")),
+    RefusalCode.BAD_ORDER: ("body", mark("change it as the sentence says")),
+    RefusalCode.NOT_YOURS: ("node", _CONNECTION),
+    RefusalCode.NO_AUCTION: ("path", mark("nothing has to be ordered: what you share is settled afterwards")),
+    RefusalCode.CREDIT: (
+        "quantity_wh",
+        mark("order less or at a lower price, cancel open orders, or pay what is due"),
+    ),
+    RefusalCode.DUPLICATE: ("order_id", mark("use a new id")),
+    RefusalCode.TOKEN_EXPIRED: ("header.authorization", mark("take another token; renew it in time")),
+    RefusalCode.CANCELLED: ("order_id", mark("place a new order")),
+}
+"""Of each reason against an order: the part of the request, and what can be done."""
 
 
 def words_of(request: Request) -> Translator:
@@ -97,7 +117,13 @@ def problem_response(
         ]
     if refusals is not None:
         document["refusals"] = [
-            {"code": one.code, "sentence": in_words(one.sentence, words)} for one in refusals
+            {
+                "code": one.code,
+                "sentence": in_words(one.sentence, words),
+                "place": WAYS_OUT[one.code][0],
+                "way_out": words.say(WAYS_OUT[one.code][1]),
+            }
+            for one in refusals
         ]
     all_headers = {"Content-Language": words.language.value, **(headers or {})}
     return Response(orjson.dumps(document), status, all_headers, media_type=MEDIA_TYPE)

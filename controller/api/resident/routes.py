@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -34,6 +36,8 @@ from controller.texts.clocks import next_local
 from market.links import RoundTrip, round_trip_orders, round_trip_problems
 from market.orders import Label, Link, Order, OrderSource, Side
 
+_QUARTER_OF_TRIP = re.compile(r"^(charge_in|sell_in)\[(\d+)\]")
+"""A quarter-hour of a round trip, which a request names otherwise."""
 ORDERS_MAX = 1000
 """How many orders are listed at once: a week has 672 quarter-hours."""
 
@@ -179,7 +183,8 @@ async def post_round_trip(door: TheDoor, who: Trader, body: RoundTripIn) -> Resp
         least_gain_microeur_per_kwh=body.least_gain_microeur_per_kwh,
     )
     if problems := round_trip_problems(trip):
-        raise InputProblemsError("round trip", problems)
+        placed = [replace(one, place=_QUARTER_OF_TRIP.sub(r"\1_utc.\2", one.place)) for one in problems]
+        raise InputProblemsError("round trip", placed)
     records = await door.place_orders(round_trip_orders(trip), member)
     return wire.reply([wire.order(record) for record in records], 201)
 
