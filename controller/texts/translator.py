@@ -105,18 +105,25 @@ class Translator:
         return self.quantity(price_eur_per_kwh, "€/kWh", digits=3)
 
     def clock(self, at: datetime | None, *, seconds: bool = False) -> str:
-        """The time of day in Amsterdam."""
+        """The time of day in Amsterdam; in the hour that comes twice, which of the two it is."""
         if at is None:
             return UNKNOWN
-        return format_time(
-            at.astimezone(AMSTERDAM), format="HH:mm:ss" if seconds else "HH:mm", locale=self._locale
-        )
+        local = at.astimezone(AMSTERDAM)
+        shown = format_time(local, format="HH:mm:ss" if seconds else "HH:mm", locale=self._locale)
+        return shown + self._which(local)
 
     def moment(self, at: datetime | None) -> str:
-        """Weekday and time in Amsterdam, short: `ma 15 jan 16:30`."""
+        """Weekday and time in Amsterdam, short: `ma 15 jan 16:30`, `zo 25 okt 02:30 wintertijd`."""
         if at is None:
             return UNKNOWN
-        return format_datetime(at.astimezone(AMSTERDAM), format="EEE d MMM HH:mm", locale=self._locale)
+        local = at.astimezone(AMSTERDAM)
+        return format_datetime(local, format="EEE d MMM HH:mm", locale=self._locale) + self._which(local)
+
+    def _which(self, local: datetime) -> str:
+        """Which of the two moments with the same clock time it is; empty for any other."""
+        if local.utcoffset() == local.replace(fold=1 - local.fold).utcoffset():
+            return ""
+        return f" {self.say('winter time') if local.fold else self.say('summer time')}"
 
     def day(self, at: datetime) -> str:
         """The date in Amsterdam, in full."""

@@ -17,7 +17,7 @@ from controller.api import wire
 from controller.api.ledger.models import LedgerHeadOut, ProofOut, SealedDayOut
 from controller.api.operator.routes import Operator
 from controller.api.problems import documented
-from controller.api.resident.rights import Reader
+from controller.api.resident.rights import Reader, limited
 from controller.api.security import TheDoor, own_member, principal_of
 from market.seals import SealedDay, proof_file, seal_hash, sealed_document
 
@@ -76,7 +76,8 @@ async def get_ledger_file(door: TheDoor, _who: Operator, day: date) -> Response:
     "/api/resident/postings/{posting_id}/proof",
     summary="The proof that your posting is in the sealed ledger",
     response_model=ProofOut,
-    responses=documented(404, 409),
+    dependencies=[Depends(limited)],
+    responses=documented(404, 409, 429),
 )
 async def get_proof(door: TheDoor, who: Reader, posting_id: str) -> Response:
     """A small file for `wijkstroom verify`; 409 until the day on which it was booked is sealed."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from controller.api import wire
 from controller.api.problems import documented, words_of
-from controller.api.resident.rights import Reader
+from controller.api.resident.rights import Reader, limited
 from controller.api.resident.statement_models import StatementOut, TaxYearOut
 from controller.api.resident.statement_pages import (
     statement_csv,
@@ -24,7 +24,9 @@ from controller.runtime.statements import month_days
 
 _TEXT = {"schema": {"type": "string"}}
 
-router = APIRouter(prefix="/api/resident", tags=["resident"], responses=documented())
+router = APIRouter(
+    prefix="/api/resident", tags=["resident"], dependencies=[Depends(limited)], responses=documented(429)
+)
 
 
 class StatementFormat(StrEnum):

@@ -87,6 +87,19 @@ async def test_other_roles_are_refused(method: str, path: str) -> None:
         assert (answer.status_code == 403) == (role != own), (role, answer.text)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [pair for pair in _routes() if pair[1].startswith("/api/resident/")]
+)
+async def test_every_route_of_residents_counts_what_they_ask(method: str, path: str) -> None:
+    """What costs most, a statement or a proof, is not left out."""
+    api = make_api()
+    clock_s = api.app.state.machine_clock.monotonic_s()
+    while api.app.state.limiter.take("resident:home-7", clock_s) == 0:
+        pass
+    answer = await api.call(method, _address(path), "resident-token")
+    assert (answer.status_code, answer.json()["type"]) == (429, "urn:wijkstroom:problem:too-many-requests")
+
+
 async def test_who_tries_tokens_is_told_to_wait_and_who_has_one_is_not() -> None:
     """From one address; a token that has opened something goes on."""
     api = make_api()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,10 @@ from babel.messages.pofile import read_po
 import controller
 from controller.domain.plan_reasons import PlanReason, PlanReasonCode
 from controller.domain.reasons import Reason, ReasonCode
+from controller.domain.time import AMSTERDAM, QUARTER
 from controller.texts import (
     Language,
+    Translator,
     alarm_advice,
     alarm_title,
     negotiate,
@@ -198,3 +200,16 @@ def test_rules_and_titles_have_a_general_text_for_what_is_not_listed() -> None:
     assert status_title(418, _DUTCH) == "Het verzoek is mislukt"
     assert rule_text("greater_than", {"gt": 0}, _ENGLISH) == "must be greater than 0"
     assert len(RULES) > 20
+
+
+@pytest.mark.parametrize("words", [_DUTCH, _ENGLISH])
+@pytest.mark.parametrize(("year", "month", "day"), [(2026, 10, 25), (2026, 3, 29), (2024, 1, 15)])
+def test_no_two_quarter_hours_of_a_day_read_alike(words: Translator, year: int, month: int, day: int) -> None:
+    """A day of 100, of 92 and of 96: who orders for the hour that comes twice chooses which."""
+    start = datetime(year, month, day, tzinfo=AMSTERDAM).astimezone(UTC)
+    end = (datetime(year, month, day, tzinfo=AMSTERDAM) + timedelta(days=1)).astimezone(UTC)
+    starts = [start + step * QUARTER for step in range((end - start) // QUARTER)]
+    assert len({words.moment(at) for at in starts}) == len(starts)
+    assert len({words.clock(at) for at in starts}) == len(starts)
+    twice = [words.moment(at) for at in starts if "time" in words.moment(at) or "tijd" in words.moment(at)]
+    assert len(twice) == (8 if month == 10 else 0)
