@@ -75,7 +75,15 @@ class Candidate:
     production: bool = False
     """A roof: its power is free unless it is turned down."""
     drawn_kw: float = float("-inf")
-    """What it draws now. What it shall feed in beyond that makes no room for others before it does."""
+    """What it draws now. What it shall feed in or draw beyond that makes no room before it does."""
+    may_kw: tuple[float, float] | None = None
+    """The least and the most that it may go on with, whatever it is told; None: it does as it is told."""
+
+    def counts_kw(self) -> tuple[float, float]:
+        """For how much it counts at most against floors, and at least against ceilings [kW]."""
+        if self.may_kw is not None:
+            return self.may_kw
+        return max(self.drawn_kw, 0.0), min(self.drawn_kw, 0.0)
 
     def wanting(self, want_kw: float, reason: Reason) -> Candidate:
         """The same with another wish, kept inside the window."""

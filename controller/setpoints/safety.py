@@ -11,7 +11,8 @@ helps above:
   roofs are turned down; none of it beyond a ceiling below.
 
 What a device feeds in makes room for others only as far as it does so already: a discharge that is refused
-or a sun that is not there must not let anybody draw more.
+or a sun that is not there must not let anybody draw more. Nor does what a store shall draw: a car that is
+told to charge and is full must not let anybody feed in more.
 
 A three-phase charger cannot stand between 0 and about 4.1 kW: who is left in between gets the minimum
 if it fits everywhere above, the most urgent first, and 0 otherwise. Urgency follows the time, so the
@@ -95,7 +96,10 @@ class _Fit:
     must_kw: FloatArray
     min_kw: FloatArray
     production: BoolArray
-    drawn_kw: FloatArray
+    up_kw: FloatArray
+    """Each counts for no less against ceilings, shape (A,)."""
+    down_kw: FloatArray
+    """Each counts for no more against floors, shape (A,)."""
     order: IntArray
     """Places, the least urgent first."""
     bound_by: dict[int, Reason]
@@ -115,15 +119,20 @@ class _Fit:
     def counted_kw(self, row: _Row) -> float:
         """What the row's devices count for against its ceiling [kW]."""
         places = row.members
-        return float(row.weight @ np.maximum(self.power_kw[places], self.drawn_kw[places]))
+        return float(row.weight @ np.maximum(self.power_kw[places], self.up_kw[places]))
 
     def over_kw(self) -> FloatArray:
         """By how much each row is over its ceiling, shape (R,); negative where there is room."""
-        return self.rows.sums(np.maximum(self.power_kw, self.drawn_kw)) - self.ceiling_kw
+        return self.rows.sums(np.maximum(self.power_kw, self.up_kw)) - self.ceiling_kw
 
     def short_kw(self) -> FloatArray:
         """By how much each row is under its floor, shape (R,); negative where there is room."""
-        return self.floor_kw - self.rows.sums(self.power_kw)
+        return self.floor_kw - self.rows.sums(np.minimum(self.power_kw, self.down_kw))
+
+    def short_in_kw(self, row: _Row, *, asked: bool) -> float:
+        """By how much a row is under its floor [kW]; `asked`: with what devices shall draw but do not."""
+        power_kw = self.power_kw if asked else np.minimum(self.power_kw, self.down_kw)
+        return row.floor_kw - float(row.weight @ power_kw[row.members])
 
 
 class Fitter:
@@ -154,9 +163,10 @@ class Fitter:
         for _ in range(ROUNDS):
             _inside(state, ceilings=True)
             ended = _whole_minimums(state, candidates)
-            _inside(state, ceilings=False)
+            _over_floors(state)
             if not ended:
                 break
+        _nobody_over(state)
         return [
             Decision(asset=candidate.asset, power_kw=power, reason=state.bound_by.get(i, candidate.reason))
             for i, (candidate, power) in enumerate(zip(candidates, state.power_kw.tolist(), strict=True))
@@ -170,9 +180,10 @@ def _arrays(candidates: Sequence[Candidate], rows: Rows, rooms: Mapping[NodeId, 
         room = rooms[node]
         ceiling += (room.ceiling_kw, *(room.phase_ceiling_kw or ()))
         floor += (room.floor_kw, *(room.phase_floor_kw or ()))
-    want, low, high, must, least, drawn, urgency = np.array(
-        [(c.want_kw, c.low_kw, c.high_kw, c.must_kw, c.min_kw, c.drawn_kw, c.urgency) for c in candidates]
+    want, low, high, must, least, urgency = np.array(
+        [(c.want_kw, c.low_kw, c.high_kw, c.must_kw, c.min_kw, c.urgency) for c in candidates]
     ).T.copy()
+    down, up = np.array([c.counts_kw() for c in candidates]).T.copy()
     return _Fit(
         rows=rows,
         rooms=rooms,
@@ -184,7 +195,8 @@ def _arrays(candidates: Sequence[Candidate], rows: Rows, rooms: Mapping[NodeId, 
         must_kw=must,
         min_kw=least,
         production=np.array([c.production for c in candidates]),
-        drawn_kw=np.minimum(drawn, 0.0),
+        up_kw=up,
+        down_kw=down,
         order=np.argsort(urgency, kind="stable"),
         bound_by={},
     )
@@ -217,6 +229,28 @@ def _inside(state: _Fit, *, ceilings: bool) -> None:
         begin = number + 1
 
 
+def _nobody_over(state: _Fit) -> None:
+    """Whoever still charges over a ceiling gives way: the last round may have ended a discharge."""
+    over = np.flatnonzero(state.over_kw() > 0.99 * TOLERANCE_KW)
+    for number in over.tolist():
+        row = state.row(number)
+        over_kw = state.counted_kw(row) - row.ceiling_kw
+        if over_kw > TOLERANCE_KW:
+            _lower(state, row, np.minimum(state.power_kw, 0.0), over_kw)
+    if over.size:
+        between = (state.power_kw > 0.0) & (state.power_kw < state.min_kw - TOLERANCE_KW)
+        state.power_kw[between] = 0.0
+
+
+def _over_floors(state: _Fit) -> None:
+    """Brings every row over its floor, as far as ceilings allow it: what one row takes may free another."""
+    for _ in range(ROUNDS):
+        before_kw = state.power_kw.copy()
+        _inside(state, ceilings=False)
+        if np.allclose(state.power_kw, before_kw, rtol=0.0, atol=TOLERANCE_KW):
+            return
+
+
 def _under_ceiling(state: _Fit, row: _Row) -> None:
     over_kw = state.counted_kw(row) - row.ceiling_kw
     if over_kw <= TOLERANCE_KW:
@@ -228,7 +262,7 @@ def _under_ceiling(state: _Fit, row: _Row) -> None:
         if over_kw <= TOLERANCE_KW:
             return
     # Discharge that another row has asked for already makes no room, but is not asked for twice either.
-    asked_kw = np.where(state.production, np.maximum(state.power_kw, state.drawn_kw), state.power_kw)
+    asked_kw = np.where(state.production, np.maximum(state.power_kw, state.up_kw), state.power_kw)
     over_kw = min(over_kw, float(row.weight @ asked_kw[row.members]) - row.ceiling_kw)
     if over_kw > TOLERANCE_KW:
         _lower(state, row, state.low_kw, over_kw)
@@ -256,8 +290,7 @@ def _over_floor(state: _Fit, row: _Row, ceilings: int, *, whole: bool) -> None:
         ceilings: So many rows, from the first on, keep their ceilings.
         whole: Whether nobody may be left below the minimum.
     """
-    short_kw = row.floor_kw - float(row.weight @ state.power_kw[row.members])
-    if short_kw <= TOLERANCE_KW:
+    if state.short_in_kw(row, asked=False) <= TOLERANCE_KW:
         return
     stores = ~state.production
     may_charge = stores & (state.power_kw >= state.min_kw) if whole else stores
@@ -266,11 +299,16 @@ def _over_floor(state: _Fit, row: _Row, ceilings: int, *, whole: bool) -> None:
         (state.high_kw, may_charge, True),
         (state.high_kw, state.production, False),
     ):
+        short_kw = state.short_in_kw(row, asked=charging)
+        if short_kw <= TOLERANCE_KW:
+            continue
         weight = np.zeros(state.power_kw.size)
         weight[row.members] = row.weight
         more_kw = np.where((weight > 0.0) & chosen, np.maximum(ceiling - state.power_kw, 0.0), 0.0)
         more_kw = _under_ceilings(state, more_kw, ceilings, charging=charging)
-        total_kw = float(weight @ more_kw)
+        down_kw = np.full(more_kw.size, np.inf) if charging else state.down_kw
+        gain_kw = np.minimum(state.power_kw + more_kw, down_kw) - np.minimum(state.power_kw, down_kw)
+        total_kw = float(weight @ gain_kw)
         if total_kw <= 0.0:
             continue
         share = min(1.0, short_kw / total_kw)
@@ -279,9 +317,6 @@ def _over_floor(state: _Fit, row: _Row, ceilings: int, *, whole: bool) -> None:
         _change(state, order, share * more_kw[order], limit)
         if whole:
             _whole_discharge(state)
-        short_kw = row.floor_kw - float(row.weight @ state.power_kw[row.members])
-        if short_kw <= TOLERANCE_KW:
-            return
 
 
 def _under_ceilings(state: _Fit, more_kw: FloatArray, ceilings: int, *, charging: bool) -> FloatArray:
@@ -289,15 +324,22 @@ def _under_ceilings(state: _Fit, more_kw: FloatArray, ceilings: int, *, charging
 
     A ceiling that is broken already is no reason to feed in beyond a floor, but no store charges under it.
     """
-    counted_kw = np.maximum(state.power_kw, state.drawn_kw)
-    need_kw = state.rows.sums(np.maximum(state.power_kw + more_kw, state.drawn_kw) - counted_kw)
+    counted_kw = np.maximum(state.power_kw, state.up_kw)
     spare_kw = state.ceiling_kw - state.rows.sums(counted_kw)
-    part = np.minimum(np.maximum(spare_kw, 0.0) / np.maximum(need_kw, TOLERANCE_KW), 1.0)
-    part[need_kw <= TOLERANCE_KW] = 1.0
-    part[ceilings:] = 1.0
-    if not charging:
-        part[spare_kw < -TOLERANCE_KW] = 1.0
-    return more_kw * state.rows.least(part)
+    for _ in range(ROUNDS):
+        need_kw = state.rows.sums(np.maximum(state.power_kw + more_kw, state.up_kw) - counted_kw)
+        part = np.minimum(np.maximum(spare_kw, 0.0) / np.maximum(need_kw, TOLERANCE_KW), 1.0)
+        part[need_kw <= TOLERANCE_KW] = 1.0
+        part[ceilings:] = 1.0
+        if not charging:
+            part[spare_kw < -TOLERANCE_KW] = 1.0
+        least = state.rows.least(part)
+        # Who may take nothing at all takes no share from the others either.
+        blocked = (least < TOLERANCE_KW) & (more_kw > 0.0)
+        if not blocked.any():
+            break
+        more_kw = np.where(blocked, 0.0, more_kw)
+    return more_kw * least
 
 
 def _whole_discharge(state: _Fit) -> None:
@@ -353,8 +395,8 @@ def _whole_minimums(state: _Fit, candidates: Sequence[Candidate]) -> bool:
         ):
             state.power_kw[place] = power
             for r, weight in rows:
-                spare[r] += weight * power
-                free[r] -= weight * max(power, state.drawn_kw[place])
+                spare[r] += weight * min(power, state.down_kw[place])
+                free[r] -= weight * max(power, state.up_kw[place])
         else:
             ended |= power < 0.0
             bound = state.bound_by.get(place, candidates[place].reason)

@@ -1,14 +1,14 @@
 """What others may rely on while a device does not take what it is told.
 
 A refused setpoint changes nothing in the device, and one that was not answered may have been taken or not.
-Until it takes one, whatever it may do beyond its decision counts all the same: in a second fit it stands at
-that, and the others get what is left. Nobody discharges more for it than in the first one: it may draw less
-than it was told, or nothing.
+Until it takes one, whatever it may do beyond its decision counts all the same, the most of it against
+ceilings and the least against floors: the others get what is left in a second fit. Nobody discharges more
+for it than in the first one: it may draw less than it was told, or nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from controller.domain.ids import AssetId, NodeId
@@ -39,69 +39,67 @@ def fit_beside_unsure(
         One decision per candidate, in their order; the unsure are told what they would be told anyway.
     """
     decisions = fitter.fit(candidates, rooms)
-    may_kw = {
-        # What a roof was told is a cap: it says nothing of what it makes.
-        place: (candidate.drawn_kw, *(() if candidate.production else unsure[candidate.asset]))
+    told = {
+        place: (candidate.drawn_kw, *unsure[candidate.asset])
         for place, candidate in enumerate(candidates)
         if candidate.asset in unsure
     }
-    standing_kw: dict[int, float] = {}
-    for turn in range(ROUNDS):
-        last = turn == ROUNDS - 1
-        stuck_kw = {
-            place: power_kw
-            for place, kw in may_kw.items()
-            if place not in standing_kw
-            and (power_kw := _stuck_kw(kw, decisions[place].power_kw, whatever=last)) is not None
+    standing: dict[int, Candidate] = {}
+    for turn in range(ROUNDS if told else 0):
+        stuck = {
+            place: _standing(candidates[place], decisions[place].power_kw, kw)
+            for place, kw in told.items()
+            if place not in standing
+            and (
+                turn == ROUNDS - 1
+                or _most_kw(decisions[place].power_kw, kw) > decisions[place].power_kw + SLACK_KW
+            )
         }
-        if not stuck_kw:
+        if turn and not stuck:
             break
-        standing_kw |= stuck_kw
+        standing |= stuck
         beside = [
-            _standing(candidate, standing_kw[place])
-            if place in standing_kw
-            else _besides(candidate, decisions[place])
+            standing[place] if place in standing else _besides(candidate, decisions[place], told.get(place))
             for place, candidate in enumerate(candidates)
         ]
         decisions = [
-            own if place in standing_kw else new
+            own if place in standing else new
             for place, (own, new) in enumerate(zip(decisions, fitter.fit(beside, rooms), strict=True))
         ]
     return decisions
 
 
-def _stuck_kw(may_kw: Iterable[float], decided_kw: float, *, whatever: bool) -> float | None:
-    """What it may do beyond its decision [kW]; None: nothing.
-
-    Args:
-        may_kw: The powers it was told and draws.
-        decided_kw: What it is told now.
-        whatever: Whether it stands at the most of all these also where that is its decision.
-    """
-    high_kw, low_kw = max(0.0, *may_kw), min(0.0, *may_kw)
-    if high_kw > max(decided_kw, 0.0) + SLACK_KW:
-        return high_kw
-    # Who shall charge keeps its room, although it may still feed in.
-    if decided_kw <= 0.0 and low_kw < decided_kw - SLACK_KW:
-        return low_kw
-    return decided_kw if whatever else None
+def _most_kw(decided_kw: float, told_kw: Sequence[float]) -> float:
+    """The most that it may draw [kW]; what a roof was told is a cap, once it has taken it."""
+    return max(decided_kw, *told_kw)
 
 
-def _standing(candidate: Candidate, power_kw: float) -> Candidate:
-    """Like a roof that cannot be turned down it gives way to nobody."""
+def _least_kw(candidate: Candidate, told_kw: Sequence[float]) -> float:
+    """The least that it may draw [kW]; a roof makes no more than it did, whatever it may."""
+    return candidate.drawn_kw if candidate.production else min(told_kw)
+
+
+def _standing(candidate: Candidate, decided_kw: float, told_kw: Sequence[float]) -> Candidate:
+    """Like a roof that cannot be turned down it gives way to nobody, and counts with all that it may do."""
     return replace(
         candidate,
-        low_kw=power_kw,
-        high_kw=power_kw,
-        must_kw=power_kw,
-        want_kw=power_kw,
+        low_kw=decided_kw,
+        high_kw=decided_kw,
+        must_kw=decided_kw,
+        want_kw=decided_kw,
         min_kw=0.0,
         production=True,
+        may_kw=(_least_kw(candidate, told_kw), _most_kw(decided_kw, told_kw)),
     )
 
 
-def _besides(candidate: Candidate, decision: Decision) -> Candidate:
-    """It begins where the fit before it ended: nobody gets or discharges more for what another may do."""
+def _besides(candidate: Candidate, decision: Decision, told_kw: Sequence[float] | None) -> Candidate:
+    """It begins where the fit before it ended: nobody gets or discharges more for what another may do.
+
+    One that is itself unsure (`told_kw`) makes no more room for feed-in than by what it may draw anyway.
+    """
+    if told_kw is not None:
+        candidate = replace(candidate, may_kw=(_least_kw(candidate, told_kw), min(candidate.drawn_kw, 0.0)))
     if candidate.production:
         return candidate
     power_kw = decision.power_kw

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -17,6 +17,19 @@ from tests.support.running import Cockpit, plan_of
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
+
+
+def export_limit(export_kw: float, since: datetime) -> ImposedLimit:
+    """What the grid operator lets the feeder give at most."""
+    return ImposedLimit(
+        id="x",
+        node=NodeId("f1"),
+        import_kw=None,
+        export_kw=export_kw,
+        from_utc=since,
+        to_utc=None,
+        set_by="grid",
+    )
 
 
 def plan_of_sun(cockpit: Cockpit, available_kw: float, planned_kw: float) -> ActivePlan:
@@ -51,23 +64,44 @@ def test_a_roof_makes_no_more_than_the_plan_uses(
     assert told == pytest.approx(told_kw)
 
 
+def test_a_full_car_that_is_told_to_charge_lets_no_roof_feed_in_more() -> None:
+    """2 kW may flow up; the car is told 4.14 and takes nothing: the roof is turned down all the time."""
+    cockpit, roof, made_kw = Cockpit(), AssetId("roof"), 5.0
+    cockpit.people.limits = {"x": export_limit(2.0, START)}
+    cockpit.plug(1)
+    for i in range(12):
+        at = START + i * 10 * SECOND
+        cockpit.hear(InverterReading(asset=roof, at=at, power_kw=-made_kw, limited=made_kw < 5.0))
+        for name, power_kw in (("roof", -made_kw), ("cp-1", 0.0), ("f1", -made_kw)):
+            cockpit.meter(name, power_kw, at)
+        decided = cockpit.decide(at, confirm=True).decisions
+        made_kw = -decided[roof].power_kw
+        assert decided[AssetId("cp-1")].power_kw >= 4.0
+        assert made_kw <= 2.0
+
+
+def test_a_car_that_charges_by_it_lets_the_roof_go() -> None:
+    """The same, but the car takes what it is told: from then on the roof makes its 5 kW."""
+    cockpit, roof, made_kw, taken_kw = Cockpit(), AssetId("roof"), 5.0, 0.0
+    cockpit.people.limits = {"x": export_limit(2.0, START)}
+    cockpit.plug(1)
+    for i in range(4):
+        at = START + i * 10 * SECOND
+        cockpit.hear(InverterReading(asset=roof, at=at, power_kw=-made_kw, limited=made_kw < 5.0))
+        for name, power_kw in (("roof", -made_kw), ("cp-1", taken_kw), ("f1", taken_kw - made_kw)):
+            cockpit.meter(name, power_kw, at)
+        decided = cockpit.decide(at, confirm=True).decisions
+        made_kw, taken_kw = -decided[roof].power_kw, decided[AssetId("cp-1")].power_kw
+    assert [made_kw, taken_kw] == pytest.approx([5.0, 4.14])
+
+
 def test_a_clock_that_is_set_back_ends_no_limit() -> None:
     """By an hour: what is read counts at once, and the roof's limit of 2 kW is renewed before it runs out.
 
     Its inverter would else make its 5 kW again after ten minutes, for as long as the clock was wrong.
     """
     cockpit = Cockpit()
-    cockpit.people.limits = {
-        "x": ImposedLimit(
-            id="x",
-            node=NodeId("f1"),
-            import_kw=None,
-            export_kw=2.0,
-            from_utc=START - HOUR,
-            to_utc=None,
-            set_by="grid",
-        )
-    }
+    cockpit.people.limits = {"x": export_limit(2.0, START - HOUR)}
     roof, renewed = AssetId("roof"), []
     cockpit.hear(InverterReading(asset=roof, at=START, power_kw=-5.0))
     cockpit.meter("f1", -5.0)
