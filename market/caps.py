@@ -1,10 +1,11 @@
 """Caps: how much of an order may be filled at most, beside what its member asked.
 
 *Share*: no member shall be the market. Of all that is asked in a quarter-hour one member may stand for a
-declared share, of all that is offered too; the supplier, who is there as a backstop, does not count. What
-a member has beyond it is left out from the worst price on. What is expected of homes and what the plan wants
-of devices counts, so that nobody is cut off from what they use because others ask little: only orders that
-people or their instructions made are capped.
+declared share, of all that is offered too; the supplier, who is there as a backstop, does not count. It is
+measured by what the others ask: what a member asks itself, at a price perhaps at which nothing is to be had,
+makes its share of the market no larger. What a member has beyond it is left out from the worst price on. What
+is expected of homes and what the plan wants of devices counts, so that nobody is cut off from what they use
+because others ask little: only orders that people or their instructions made are capped.
 """
 
 from __future__ import annotations
@@ -55,8 +56,10 @@ def tightest(*groups: Mapping[str, int]) -> dict[str, int]:
 def share_caps_wh(orders: Sequence[Order], share_ppm: int) -> dict[str, int]:
     """How much of members' own orders is in, where nobody may have more than a share of either side.
 
+    Beside others who ask Q together, a share of s comes to Q s / (1 - s).
+
     Args:
-        orders: All orders of the quarter-hour.
+        orders: All orders of the quarter-hour that can be filled at all.
         share_ppm: The share in millionths of what is asked, and of what is offered.
 
     Returns:
@@ -73,8 +76,9 @@ def share_caps_wh(orders: Sequence[Order], share_ppm: int) -> dict[str, int]:
         if order.source in OWN_SOURCES:
             own[order.side, order.member].append(order)
     caps: dict[str, int] = {}
-    for (side, member), group in own.items():
-        share_wh = whole[side] * share_ppm // PPM
+    for (side, member), group in own.items() if share_ppm < PPM else ():
+        others_wh = whole[side] - asked[side, member]
+        share_wh = others_wh * share_ppm // (PPM - share_ppm)
         over_wh = asked[side, member] - share_wh
         if over_wh > 0:
             caps |= handed_out(group, sum(order.quantity_wh for order in group) - over_wh)

@@ -32,26 +32,38 @@ def link_key(order: Order) -> LinkKey | None:
     return None if order.link is None else (order.member, order.node, order.link.name)
 
 
-def stored_wh(filled: Iterable[tuple[Order, int]]) -> dict[LinkKey, int]:
-    """What each storage can still give.
+def stored_wh(filled: Iterable[tuple[Order, int]], at: datetime) -> dict[LinkKey, int]:
+    """What each storage can still give in a quarter-hour.
+
+    A quarter-hour whose clearing failed is cleared after later ones: what these have sold of the same
+    purchases is gone.
 
     Args:
-        filled: Linked orders of earlier quarter-hours with what was filled of each [Wh]; others are left out.
+        filled: Linked orders of all other quarter-hours with what was filled of each [Wh]; orders without a
+            link are left out.
+        at: The quarter-hour.
 
     Returns:
-        By storage [Wh], never negative.
+        By storage [Wh], never negative: the least that it holds then or after a later sale.
     """
-    brought: defaultdict[LinkKey, int] = defaultdict(int)
-    given: defaultdict[LinkKey, int] = defaultdict(int)
+    moved: defaultdict[LinkKey, list[tuple[datetime, bool, int]]] = defaultdict(list)
     for order, filled_wh in filled:
         key = link_key(order)
-        if key is None or order.link is None:
-            continue
-        if order.side is Side.BUY:
-            brought[key] += filled_wh * order.link.efficiency_ppm
-        else:
-            given[key] += filled_wh
-    return {key: max(0, brought[key] // PPM - given[key]) for key in brought.keys() | given.keys()}
+        if key is not None and order.link is not None:
+            buys = order.side is Side.BUY
+            # Sales of a quarter-hour come before its purchases, which only later ones can sell.
+            moved[key].append(
+                (order.interval_start, buys, filled_wh * (order.link.efficiency_ppm if buys else -PPM))
+            )
+    found = {}
+    for key, moves in moved.items():
+        held = sum(wh for start, _, wh in moves if start < at)
+        least = held
+        for _, buys, wh in sorted(move for move in moves if move[0] >= at):
+            held += wh
+            least = least if buys else min(least, held)
+        found[key] = max(0, least // PPM)
+    return found
 
 
 def link_caps_wh(orders: Sequence[Order], stored: Mapping[LinkKey, int]) -> dict[str, int]:

@@ -205,13 +205,17 @@ LAPSES = {
 """Why an order that was accepted can never be cleared: it is taken out, and costs and brings nothing."""
 
 
+ORDERS_AHEAD = timedelta(days=7)
+"""How far ahead an order may lie."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionRules:
     """What an arriving order is held against."""
 
     gate_lead: timedelta = timedelta(0)
     """How long before its quarter-hour an order must be in."""
-    horizon: timedelta = timedelta(days=7)
+    horizon: timedelta = ORDERS_AHEAD
     """How far ahead an order may lie."""
     nodes: Collection[str] = ()
     """The nodes of the network."""

@@ -41,7 +41,7 @@ from market.clearing import IntervalResult, clear_by, envelope_of
 from market.from_plan import QuarterPrices, as_cleared, backstop_orders
 from market.gifts import Gift, gifts_of, is_given
 from market.links import link_caps_wh, stored_wh
-from market.orders import PPM, Order, OrderSource, RefusalCode, stands
+from market.orders import ORDERS_AHEAD, PPM, Order, OrderSource, RefusalCode, stands
 from market.rates import vat_fraction
 from market.settlement import MeteredEnergy, SettlementInputs, SupplierPrices, settle, trades_of
 
@@ -93,7 +93,9 @@ class Trading:
                 return
             own = await self._own_orders(unit, interval)
             links = {order.link.name for order in own if order.link is not None}
-            stored = stored_wh(await unit.linked_fills(links, before=interval)) if links else {}
+            # Those of later quarter-hours too: they may have been cleared where this one failed.
+            ahead = controller.clock.now() + ORDERS_AHEAD + QUARTER
+            stored = stored_wh(await unit.linked_fills(links, before=ahead), interval) if links else {}
         gate = self.desk.gate(interval)
         # What has lapsed stays in the book, to be reported, and gets nothing.
         lapsed = {order.order_id: 0 for order in own if not stands(order, gate)}
@@ -102,7 +104,8 @@ class Trading:
         instructions = self.desk.instructions.values()
         orders = [*own, *self.automatic.orders(controller.plan, quarter, instructions, trading)]
         share_ppm = round(controller.settings.market.member_share_max * PPM)
-        caps_wh = tightest(lapsed, link_caps_wh(own, stored), share_caps_wh(orders, share_ppm))
+        standing = [order for order in orders if order.order_id not in lapsed]
+        caps_wh = tightest(lapsed, link_caps_wh(own, stored), share_caps_wh(standing, share_ppm))
         orders += backstop_orders(quarter, orders)
         result = await self._cleared(interval, orders, caps_wh)
         async with controller.store.unit() as unit:

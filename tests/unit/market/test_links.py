@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from controller.domain.ids import MemberId, NodeId
+from controller.domain.time import QUARTER
 from market.clearing import clear
 from market.links import (
     RoundTrip,
@@ -42,17 +43,33 @@ def test_later_leg_gets_what_the_earlier_ones_brought() -> None:
     first, second, sale = leg("b1", "buy", 100, 90), leg("b2", "buy", 50, 90, 1), leg("s1", "sell", 20, 0, 2)
     key = link_key(sale)
     assert key is not None
-    assert stored_wh([(first, 33), (second, 50)]) == {key: 74}
-    assert stored_wh([(first, 33), (second, 50), (sale, 20)]) == {key: 54}
+    later = sale.interval_start + QUARTER
+    assert stored_wh([(first, 33), (second, 50)], sale.interval_start) == {key: 74}
+    assert stored_wh([(first, 33), (second, 50), (sale, 20)], later) == {key: 54}
     assert link_caps_wh([leg("s2", "sell", 100, 0, 3)], {key: 54}) == {"s2": 54}
 
 
 def test_unfilled_purchase_leaves_nothing_to_sell() -> None:
     """The sale is in the book with a cap of 0 and is reported as unfilled."""
     sale, buyer = leg("s", "sell", 100, 0, 1), an_order("b", "buy", 100, 10)
-    caps = link_caps_wh([sale], stored_wh([(leg("b1", "buy", 100, 90), 0)]))
+    caps = link_caps_wh([sale], stored_wh([(leg("b1", "buy", 100, 90), 0)], sale.interval_start))
     result = clear([replace(sale, interval_start=QUARTER_AT_NOON), buyer], caps_wh=caps)
     assert [fill.filled_wh for fill in result.fills] == [0, 0]
+
+
+def test_what_a_later_quarter_hour_has_sold_is_gone() -> None:
+    """90 Wh come of 100 bought first; 60 were sold in the fourth quarter-hour, 80 bought in the third.
+
+    The second was cleared after them: of the 90 it may sell all, since 72 came in before the 60 went out. Had
+    the 60 been sold in the third, only 30 would be left.
+    """
+    key = link_key(leg("b", "buy", 1, 0))
+    assert key is not None
+    bought, again = (leg("b1", "buy", 100, 90), 100), (leg("b3", "buy", 80, 90, 2), 80)
+    second = QUARTER_AT_NOON + QUARTER
+    assert stored_wh([bought, again, (leg("s4", "sell", 60, 0, 3), 60)], second) == {key: 90}
+    assert stored_wh([bought, again, (leg("s3", "sell", 60, 0, 2), 60)], second) == {key: 30}
+    assert stored_wh([bought, (leg("s4", "sell", 90, 0, 3), 90)], second) == {key: 0}
 
 
 def test_of_two_sales_the_cheaper_has_the_energy() -> None:
@@ -67,13 +84,13 @@ def test_storage_of_another_member_or_place_is_another_one() -> None:
     """The name alone does not open somebody else's battery."""
     bought, sale = leg("b", "buy", 100, 90), leg("s", "sell", 50, 0, 1)
     for stranger in (replace(sale, member=MemberId("home-2")), replace(sale, node=NodeId("pole"))):
-        assert link_caps_wh([stranger], stored_wh([(bought, 100)])) == {"s": 0}
+        assert link_caps_wh([stranger], stored_wh([(bought, 100)], sale.interval_start)) == {"s": 0}
 
 
 def test_orders_without_a_link_have_no_cap() -> None:
     """They offer what they say."""
     assert link_caps_wh([an_order("s", "sell", 50, 0)], {}) == {}
-    assert stored_wh([(an_order("b", "buy", 50, 0), 50)]) == {}
+    assert stored_wh([(an_order("b", "buy", 50, 0), 50)], QUARTER_AT_NOON + QUARTER) == {}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from controller.domain.instructions import GiveSurplus, Instruction, LeaveAt, Se
 from controller.runtime.core import Controller
 from controller.runtime.desk import INSTRUCTIONS_MAX, OrderRefusedError
 from controller.runtime.offload import run_inline
+from controller.runtime.ports import OrderRecord
 from controller.runtime.trading import Trading
 from controller.sharing_settings import MarketMode
 from market.clearing import Fill, MarketRules, Pricing
@@ -95,8 +96,14 @@ async def test_an_order_lapses_by_itself_before_the_gate(tmp_path: Path) -> None
         assert (found["short"].filled_wh, found["long"].filled_wh) == (0, 500)
 
 
-async def test_a_linked_sale_gives_what_the_purchase_brought(tmp_path: Path) -> None:
-    """500 Wh bought of the supplier at the first quarter-hour are 450 to sell in the second, then none."""
+@pytest.mark.parametrize(("cleared", "expected"), [([0, 1, 2], [0, 450, 0]), ([0, 2, 1], [0, 0, 450])])
+async def test_a_linked_sale_gives_what_the_purchase_brought(
+    tmp_path: Path, cleared: list[int], expected: list[int]
+) -> None:
+    """500 Wh bought of the supplier at the first quarter-hour are 450 to sell in the second, then none.
+
+    Where the second could not be cleared in time, the third has sold them already.
+    """
     async with running(tmp_path) as (_, trading, clock):
         desk = trading.desk
         later = [INTERVAL + step * QUARTER for step in range(3)]
@@ -110,12 +117,21 @@ async def test_a_linked_sale_gives_what_the_purchase_brought(tmp_path: Path) -> 
                 link=BATTERY,
             )
             await desk.place(sale, HOME)
-        sold = []
-        for step in (0, 1, 2):
-            clock.advance_to(later[step] - MINUTE)
+        sold = {}
+        for step in cleared:
+            clock.advance_to(max(clock.now(), later[step] - MINUTE))
             await trading.clear_interval(later[step])
-            sold.append(fills(trading)[f"sale-{step}"].filled_wh)
-        assert sold == [0, 450, 0]
+            record = await _record(trading, f"sale-{step}")
+            sold[step] = record.fill.filled_wh if record.fill is not None else None
+        assert [sold[step] for step in (0, 1, 2)] == expected
+
+
+async def _record(trading: Trading, order_id: str) -> OrderRecord:
+    """An order as it stands in the store."""
+    async with trading.controller.store.unit() as unit:
+        record = await unit.order(order_id)
+    assert record is not None
+    return record
 
 
 async def test_credit_counts_debts_and_open_orders(tmp_path: Path) -> None:
@@ -136,15 +152,18 @@ async def test_credit_counts_debts_and_open_orders(tmp_path: Path) -> None:
 
 
 async def test_no_member_is_the_market(tmp_path: Path) -> None:
-    """With a cap of half, 900 of 1200 Wh come down to 600."""
+    """With a cap of half, 900 Wh beside 300 come down to 300; an order that lapsed counts for nothing."""
     async with running(tmp_path) as (controller, trading, clock):
         declare(controller, member_share_max=0.5)
         await trading.desk.place(order("big", quantity_wh=900), HOME)
-        await trading.desk.place(order("small", quantity_wh=300, member=SCHOOL, node=NodeId("f2")), SCHOOL)
+        theirs = {"member": SCHOOL, "node": NodeId("f2")}
+        await trading.desk.place(order("small", quantity_wh=300, **theirs), SCHOOL)
+        lapsing = order("lapsed", quantity_wh=9000, valid_until=START + MINUTE, **theirs)
+        await trading.desk.place(lapsing, SCHOOL)
         clock.advance_to(INTERVAL - MINUTE)
         await trading.clear_interval(INTERVAL)
         found = fills(trading)
-        assert (found["big"].filled_wh, found["small"].filled_wh) == (600, 300)
+        assert (found["big"].filled_wh, found["small"].filled_wh) == (300, 300)
 
 
 async def test_where_energy_is_shared_after_the_fact_nothing_is_ordered(tmp_path: Path) -> None:
