@@ -223,6 +223,8 @@ class AdmissionRules:
     """Those at which the member has a connection."""
     credit_left_nanoeur: int | None = None
     """What the member may still spend, open orders taken off; None: no limit."""
+    import_microeur_per_kwh: int = 0
+    """What the supplier asks in the order's quarter-hour."""
 
 
 def gate_closes_at(interval_start: datetime, gate_lead: timedelta) -> datetime:
@@ -240,9 +242,18 @@ def sign_of(order: Order) -> int:
     return 1 if order.side is Side.BUY else -1
 
 
-def exposure_nanoeur(order: Order) -> int:
-    """The most that an order can cost its member [nano-euro]: a buyer's limit, a seller's negative one."""
-    return max(0, sign_of(order) * amount_nanoeur(order.limit_price_microeur_per_kwh, order.quantity_wh))
+def exposure_nanoeur(order: Order, import_microeur_per_kwh: int) -> int:
+    """The most that an order can cost its member [nano-euro].
+
+    A buyer pays the limit. A seller pays a negative one, and buys of the supplier what is then not fed in.
+
+    Args:
+        order: The order.
+        import_microeur_per_kwh: What the supplier asks in its quarter-hour.
+    """
+    limit = order.limit_price_microeur_per_kwh
+    most = limit if order.side is Side.BUY else max(0, import_microeur_per_kwh) - limit
+    return max(0, amount_nanoeur(most, order.quantity_wh))
 
 
 def refusals(order: Order, *, now: datetime, rules: AdmissionRules) -> list[Refusal]:
@@ -311,7 +322,7 @@ def _where(order: Order, rules: AdmissionRules) -> list[Refusal]:
 
 
 def _credit(order: Order, rules: AdmissionRules) -> list[Refusal]:
-    need = exposure_nanoeur(order)
+    need = exposure_nanoeur(order, rules.import_microeur_per_kwh)
     if rules.credit_left_nanoeur is None or need <= max(rules.credit_left_nanoeur, 0):
         return []
     return [

@@ -7,7 +7,7 @@ request waited the gate may have closed, and a clearing may have read the book.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -19,6 +19,7 @@ from controller.domain.time import utc_text
 from controller.runtime.backlog import Backlog
 from controller.runtime.core import Controller
 from controller.runtime.ports import OrderRecord, UnitOfWork
+from market.from_plan import QuarterPrices
 from market.ledger import member_account
 from market.orders import (
     AdmissionRules,
@@ -32,6 +33,8 @@ from market.orders import (
 )
 
 NANOEUR_PER_EUR = 10**9
+ALL_ORDERS = 1_000_000
+"""More than one member has in a quarter-hour."""
 INSTRUCTIONS_MAX = 20
 """Standing instructions of one member."""
 
@@ -47,9 +50,13 @@ class OrderRefusedError(WijkstroomError):
 class OrderDesk:
     """Takes orders and instructions of one controller's members."""
 
-    def __init__(self, controller: Controller, backlog: Backlog) -> None:
+    def __init__(
+        self, controller: Controller, backlog: Backlog, prices: Callable[[datetime], QuarterPrices]
+    ) -> None:
         self.controller = controller
         self._backlog = backlog
+        self._prices = prices
+        """The supplier's, of a quarter-hour."""
         self.instructions: dict[str, Instruction] = {}
         """Those that have not ended, by id; replaced as a whole."""
 
@@ -66,7 +73,7 @@ class OrderDesk:
         """
         own = _own(order, member)
         async with self.controller.store.unit() as unit:
-            return await self._known(unit, order, own) or await self._placed(unit, order, own)
+            return await self._known(unit, order, own) or await self._placed(unit, order)
 
     async def place_all(self, orders: Sequence[Order], member: MemberId | None) -> Sequence[OrderRecord]:
         """Places several orders of a member, all or none; each that is there already stays as it is.
@@ -80,7 +87,7 @@ class OrderDesk:
             for order in orders:
                 own = _own(order, member)
                 known = await self._known(unit, order, own)
-                records.append(known or await self._placed(unit, order, own))
+                records.append(known or await self._placed(unit, order))
         return records
 
     async def change(self, order_id: str, order: Order, member: MemberId | None) -> OrderRecord:
@@ -101,7 +108,7 @@ class OrderDesk:
                 sentence = f"order {order_id!r} was cancelled: place a new one"
                 raise OrderRefusedError([Refusal(code=RefusalCode.CANCELLED, sentence=sentence)])
             await unit.cancel_order(order_id, self.controller.clock.now())
-            return await self._placed(unit, order, own)
+            return await self._placed(unit, order)
 
     async def cancel(self, order_id: str, member: MemberId | None) -> None:
         """Cancels an own order whose gate has not closed.
@@ -204,9 +211,9 @@ class OrderDesk:
             sentence = f"order {order.order_id!r} stands with other content: use a new id"
         raise OrderRefusedError([Refusal(code=RefusalCode.DUPLICATE, sentence=sentence)])
 
-    async def _placed(self, unit: UnitOfWork, order: Order, member: MemberId) -> OrderRecord:
+    async def _placed(self, unit: UnitOfWork, order: Order) -> OrderRecord:
         now = self.controller.clock.now()
-        found = refusals(order, now=now, rules=await self._rules(unit, member))
+        found = refusals(order, now=now, rules=await self._rules(unit, order))
         reserved = [f"{source.value}/" for source in OrderSource]
         if any(order.order_id.startswith(prefix) for prefix in reserved):
             sentence = f"order_id must not begin with {', '.join(reserved)}: those are the controller's own"
@@ -231,25 +238,44 @@ class OrderDesk:
             raise OrderRefusedError([Refusal(code=RefusalCode.GATE_CLOSED, sentence=sentence)])
         return known
 
-    async def _rules(self, unit: UnitOfWork, member: MemberId) -> AdmissionRules:
-        site = self.controller.site
+    async def _rules(self, unit: UnitOfWork, order: Order) -> AdmissionRules:
+        site, member = self.controller.site, order.member
         groups = (site.loads, site.pv, site.batteries, site.charge_points)
         return AdmissionRules(
             gate_lead=self.gate_lead(),
             nodes={node.id for node in site.network.nodes},
             member_nodes={asset.node for group in groups for asset in group if asset.member == member},
             credit_left_nanoeur=await self._credit_left(unit, member),
+            import_microeur_per_kwh=self._asked(order.interval_start) if order.interval_start.tzinfo else 0,
         )
 
+    def _asked(self, start: datetime) -> int:
+        """What the supplier asks in a quarter-hour [micro-euro/kWh]."""
+        return self._prices(start).import_microeur_per_kwh
+
     async def _credit_left(self, unit: UnitOfWork, member: MemberId) -> int | None:
-        """What a member may still commit: the limit and what they have to receive, less open orders."""
+        """What a member may still commit: the limit and what they have to receive, less what may still come.
+
+        That is open orders, and trades that are not in the balance yet, for until its meters are in a
+        quarter-hour is not booked.
+        """
         limit_eur = self.controller.settings.market.credit_limit_eur
         if limit_eur is None:
             return None
         owed = (await unit.balances()).get(member_account(member), 0)
         # Those count too whose quarter-hour has begun and that nobody has cleared yet.
-        waiting = await unit.open_orders(member, since=self._backlog.since)
-        return round(limit_eur * NANOEUR_PER_EUR) - owed - sum(map(exposure_nanoeur, waiting))
+        waiting = list(await unit.open_orders(member, since=self._backlog.since))
+        for start in await unit.intervals_to_settle():
+            for record in await unit.orders_of_member(
+                member, limit=ALL_ORDERS, interval_start=start, filled=True
+            ):
+                if record.fill is not None and (price := record.fill.price_microeur_per_kwh) is not None:
+                    filled_wh = record.fill.filled_wh
+                    waiting.append(
+                        replace(record.order, quantity_wh=filled_wh, limit_price_microeur_per_kwh=price)
+                    )
+        open_nanoeur = sum(exposure_nanoeur(one, self._asked(one.interval_start)) for one in waiting)
+        return round(limit_eur * NANOEUR_PER_EUR) - owed - open_nanoeur
 
     def _vehicle(self, wanted: LeaveAt, member: MemberId) -> Vehicle:
         vehicle = self.controller.site.vehicle_by_id.get(wanted.vehicle)

@@ -63,7 +63,7 @@ class Trading:
         lead = timedelta(seconds=controller.settings.market.gate_lead_s)
         self.backlog = Backlog(controller.clock, lead)
         self.due = self.backlog.due
-        self.desk = OrderDesk(controller, self.backlog)
+        self.desk = OrderDesk(controller, self.backlog, self.quarter_prices)
         self.automatic = AutomaticOrders(controller.site)
         self.closing = Closing(controller, prices=self.quarter_prices, due=self.due, offload=offload)
         self.closing_again = ClosingAgain(controller, self.closing)

@@ -80,10 +80,18 @@ def test_last_moment_before_the_gate_counts() -> None:
 
 
 def test_order_beyond_the_credit_is_refused() -> None:
-    """100 Wh at 0.20 EUR/kWh can cost 20,000,000 nano-euro; a seller at a negative price can pay too."""
-    assert exposure_nanoeur(GOOD) == 20_000_000
-    assert exposure_nanoeur(an_order("s", "sell", 100, 200_000)) == 0
-    assert exposure_nanoeur(an_order("s", "sell", 100, -7)) == 700
+    """100 Wh at 0.20 EUR/kWh can cost 20,000,000 nano-euro; a seller at a negative price can pay too.
+
+    Who sells 100 Wh at 0.10 and feeds nothing in buys them at the supplier's 0.12 and is 2,000,000 short.
+    """
+    assert exposure_nanoeur(GOOD, 120_000) == 20_000_000
+    assert exposure_nanoeur(an_order("s", "sell", 100, 200_000), 120_000) == 0
+    assert exposure_nanoeur(an_order("s", "sell", 100, 100_000), 120_000) == 2_000_000
+    assert exposure_nanoeur(an_order("s", "sell", 100, -7), 0) == 700
+    assert exposure_nanoeur(an_order("s", "sell", 100, -7), -120_000) == 700
+    vain = replace(RULES, credit_left_nanoeur=1_999_999, import_microeur_per_kwh=120_000)
+    sale = an_order("s", "sell", 100, 100_000, "n")
+    assert [refusal.code for refusal in refusals(sale, now=BEFORE, rules=vain)] == [RefusalCode.CREDIT]
     enough = replace(RULES, credit_left_nanoeur=20_000_000)
     assert refusals(GOOD, now=BEFORE, rules=enough) == []
     short = replace(RULES, credit_left_nanoeur=19_999_999)

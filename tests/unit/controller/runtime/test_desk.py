@@ -96,6 +96,39 @@ async def test_an_order_lapses_by_itself_before_the_gate(tmp_path: Path) -> None
         assert (found["short"].filled_wh, found["long"].filled_wh) == (0, 500)
 
 
+async def test_credit_counts_trades_that_are_not_booked_yet(tmp_path: Path) -> None:
+    """0.9 kWh were bought at 0.12 EUR: until the meters are in, 0.108 of 1 EUR is spent and in no balance.
+
+    Once they are, and the home used nothing, the 0.9 kWh went back to the supplier at 0.09: 0.027 are lost.
+    """
+    async with running(tmp_path) as (controller, trading, clock):
+        declare(controller, credit_limit_eur=1.0)
+        await trading.desk.place(order("one", quantity_wh=900), HOME)
+        clock.advance_to(INTERVAL - MINUTE)
+        await trading.clear_interval(INTERVAL)
+        assert fills(trading)["one"].filled_wh == 900
+        later = {"interval_start": INTERVAL + 2 * QUARTER}
+        with pytest.raises(OrderRefusedError, match="credit"):
+            await trading.desk.place(order("two", quantity_wh=893, **later), HOME)
+        async with controller.store.unit() as unit:
+            await unit.add_registers([*registers(INTERVAL), *registers(INTERVAL + QUARTER)])
+        clock.advance_to(INTERVAL + QUARTER + 2 * MINUTE)
+        await trading.settle_due()
+        with pytest.raises(OrderRefusedError, match="credit"):
+            await trading.desk.place(order("two", quantity_wh=974, **later), HOME)
+        await trading.desk.place(order("two", quantity_wh=973, **later), HOME)
+
+
+async def test_a_sale_of_what_is_not_there_takes_credit(tmp_path: Path) -> None:
+    """Sold at 0.02 and not fed in, each kWh is bought at 0.12: ten cost 1 EUR."""
+    async with running(tmp_path) as (controller, trading, _clock):
+        declare(controller, credit_limit_eur=1.0)
+        sale = {"side": Side.SELL, "limit_price_microeur_per_kwh": 20_000}
+        with pytest.raises(OrderRefusedError, match="credit"):
+            await trading.desk.place(order("more", quantity_wh=10_001, **sale), HOME)
+        await trading.desk.place(order("all", quantity_wh=10_000, **sale), HOME)
+
+
 @pytest.mark.parametrize(("cleared", "expected"), [([0, 1, 2], [0, 450, 0]), ([0, 2, 1], [0, 0, 450])])
 async def test_a_linked_sale_gives_what_the_purchase_brought(
     tmp_path: Path, cleared: list[int], expected: list[int]
