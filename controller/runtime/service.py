@@ -401,10 +401,11 @@ class Service(MarketDoor, Statements, Supply):
         vehicle = site.vehicle_by_id.get(asset)
         if vehicle is None and asset in site.charge_point_by_id:
             vehicle = self.controller.steering.vehicle_on(self.controller.snapshot.state, asset)
-        if vehicle is None or (who.role is Role.RESIDENT and vehicle.member != who.member):
+        own = {Role.RESIDENT, Role.FLEET}
+        if vehicle is None or (who.role in own and vehicle.member != who.member):
             raise NotFoundError(f"you have no vehicle {asset!r}")
-        if who.role is Role.GRID:
-            raise ForbiddenError("a grid operator does not set what a driver wants")
+        if who.role not in {*own, Role.OPERATOR}:
+            raise ForbiddenError(f"a token of role {who.role} does not set what a driver wants")
         return vehicle
 
     async def _log(self, unit: UnitOfWork, who: Principal, what: str, subject: str) -> None:

@@ -42,7 +42,7 @@ DETAILS = (
     mark("booking id {booking} is taken: choose another, a UUID for one"),
     mark("{vehicle} is booked already in that time: {bookings}"),
     mark("the owner has not agreed to discharge: the site file's discharge_opt_in is false"),
-    mark("a grid operator does not set what a driver wants"),
+    mark("a token of role {role} does not set what a driver wants"),
     mark("an order is placed by the member that it is for"),
     mark("this neighbourhood shares its energy after the fact: nothing is sold before"),
     mark("this neighbourhood shares its energy after the fact: there is nothing to order"),

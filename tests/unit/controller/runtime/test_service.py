@@ -67,8 +67,15 @@ def break_store(controller: Controller) -> None:
 
 
 async def test_a_car_is_its_owners(tmp_path: Path) -> None:
-    """A neighbour finds none, a grid operator may not, the owner and the operator may."""
+    """A neighbour and another fleet find none, who drives none may not, the owner and the operator may."""
     async with serving(tmp_path) as (service, controller):
+        for rival in (MemberId("coop"), None):
+            with pytest.raises(NotFoundError):
+                fleet = Principal(role=Role.FLEET, member=rival, label="another")
+                await service.set_mode(asset=CAR, mode=WishKind.PAUSE, who=fleet)
+        with pytest.raises(ForbiddenError):
+            supplier = Principal(role=Role.SUPPLIER, member=None, label="supplier")
+            await service.set_mode(asset=CAR, mode=WishKind.PAUSE, who=supplier)
         with pytest.raises(NotFoundError):
             await service.set_mode(asset=CAR, mode=WishKind.PAUSE, who=NEIGHBOUR)
         with pytest.raises(ForbiddenError):
