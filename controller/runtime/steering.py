@@ -151,7 +151,9 @@ class Steering:
         # Whoever ignores its setpoints is no room for the others to reckon with, and is told to stand still.
         ignoring = {point for point in state.obedience if state.ignores(point)}
         wild = [c for c in candidates if c.asset in ignoring]
-        base = self._base_load(state, candidates, steerable - {c.asset for c in wild}, now)
+        # A charger that has connected and not told yet whether a car is there may go on as if it were silent.
+        mute = {point.id for point in self.site.charge_points if point.id not in state.connectors}
+        base = self._base_load(state, candidates, steerable - ignoring - mute, now)
         candidates = [c for c in candidates if c.asset not in ignoring]
         network = self.site.network
         limits = {node.id: people.limit_at(network, node.id, now) for node in network.nodes}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -122,8 +122,14 @@ class Cockpit:
     """A `Steering` with what it is given, to be decided cycle by cycle."""
 
     def __init__(
-        self, *, of: Site | None = None, load_kw: Mapping[str, float] | None = None, **safety: Any
+        self,
+        *,
+        of: Site | None = None,
+        load_kw: Mapping[str, float] | None = None,
+        mute: Collection[str] = (),
+        **safety: Any,
     ) -> None:
+        """At every charger that is not `mute` no car was seen yesterday."""
         self.site = site() if of is None else of
         self.settings = SafetySettings(**safety)
         expected = {"home": 1.0, "school": 4.0} if load_kw is None else load_kw
@@ -141,6 +147,11 @@ class Cockpit:
         self.steerable = frozenset(
             AssetId(name) for name in ("cp-1", "cp-2", "cp-3", "cp-4", "battery", "roof")
         )
+        for point in self.site.charge_points:
+            if point.id not in mute:
+                self.hear(
+                    ConnectorReading(charge_point=point.id, at=START - timedelta(days=1), plugged=False)
+                )
 
     def plug(self, number: int, at: datetime = START, *, soc: float | None = 0.5, tx: str = "tx") -> None:
         """Plugs car `number` in at its own charger."""
