@@ -394,8 +394,8 @@ def _settings_problems(site: SiteFile) -> Iterator[Problem]:
         if not 0 < value < float("inf"):
             yield Problem(place=place, rule=f"must be a finite number of more than 0, is {value}")
     yield from _range_problems(settings)
-    yield from sharing_problems(settings.sharing)
     eans = {a.ean for group in (site.loads, site.charge_points, site.pv, site.batteries) for a in group}
+    yield from sharing_problems(settings.sharing, eans)
     yield from supplier_problems(settings.sharing.suppliers, eans, is_auction=settings.market.is_auction)
     yield from charging_problems(settings.charging)
     yield from guest_problems(settings.guests)

@@ -32,6 +32,7 @@ from controller.runtime.metering import DayMeters, SitePoint, read_day, site_poi
 from controller.runtime.offload import Offload
 from controller.runtime.ports import RegisterRecord, UnitOfWork
 from controller.runtime.supply_ports import Nomination, NominationKind
+from controller.sharing_settings import PointTerms
 from controller.supplier_settings import SITE_SUPPLIER, supplier_of, tariffs
 from market.clearing import IntervalResult
 from market.day_closing import ClosedDay, DayInputs, Traded, close_day
@@ -335,12 +336,13 @@ class Closing:
     ) -> DayInputs:
         starts, stores = whole.starts, np.array([point.stores for point in self._points])
         terms = self.controller.settings.sharing.terms_on(whole.day)
+        agreed = {point.ean: point for point in terms.points}
         shared = microeur_per_kwh(terms.shared_price_eur_per_kwh)
         return DayInputs(
             day=whole.day,
             pool=PoolInputs(
                 points=tuple(
-                    Point(ean=point.ean, member=point.member, supplier=supplier)
+                    _point(point, supplier, agreed.get(point.ean, PointTerms(ean=point.ean)))
                     for point, supplier in zip(whole.points, whole.suppliers, strict=True)
                 ),
                 starts=starts,
@@ -415,6 +417,16 @@ class Closing:
                     _caused, booked, nomination, metered, costs[start], supplier, now
                 )
         return found
+
+
+def _point(point: SitePoint, supplier: str, agreed: PointTerms) -> Point:
+    return Point(
+        ean=point.ean,
+        member=point.member,
+        supplier=supplier,
+        share_ppm=agreed.share_ppm,
+        priority=agreed.priority,
+    )
 
 
 def _traded(whole: _Day, meters: DayMeters, quarters: dict[datetime, _Quarter]) -> Traded:

@@ -449,7 +449,7 @@ def test_what_is_wrong_with_changes_is_said_with_its_place() -> None:
     north = SupplierSettings(
         id="north", import_adder_eur_per_kwh=0.0, export_adder_eur_per_kwh=0.0, points=(), source="letter"
     )
-    found = sharing_problems(SharingSettings(changes=(change, bill), suppliers=(north,)))
+    found = sharing_problems(SharingSettings(changes=(change, bill), suppliers=(north,)), ())
     assert [problem.place for problem in found] == [
         "settings.sharing.changes[0].key",
         "settings.sharing.changes[1].across_suppliers",
