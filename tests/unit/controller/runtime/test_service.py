@@ -70,11 +70,11 @@ async def test_a_car_is_its_owners(tmp_path: Path) -> None:
     """A neighbour and another fleet find none, who drives none may not, the owner and the operator may."""
     async with serving(tmp_path) as (service, controller):
         for rival in (MemberId("coop"), None):
+            fleet = Principal(role=Role.FLEET, member=rival, label="another")
             with pytest.raises(NotFoundError):
-                fleet = Principal(role=Role.FLEET, member=rival, label="another")
                 await service.set_mode(asset=CAR, mode=WishKind.PAUSE, who=fleet)
+        supplier = Principal(role=Role.SUPPLIER, member=None, label="supplier")
         with pytest.raises(ForbiddenError):
-            supplier = Principal(role=Role.SUPPLIER, member=None, label="supplier")
             await service.set_mode(asset=CAR, mode=WishKind.PAUSE, who=supplier)
         with pytest.raises(NotFoundError):
             await service.set_mode(asset=CAR, mode=WishKind.PAUSE, who=NEIGHBOUR)
