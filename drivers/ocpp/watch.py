@@ -8,7 +8,8 @@ of its template, once after each pause.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 IGNORED_INTERVALS = 3
@@ -16,7 +17,7 @@ _TOLERANCE_KW = 0.3
 """Standby of the electronics and the meter's class; far less than the smallest step of a charging car."""
 _TOLERANCE_FRACTION = 0.05
 _SETTLING_S = 30.0
-"""How long electronics and car take to follow; samples before that say nothing."""
+"""How long electronics and car take to follow: so long what was told before still counts."""
 _STANDING_KW = 0.1
 
 
@@ -41,8 +42,8 @@ class Watch:
             wake_after_s: How long a car may take to wake up by itself [s].
         """
         self._wake_after_s = wake_after_s
-        self._expected_kw: float | None = None
-        self._said_at: datetime | None = None
+        self._told: list[tuple[datetime, float]] = []
+        """What it confirmed and since when, from the one that held a settling time ago on."""
         self._until: datetime | None = None
         self._over = self._within = 0
         self._ignoring = False
@@ -51,9 +52,12 @@ class Watch:
 
     def confirmed(self, power_kw: float, at: datetime, until: datetime) -> None:
         """The charger took a setpoint at `at` that holds until `until`."""
-        if power_kw != self._expected_kw:
-            self._said_at = at
-        self._expected_kw, self._until = power_kw, until
+        if self._until is not None and at >= self._until:
+            self._told.clear()
+        if not self._told or power_kw != self._told[-1][1]:
+            self._told.append((at, power_kw))
+            self._settle(at)
+        self._until = until
         if abs(power_kw) <= _STANDING_KW:
             self._paused, self._resumed_at = True, None
         elif self._paused:
@@ -61,24 +65,25 @@ class Watch:
 
     def forget(self) -> bool:
         """The car left or the charger started anew: nothing is expected of it; whether it was ignoring us."""
-        self._expected_kw = self._resumed_at = None
+        self._told.clear()
+        self._resumed_at = None
         self._paused, self._over = False, 0
         ignored, self._ignoring = self._ignoring, False
         return ignored
 
     def measured(self, power_kw: float, at: datetime) -> Finding | None:
         """Takes a measured power; says what it showed, each finding once."""
-        expected_kw, said_at, until = self._expected_kw, self._said_at, self._until
-        if expected_kw is None or said_at is None or until is None or not said_at <= at < until:
+        if not self._told or self._until is None or not self._told[0][0] <= at < self._until:
             return None
         if abs(power_kw) > _STANDING_KW:
             self._resumed_at = None
         elif self._resumed_at is not None and (at - self._resumed_at).total_seconds() >= self._wake_after_s:
             self._resumed_at = None
             return Finding.ASLEEP
-        if (at - said_at).total_seconds() < _SETTLING_S:
+        if not self._settle(at):
             return None
-        if not _is_over(power_kw, expected_kw):
+        # On its way from one setpoint to the next it may be at each of them, and in between.
+        if not _is_over(power_kw, [told_kw for _, told_kw in self._told]):
             self._over = 0
             self._within += 1
             if self._ignoring and self._within == IGNORED_INTERVALS:
@@ -92,8 +97,16 @@ class Watch:
         self._ignoring = True
         return Finding.IGNORES
 
+    def _settle(self, at: datetime) -> bool:
+        """Lets go of what no longer counts; whether what it was told is known for a settling time."""
+        settled = at - timedelta(seconds=_SETTLING_S)
+        while len(self._told) > 1 and self._told[1][0] <= settled:
+            del self._told[0]
+        return self._told[0][0] <= settled
 
-def _is_over(power_kw: float, expected_kw: float) -> bool:
-    """Whether it takes, or gives, more than it was told; a car may always do less."""
-    slack_kw = _TOLERANCE_KW + _TOLERANCE_FRACTION * abs(expected_kw)
-    return power_kw > max(expected_kw, 0.0) + slack_kw or power_kw < min(expected_kw, 0.0) - slack_kw
+
+def _is_over(power_kw: float, told_kw: Sequence[float]) -> bool:
+    """Whether it takes, or gives, more than it was told at any time; a car may always do less."""
+    most_kw, least_kw = max(0.0, *told_kw), min(0.0, *told_kw)
+    slack_kw = _TOLERANCE_KW + _TOLERANCE_FRACTION * max(map(abs, told_kw))
+    return power_kw > most_kw + slack_kw or power_kw < least_kw - slack_kw

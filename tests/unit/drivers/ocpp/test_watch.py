@@ -75,6 +75,27 @@ def test_renewing_the_same_setpoint_does_not_hide_disobedience() -> None:
     assert Finding.IGNORES in found
 
 
+def test_ever_new_setpoints_do_not_hide_disobedience() -> None:
+    """A crowded feeder's charger is told a little more or less every ten seconds, and draws 11 kW."""
+    watch = Watch(120.0)
+    found = []
+    for i in range(12):
+        at = START + timedelta(seconds=10 * i)
+        watch.confirmed(5.0 + 0.4 * (i % 3), at, END)
+        found.append(watch.measured(11.0, at + timedelta(seconds=5)))
+    assert found.count(Finding.IGNORES) == 1
+
+
+def test_on_the_way_from_one_setpoint_to_another_it_may_be_at_each() -> None:
+    """Told 11, 0, 11 and 0 kW within a minute, it is at what it was told before."""
+    watch = Watch(120.0)
+    watch.confirmed(11.0, START, END)
+    for i in range(1, 12):
+        at = START + timedelta(seconds=60 + 20 * i)
+        watch.confirmed(11.0 * (i % 2), at, END)
+        assert watch.measured(11.0 * ((i + 1) % 2), at + timedelta(seconds=1)) is None
+
+
 def test_sleeping_car_is_noticed_once_after_a_pause() -> None:
     """After the pause ended and its time passed; a car that woke up by itself is none."""
     watch = Watch(120.0)
