@@ -20,12 +20,14 @@ from market.rates import RateKind
 from market.statements import CHARGES, Line, LineKind, Statement, amount_of
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; max-width: 44rem; margin: 2rem auto; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; max-width: 44rem; margin: 2rem auto;
+  padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin-bottom: 0; }
 h2 { font-size: 1.05rem; margin-top: 1.6rem; }
 table { border-collapse: collapse; width: 100%; }
-th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid #ddd; }
+th, td { padding: .3rem .25rem; text-align: right; border-bottom: 1px solid #ddd; }
 td { font-variant-numeric: tabular-nums; }
+@media (max-width: 30rem) { th, td { font-size: .87rem; } }
 th:first-child, td:first-child { text-align: left; }
 tr.sum td { font-weight: 600; border-top: 2px solid #1b1b1b; border-bottom: 0; }
 p.note, li { color: #555; font-size: .87rem; }
@@ -259,6 +261,7 @@ def _rate_title(kind: RateKind, words: Translator) -> str:
 def _page(title: str, body: str, words: Translator) -> str:
     return (
         f'<!doctype html><html lang="{words.language.value}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
 

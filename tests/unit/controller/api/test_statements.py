@@ -97,6 +97,8 @@ async def test_the_page_speaks_dutch() -> None:
     """Also its figures."""
     text = await page(make_api(), f"{PATH}?format=html", language="nl")
     assert '<html lang="nl">' in text
+    # Without it a phone shows the page as small as on a desk.
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
     for part in ("Overzicht van januari 2024", "Energie van buren", "3,56", "geen juridisch advies"):
         assert part in text
 
