@@ -87,6 +87,8 @@ class Traded:
     """What it pays for what it bought of neighbours, shape (T, N)."""
     cleared: BoolArray
     """Shape (T,): where there was a market at all; elsewhere all energy is the supplier's."""
+    settled: BoolArray
+    """Shape (T, N): where meters say what was taken and fed in beyond the trades, so that it is booked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +137,15 @@ def close_day(
         received, given, bought, sold = settled.received_wh, settled.given_wh, nothing, nothing
     else:
         bought, sold = traded.bought_wh, traded.sold_wh
-        used = np.minimum(bought, pool.energy.offtake_wh), np.minimum(sold, pool.energy.feed_in_wh)
+        # Elsewhere an estimate says nothing of it: what is not booked carries neither VAT nor fee.
+        waiting = traded.cleared[:, np.newaxis] & ~traded.settled
+        taken, fed = pool.energy.offtake_wh, pool.energy.feed_in_wh
+        used = (
+            np.where(waiting, taken, np.minimum(bought, taken)),
+            np.where(waiting, fed, np.minimum(sold, fed)),
+        )
         taxed = traded.supplied_nanoeur + rules.vat_on_neighbours * traded.neighbours_nanoeur
-        metered = inputs.known & ~inputs.estimated
-        taxed = taxed + asked_microeur_per_kwh(pool) * (sold - used[1]) * metered
+        taxed = taxed + asked_microeur_per_kwh(pool) * (sold - used[1]) * traded.settled
         settled = settle_traded(pool, rules.rates, *used, taxed)
         received, given = nothing, nothing
     whole = slice(0, len(pool.starts))

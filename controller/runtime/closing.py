@@ -451,6 +451,7 @@ def _traded(whole: _Day, meters: DayMeters, quarters: dict[datetime, _Quarter]) 
         supplied_nanoeur=supplied,
         neighbours_nanoeur=neighbours,
         cleared=cleared,
+        settled=meters.metered_whole(whole.points),
     )
 
 

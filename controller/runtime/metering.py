@@ -59,6 +59,14 @@ class DayMeters:
     metered: BoolArray
     """Shape (T, N): neither estimated nor unknown, or estimated within a sum that was metered."""
 
+    def metered_whole(self, points: Sequence[SitePoint]) -> BoolArray:
+        """Where all points of a point's member are metered, shape (T, N): who is settled then."""
+        whole = self.metered.copy()
+        members = np.array([point.member for point in points])
+        for member in np.unique(members):
+            whole[:, members == member] = whole[:, members == member].all(axis=1, keepdims=True)
+        return whole
+
 
 def site_points(site: Site) -> tuple[SitePoint, ...]:
     """The allocation points of a site, by EAN."""
