@@ -160,7 +160,7 @@ class Steering:
         # A node that is limited in one direction only has a limit all the same.
         limited = {key: limit for key, limit in limits.items() if min(limit.import_kw, limit.export_kw) < inf}
         room = rooms(network, base, limited, self.settings.margin_fraction)
-        unsure = {asset: tuple(self._told_kw(asset, now)) for asset in {*self.doubts, *self._refusals.open}}
+        unsure = {asset: self._may_kw(state, asset, now) for asset in {*self.doubts, *self._refusals.open}}
         decisions = {d.asset: d for d in fit_beside_unsure(self._fitter, candidates, room, unsure)}
         for each in wild:
             reason = Reason(code=ReasonCode.IGNORES_PROFILE, subject=each.asset)
@@ -442,6 +442,16 @@ class Steering:
         if confirmed is not None and after < confirmed.setpoint.valid_until:
             yield confirmed.power_kw
         yield from (power_kw for power_kw, until in self.doubts.get(asset, {}).items() if after < until)
+
+    def _may_kw(self, state: NeighbourhoodState, asset: AssetId, now: datetime) -> tuple[float, ...]:
+        """What an unsure device may do, beside what it draws by its meter [kW]."""
+        told_kw = tuple(self._told_kw(asset, now))
+        point = self.site.charge_point_by_id.get(asset)
+        if told_kw or point is None or state.power_kw(asset, now, self.settings.meter_stale_s) is not None:
+            return told_kw
+        # It has taken nothing yet and no meter sees it, not even its node's.
+        seen = state.power_kw(point.node, now, self.settings.node_meter_stale_s) is not None
+        return () if seen else (point.charge_kw_max,)
 
     def _to_send(self, decision: Decision, candidate: Candidate, now: datetime) -> Setpoint | None:
         """The setpoint to send, or None where the one that stands is good and not half spent."""
