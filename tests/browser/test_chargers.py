@@ -31,16 +31,6 @@ class Tools(Browsing):
         self.open(self.yard.token, language)
         self.browser.get(f"{self.url}{page}")
 
-    def choose(self, label: str, option: str) -> None:
-        """Picks an option of a list by keyboard and mouse, as a person does."""
-        field = self.find(f'[aria-label="{label}"]')
-        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
-        field.click()
-        item = f"div[contains(@class,'q-item')][starts-with(normalize-space(.), '{option}')]"
-        path = f"//div[contains(@class,'q-menu')]//{item}"
-        self.until(lambda: self.browser.find_elements(By.XPATH, path))
-        self.browser.find_element(By.XPATH, path).click()
-
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:

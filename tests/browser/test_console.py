@@ -128,6 +128,28 @@ def test_the_operator_takes_a_token_back_and_the_last_one_stays(site: Site) -> N
     assert site.complaints() == []
 
 
+def test_the_operator_gives_out_a_token_that_is_shown_once(site: Site) -> None:
+    """What is missing is said beside the form; the token works, and leaves the screen for good."""
+    site.open("operator-token", "nl")
+    site.see("Alle teruglevering stoppen")
+    site.press('a[href="/operator/tokens"]')
+    site.see("Een token uitgeven")
+    site.press_words("Uitgeven")
+    site.see("Kies waarvoor het token is.")
+    site.choose("Waarvoor", "leverancier")
+    site.find(".w-form input[aria-label='Hoe men het noemt']").send_keys("Our supplier")
+    site.press_words("Uitgeven")
+    site.see("Geef het veilig door: wie het heeft, komt binnen. Het staat hier maar één keer.")
+    token = site.find(".w-secret code").text
+    assert site.door.tokens[token] == Principal(role=Role.SUPPLIER, member=None, label="Our supplier")
+    site.press_words("Ik heb het opgeschreven")
+    site.until(lambda: not site.browser.find_elements(By.CSS_SELECTOR, ".w-secret"))
+    site.see("Our supplier")
+    assert token not in site.browser.page_source
+    del site.door.tokens[token]
+    assert site.complaints() == []
+
+
 def test_the_operator_picks_a_node_and_finds_a_charger(site: Site) -> None:
     """A press on a node shows its day; the focus stays where it was through the updates."""
     site.open("operator-token", "en")

@@ -64,6 +64,16 @@ class Browsing:
         self.until(lambda: self.browser.find_elements(By.XPATH, path))
         self.browser.execute_script("arguments[0].click()", self.browser.find_element(By.XPATH, path))
 
+    def choose(self, label: str, option: str) -> None:
+        """Picks an option of a list by keyboard and mouse, as a person does."""
+        field = self.find(f'[aria-label="{label}"]')
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
+        field.click()
+        item = f"div[contains(@class,'q-item')][starts-with(normalize-space(.), '{option}')]"
+        path = f"//div[contains(@class,'q-menu')]//{item}"
+        self.until(lambda: self.browser.find_elements(By.XPATH, path))
+        self.browser.find_element(By.XPATH, path).click()
+
     def shot(self, name: str) -> None:
         """Keeps a picture of the whole page."""
         self._shots.mkdir(exist_ok=True)

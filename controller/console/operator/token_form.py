@@ -62,7 +62,7 @@ class TokenForm:
     def build(self) -> None:
         """Makes the form and the screen that it leads to."""
         say = self._words.say
-        with ui.element("div").classes("w-filter"):
+        with ui.element("div").classes("w-form"):
             self._role = ui.select(
                 {role.value: say(name) for role, name in ROLES.items()}, label=say("What for")
             ).props("outlined dense")
