@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.config import Settings
@@ -67,8 +67,8 @@ def planned_eur(
         import_price_eur_per_kwh=np.array(asked) / MICROEUR_PER_EUR,
         export_price_eur_per_kwh=np.array(paid) / MICROEUR_PER_EUR,
     )
-    settings = Settings(sharing=replace(sharing, rates=charged))
-    made = build_horizon(BEGIN, boundaries, one, settings, People(), facts)
+    configured = Settings(sharing=replace(sharing, rates=charged))
+    made = build_horizon(BEGIN, boundaries, one, configured, People(), facts)
     power: FloatArray = np.array([battery_wh]) / WH_PER_KW_QUARTER
     charge, discharge = np.maximum(power, 0.0), np.maximum(-power, 0.0)
     powers = Powers(charge_kw=charge, discharge_kw=discharge, pv_kw=np.zeros((0, QUARTERS)))
@@ -198,6 +198,7 @@ PRICES = st.tuples(each(0, 500_000), each(-100_000, 500_000))
 VAT = st.sampled_from([0, 90_000, 210_000])
 
 
+@settings(deadline=None)
 @given(schedule=each(-2500, 2500), prices=PRICES, tax=st.integers(0, 120_000), vat=VAT)
 def test_one_connections_bill_is_what_the_plan_says(
     schedule: list[int], prices: tuple[list[int], list[int]], tax: int, vat: int
@@ -212,6 +213,7 @@ def test_one_connections_bill_is_what_the_plan_says(
     )
 
 
+@settings(deadline=None)
 @given(schedule=each(-2500, 2500), home=each(0, 3000), prices=PRICES, vat=VAT, fee=st.integers(0, 20_000))
 def test_the_pools_bills_are_what_the_plan_says(
     schedule: list[int], home: list[int], prices: tuple[list[int], list[int]], vat: int, fee: int
