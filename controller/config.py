@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +28,11 @@ from controller.guest_settings import GuestSettings, guest_problems
 from controller.sharing_settings import MarketMode, SharingSettings, sharing_problems
 from controller.supplier_settings import supplier_problems
 from controller.toml_file import parse, plain, read_table, unknown_names
+from controller.web_settings import WebSettings, web_problems
 from market.clearing import MarketRules
 from market.prices import QUANTITY_WH_MAX
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class WebSettings:
-    """Where the API and the console listen."""
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks of reverse proxies: their word on who asks, and whether by TLS, is believed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +178,7 @@ class Settings:
     clock: str = "system"
     """`system`, or `mqtt`: joins the clock that a simulator publishes."""
     default_language: str = "nl"
-    web: WebSettings = WebSettings()
+    web: WebSettings = dataclasses.field(default_factory=WebSettings)
     ocpp: OcppSettings = OcppSettings()
     mqtt: MqttSettings = MqttSettings()
     modbus: ModbusSettings = ModbusSettings()
@@ -340,20 +330,9 @@ def semantic_problems(site: SiteFile) -> Iterator[Problem]:
     yield from _settings_problems(site)
 
 
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _settings_problems(site: SiteFile) -> Iterator[Problem]:
     settings = site.settings
-    for i, proxy in enumerate(settings.web.trusted_proxies):
-        if not _is_network(proxy):
-            rule = f"must be an address or a network like 127.0.0.1 or 10.0.0.0/24, is {proxy!r}"
-            yield Problem(place=f"settings.web.trusted_proxies[{i}]", rule=rule)
+    yield from web_problems(settings.web)
     if settings.clock not in {"system", "mqtt"}:
         yield Problem(place="settings.clock", rule="must be 'system' or 'mqtt'")
     if settings.clock == "mqtt" and not settings.mqtt.host:

@@ -34,7 +34,6 @@ from controller.config import (
     OcppSettings,
     PriceSettings,
     Settings,
-    WebSettings,
     site_file_text,
 )
 from controller.demo.charging import demo_charging
@@ -46,6 +45,7 @@ from controller.domain.time import utc_text
 from controller.guest_settings import GuestSettings
 from controller.price_file import write_price_file
 from controller.runtime.ports import Role
+from controller.web_settings import WebSettings
 
 HOST = "127.0.0.1"
 CONTROLLER_START_S = 120.0

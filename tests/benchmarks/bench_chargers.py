@@ -31,7 +31,6 @@ from controller.config import (
     OcppSettings,
     PlanningSettings,
     PriceSettings,
-    WebSettings,
     site_file_text,
 )
 from controller.demo.options import DemoOptions
@@ -40,6 +39,7 @@ from controller.demo.simulated import Simulated, read_simulated
 from controller.domain.time import utc_text
 from controller.price_file import write_price_file
 from controller.runtime.ports import Role
+from controller.web_settings import WebSettings
 from tests.support.certificates import TestAuthority
 
 MINUTES = 30

@@ -16,7 +16,6 @@ from controller.config import (
     OcppSettings,
     SafetySettings,
     Settings,
-    WebSettings,
     read_site_file,
     site_file_text,
 )
@@ -25,6 +24,7 @@ from controller.domain.errors import InputProblemsError, StartUpError
 from controller.domain.ids import AssetId, Ean, MemberId, NodeId
 from controller.domain.network import Limit, LimitKind, Network
 from controller.domain.site import Site
+from controller.web_settings import WebSettings
 from market.clearing import MarketRules, Mechanism, Pricing
 from tests.support.neighbourhood import site
 
