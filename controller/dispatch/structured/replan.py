@@ -39,8 +39,8 @@ LEAST_SHARE = 0.2
 MOST_SHARE = 0.5
 """With more than this the whole problem is solved at once."""
 HELD_GAP = 3e-4
-"""The gap that stores which are held may have together, relative to the cost's scale: with a third less, streets
-of 1000 cars had half as many more to plan anew and came no closer."""
+"""The gap that stores which are held may have together, relative to the cost's scale: with a third less,
+streets of 1000 cars had half as many more to plan anew and came no closer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ FEEDER_A = 25.0
 FLOOR_KW = 4.2
 
 
-def _cockpit(**safety: float) -> Cockpit:
+def _cockpit(**safety: Any) -> Cockpit:
     return Cockpit(of=site(FEEDER_A), load_kw={"home": 1.0, "school": 0.0}, **safety)
 
 
