@@ -8,6 +8,7 @@ does not.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -84,7 +85,13 @@ def read_one(connection: Connection, query: Select[Any]) -> Sequence[Any]:
         connection: An open transaction.
         query: Kept by the caller: its text is made once.
     """
-    return connection.exec_driver_sql(_text(query, connection.dialect, literal=True)).one()
+    text = _text(query, connection.dialect, literal=True)
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        # Past SQLAlchemy too: of a small unit it takes more time than the query.
+        found: Sequence[Any] = driver.execute(text).fetchone()
+        return found
+    return connection.exec_driver_sql(text).one()
 
 
 @lru_cache(maxsize=64)
