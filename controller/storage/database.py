@@ -18,9 +18,8 @@ then its unit is rolled back.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import contextlib
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
@@ -324,7 +323,7 @@ def _file_engine(address: Address) -> Engine:
     The file is made for its owner alone, whatever the umask: it holds when people were at home. SQLite gives
     its log beside the file the same mode.
     """
-    with contextlib.suppress(OSError):  # it is there, or SQLite says better why it cannot be
+    with suppress(OSError):  # it is there, or SQLite says better why it cannot be
         os.close(os.open(str(address.url.database), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     engine = create_engine(address.url, pool_size=1, max_overflow=0, connect_args={"isolation_level": None})
     event.listen(engine, "connect", _set_pragmas)
