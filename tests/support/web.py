@@ -82,3 +82,13 @@ def open_browser(profile: Path) -> Chrome:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "SEVERE"})
     return Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+
+
+class StandingClock:
+    """A machine clock that is moved by hand."""
+
+    now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        """What it was set to."""
+        return self.now_s

@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from controller.api.rate import FAILURES
-from tests.support.web import make_api
+from tests.support.web import StandingClock, make_api
 
 _TOKENS = {
     "operator": "operator-token",
@@ -93,8 +93,8 @@ async def test_other_roles_are_refused(method: str, path: str) -> None:
 async def test_every_route_of_residents_counts_what_they_ask(method: str, path: str) -> None:
     """What costs most, a statement or a proof, is not left out."""
     api = make_api()
-    clock_s = api.app.state.machine_clock.monotonic_s()
-    while api.app.state.limiter.take("resident:home-7", clock_s) == 0:
+    api.app.state.machine_clock = clock = StandingClock()
+    while api.app.state.limiter.take("resident:home-7", clock.monotonic_s()) == 0:
         pass
     answer = await api.call(method, _address(path), "resident-token")
     assert (answer.status_code, answer.json()["type"]) == (429, "urn:wijkstroom:problem:too-many-requests")

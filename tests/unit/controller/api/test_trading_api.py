@@ -29,7 +29,7 @@ from market.orders import Order, Refusal, RefusalCode
 from tests.support.fake_door import FakeDoor
 from tests.support.fake_views import RESIDENT
 from tests.support.neighbourhood import START
-from tests.support.web import Api, bearer, make_api
+from tests.support.web import Api, StandingClock, bearer, make_api
 
 ORDER = {
     "order_id": "night-1",
@@ -269,16 +269,6 @@ async def test_too_many_requests_are_told_when_to_come_back() -> None:
     assert (await call(api, "GET", "orders", token="neighbour-token")).status_code == 200  # noqa: S106
     clock.now_s += 2.0
     assert (await call(api, "GET", "orders")).status_code == 200
-
-
-class StandingClock:
-    """A machine clock that is moved by hand."""
-
-    now_s = 0.0
-
-    def monotonic_s(self) -> float:
-        """What it was set to."""
-        return self.now_s
 
 
 def test_buckets_do_not_pile_up() -> None:
