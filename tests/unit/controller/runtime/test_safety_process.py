@@ -163,7 +163,7 @@ async def test_the_next_process_remembers_what_a_dead_meter_showed_last(tmp_path
         controller.receive(MeterReading(meter=feeder, at=controller.clock.now(), power_kw=24.0))
         a_car_comes(controller)
         await until(lambda: any(s.asset == CP and s.power_kw > 0.0 for s in sent))
-        await asyncio.sleep(2.0 * MEMORY_S)
+        await asyncio.sleep(4.0 * MEMORY_S)
         os.kill(safety_child(), signal.SIGKILL)
         await until(lambda: safety.restarts == 1)
         sent.clear()
